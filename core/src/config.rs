@@ -1,0 +1,169 @@
+//! Settings as types that cannot be wrong (rank 1). Whoever reads a file builds these; nothing here parses text.
+//!
+//! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::model::{Address, Domain};
+
+/// The engine's settings. A reload builds a new value; nothing changes in place.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This node's name in greetings and trace fields.
+    pub hostname: Domain,
+    /// Who gets mail for `<Postmaster>`, and for the postmaster of a local domain that has no such account or alias.
+    /// Without it such mail goes to `postmaster@` that domain, which is then made.
+    pub postmaster: Option<Address>,
+    /// Clients that may relay without authentication.
+    pub relay_networks: Vec<IpNet>,
+    /// Limits of SMTP sessions.
+    pub smtp: SmtpLimits,
+    /// The queue.
+    pub queue: QueueSettings,
+    /// How this node asks the store.
+    pub store: StoreSettings,
+}
+
+impl Config {
+    /// Defaults for a host of this name.
+    pub fn new(hostname: Domain) -> Self {
+        Self {
+            hostname,
+            postmaster: None,
+            relay_networks: Vec::new(),
+            smtp: SmtpLimits::default(),
+            queue: QueueSettings::default(),
+            store: StoreSettings::default(),
+        }
+    }
+
+    /// Whether a client may relay because of where it connects from.
+    pub fn may_relay(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.relay_networks.iter().any(|network| network.contains(&client))
+    }
+}
+
+/// Bounds of one SMTP session.
+#[derive(Clone, Debug)]
+pub struct SmtpLimits {
+    /// Octets in a command line with its CRLF; floor 512 (RFC 5321 §4.5.3.1.4). Beyond: `500 5.5.2`.
+    pub command_line: usize,
+    /// Octets in a line of content with its CRLF; floor 1,000 (RFC 5321 §4.5.3.1.6). Beyond: `500 5.6.0` at the end.
+    pub content_line: usize,
+    /// Octets of content; floor 64 KiB (RFC 5321 §4.5.3.1.7). Beyond: `552 5.3.4`.
+    pub message_size: u64,
+    /// Octets of header block. Beyond: `552 5.3.4`.
+    pub header_block: usize,
+    /// Recipients in a transaction, before and after expansion; floor 100 (RFC 5321 §4.5.3.1.8). Beyond: `452 4.5.3`.
+    pub recipients: usize,
+    /// `Received` fields; floor 100 (RFC 5321 §6.3). Beyond: `554 5.4.6`.
+    pub hops: usize,
+    /// Commands answered with 5yz in one session. Beyond: `421 4.7.0` and the connection is closed.
+    pub errors: usize,
+    /// How long a client may take for one whole command (RFC 5321 §4.5.3.2.7). Beyond: `421 4.4.2`.
+    pub command_timeout: Duration,
+    /// How long content may pause, and how long a client may take to read a reply (RFC 5321 §4.5.3.2.5). Beyond: `421 4.4.2`.
+    pub content_timeout: Duration,
+    /// Octets a second that content must arrive with, on average, after the first `least_rate_grace`. Beyond: `421 4.4.2`.
+    pub least_rate: u64,
+    /// See `least_rate`.
+    pub least_rate_grace: Duration,
+    /// Sessions at a time on one node. Beyond: `421 4.3.2`.
+    pub sessions: usize,
+}
+
+impl Default for SmtpLimits {
+    fn default() -> Self {
+        Self {
+            command_line: 4096,
+            content_line: 64 << 10,
+            message_size: 50 << 20,
+            header_block: 256 << 10,
+            recipients: 10_000,
+            hops: 100,
+            errors: 20,
+            command_timeout: Duration::from_mins(5),
+            content_timeout: Duration::from_mins(3),
+            least_rate: 128,
+            least_rate_grace: Duration::from_mins(1),
+            sessions: 5_000,
+        }
+    }
+}
+
+/// The queue's settings.
+#[derive(Clone, Debug)]
+pub struct QueueSettings {
+    /// Pauses before the second attempt, the third, and so on. Never empty; the last one repeats.
+    pub retry: Vec<Duration>,
+    /// How long an entry is tried; at most 25 days, because mailboxes remember deliveries for 30.
+    pub expire: Duration,
+    /// How long finished transactions are collected while a segment is being written.
+    pub window: Duration,
+    /// Octets of bodies that are kept in memory for first attempts. What is over is read again from the store.
+    pub memory: usize,
+    /// Octets of content being received that are held in memory on this node before pieces go out early.
+    pub receiving: usize,
+    /// Segments after which a checkpoint is written.
+    pub checkpoint_segments: u64,
+    /// Local deliveries under way at a time.
+    pub local_attempts: usize,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            retry: [1, 5, 15, 60, 240].map(Duration::from_mins).to_vec(),
+            expire: Duration::from_hours(5 * 24),
+            window: Duration::from_millis(50),
+            memory: 16 << 20,
+            receiving: 16 << 20,
+            checkpoint_segments: 1_000,
+            local_attempts: 2_000,
+        }
+    }
+}
+
+/// How store requests are repeated.
+#[derive(Clone, Debug)]
+pub struct StoreSettings {
+    /// How long one try may take before it counts as unanswered.
+    pub attempt_timeout: Duration,
+    /// How long an operation is repeated before its caller is told.
+    pub deadline: Duration,
+    /// First pause between tries; it doubles, with full jitter, up to `pause_limit`.
+    pub pause: Duration,
+    /// See `pause`.
+    pub pause_limit: Duration,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            attempt_timeout: Duration::from_secs(15),
+            deadline: Duration::from_secs(45),
+            pause: Duration::from_millis(50),
+            pause_limit: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// SMTP on port 25: strangers and relaying clients (RFC 5321).
+    Smtp,
+}
+
+/// One address to listen on.
+#[derive(Clone, Copy, Debug)]
+pub struct Listener {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Where.
+    pub address: SocketAddr,
+}

@@ -1,0 +1,142 @@
+//! Everything that a node reports, as one closed enum. Logs, metrics and the simulator's checkers feed on it.
+//! An event holds facts about mail, never its content and never a credential.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Address, Incarnation, Outcome, QueueId, Reply, ReversePath};
+
+/// One fact. Serialises as one JSON object with the variant's name under `event`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A client's connection was taken in.
+    SessionOpened {
+        /// Number of the session on this node.
+        session: u64,
+        /// The client's address and port.
+        peer: String,
+    },
+    /// A session ended, however it ended.
+    SessionClosed {
+        /// Number of the session on this node.
+        session: u64,
+        /// Messages accepted in it.
+        messages: u64,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A command, a recipient or a content was answered with 4yz or 5yz.
+    Refused {
+        /// Number of the session on this node.
+        session: u64,
+        /// The recipient, where there is one.
+        recipient: Option<String>,
+        /// What the client was told.
+        reply: Reply,
+    },
+    /// A message is durable, and its client is being told so.
+    Accepted {
+        /// The message.
+        queue_id: QueueId,
+        /// The log that holds it.
+        incarnation: Incarnation,
+        /// The session it came through, or none for `fulmar send`.
+        session: Option<u64>,
+        /// From the envelope.
+        reverse_path: ReversePath,
+        /// Recipients after expansion.
+        recipients: usize,
+        /// Octets of content, trace fields included.
+        size: u64,
+    },
+    /// An attempt at one recipient ended.
+    Attempted {
+        /// The message.
+        queue_id: QueueId,
+        /// The final recipient.
+        recipient: Address,
+        /// How it ended.
+        outcome: Outcome,
+        /// Attempts so far, this one included.
+        attempts: u32,
+    },
+    /// This node has begun a log.
+    IncarnationBegun {
+        /// The log.
+        incarnation: Incarnation,
+    },
+    /// This node may no longer write a log: another node has sealed it, or the hour is over.
+    Fenced {
+        /// The log.
+        incarnation: Incarnation,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The live entries of another log are now this node's.
+    Adopted {
+        /// The log they were in.
+        from: Incarnation,
+        /// The log they are in now.
+        into: Incarnation,
+        /// How many.
+        entries: usize,
+    },
+    /// An adoption was begun and left to somebody else, or to later.
+    AdoptionLeft {
+        /// The log that was not adopted.
+        from: Incarnation,
+        /// Why, in words.
+        reason: String,
+    },
+    /// An object in the store cannot be read as what its name says. The rest goes on.
+    ObjectDamaged {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The store did not do as asked.
+    StoreTrouble {
+        /// What was asked, with the key.
+        operation: String,
+        /// Its answer.
+        error: String,
+    },
+    /// A housekeeping step of the node did not succeed and will be tried again.
+    Trouble {
+        /// What was being done.
+        doing: String,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// Where events go. Cheap to clone; must not block.
+#[derive(Clone)]
+pub struct Journal(Arc<dyn Fn(&Event) + Send + Sync>);
+
+impl Journal {
+    /// A journal that hands each event to `sink`.
+    pub fn new(sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    /// A journal that keeps nothing.
+    pub fn silent() -> Self {
+        Self::new(|_| ())
+    }
+
+    /// Reports one fact.
+    pub fn report(&self, event: &Event) {
+        (self.0)(event);
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Journal")
+    }
+}

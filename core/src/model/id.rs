@@ -1,0 +1,97 @@
+//! Identities that are never reused. All but nonces are ULIDs, which sort by the time at which they were drawn.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use ulid::Ulid;
+
+use super::UtcTime;
+
+/// Octets of entropy that an identity takes.
+pub const ENTROPY_OCTETS: usize = 10;
+
+macro_rules! identity {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Ulid);
+
+        impl $name {
+            /// Draws an identity from a time and fresh entropy.
+            pub fn draw(now: UtcTime, entropy: [u8; ENTROPY_OCTETS]) -> Self {
+                let mut random = [0; 16];
+                random[6..].copy_from_slice(&entropy);
+                Self(Ulid::from_parts(now.0, u128::from_be_bytes(random)))
+            }
+
+            /// When it was drawn, by the clock of the node that drew it.
+            pub fn drawn_at(self) -> UtcTime {
+                UtcTime(self.0.timestamp_ms())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0.array_to_str(&mut [0; ulid::ULID_LEN]))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ulid::DecodeError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Ulid::from_string(text).map(Self)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.0.array_to_str(&mut [0; ulid::ULID_LEN]))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+identity! {
+    /// Under which a node accepts mail: names one log in the spool. A node may have several in its life.
+    Incarnation
+}
+identity! {
+    /// Names one accepted message, for ever. It stands in the final reply to DATA, in Received and in every event.
+    QueueId
+}
+identity! {
+    /// Names the folder of one large body.
+    BodyId
+}
+identity! {
+    /// Tells the writer of an object from every other: a create that meets its own nonce has succeeded before.
+    Nonce
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_survives_text_and_json_and_keeps_its_time() {
+        let id = QueueId::draw(UtcTime(1_795_306_347_500), [0xab; ENTROPY_OCTETS]);
+        assert_eq!(id.to_string().parse::<QueueId>().unwrap(), id);
+        assert_eq!(serde_json::from_str::<QueueId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+        assert_eq!(id.drawn_at(), UtcTime(1_795_306_347_500));
+        assert!("not a ulid".parse::<QueueId>().is_err());
+    }
+}

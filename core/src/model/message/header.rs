@@ -1,0 +1,111 @@
+//! Finds the end of a header block while the content streams by, and counts fields in it.
+
+use memchr::memchr;
+
+/// What is known of the header block so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderSplit {
+    /// More content is needed.
+    Unfinished,
+    /// The first this many octets of the content are the header block; the rest is body. The empty line that parts
+    /// them (RFC 5322 §2.1) counts to the header block. Where a line comes that is no field, the block ends before it.
+    At(usize),
+}
+
+/// Looks for the end of the header block, line by line, and never at an octet twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeaderScan {
+    /// Start of the first line that has not been judged.
+    line: usize,
+    /// No line end lies before this.
+    searched: usize,
+}
+
+impl HeaderScan {
+    /// Judges all complete lines of `content`, which holds everything from the start of the message.
+    pub fn advance(&mut self, content: &[u8]) -> HeaderSplit {
+        while let Some(end) = memchr(b'\n', &content[self.searched..]) {
+            let next = self.searched + end + 1;
+            let line = &content[self.line..next];
+            if line == b"\r\n" || line == b"\n" {
+                return HeaderSplit::At(next);
+            }
+            if !is_continuation(line) && field_name(line).is_none() {
+                return HeaderSplit::At(self.line);
+            }
+            (self.line, self.searched) = (next, next);
+        }
+        self.searched = content.len();
+        HeaderSplit::Unfinished
+    }
+
+    /// The split once the content has ended: all of it is header, or the unfinished last line is not a field.
+    pub fn finish(self, content: &[u8]) -> usize {
+        let last = &content[self.line..];
+        if last.is_empty() || is_continuation(last) || field_name(last).is_some() {
+            content.len()
+        } else {
+            self.line
+        }
+    }
+}
+
+/// How many fields of this name (in any case) a header block has.
+pub fn field_count(header: &[u8], name: &str) -> usize {
+    let is_field = |line: &[u8]| field_name(line).is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes()));
+    header.split_inclusive(|b| *b == b'\n').filter(|line| is_field(line)).count()
+}
+
+fn is_continuation(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b' ' | b'\t'))
+}
+
+/// `field-name ":"`, with the blanks before the colon that RFC 5322 §4.5.8 asks to tolerate.
+fn field_name(line: &[u8]) -> Option<&[u8]> {
+    let name = line[..memchr(b':', line)?].trim_ascii_end();
+    let printable = !name.is_empty() && name.iter().all(|b| matches!(b, b'!'..=b'~'));
+    printable.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(content: &[u8], step: usize) -> usize {
+        let mut scan = HeaderScan::default();
+        let mut seen = 0;
+        while seen < content.len() {
+            seen = (seen + step).min(content.len());
+            if let HeaderSplit::At(at) = scan.advance(&content[..seen]) {
+                return at;
+            }
+        }
+        scan.finish(content)
+    }
+
+    #[test]
+    fn the_block_ends_at_the_empty_line_or_before_what_is_no_field() {
+        for (content, header) in [
+            ("A: 1\r\nB: 2\r\n\r\nbody", "A: 1\r\nB: 2\r\n\r\n"),
+            ("A: 1\r\n folded\r\n\r\n", "A: 1\r\n folded\r\n\r\n"),
+            ("A: 1\r\nno field\r\n\r\n", "A: 1\r\n"),
+            ("\r\nbody", "\r\n"),
+            ("just text\r\n", ""),
+            ("A: 1\r\n", "A: 1\r\n"),
+            ("A: 1", "A: 1"),
+            ("A: 1\r\nB", "A: 1\r\n"),
+            ("Subject : spaced\r\n\r\n", "Subject : spaced\r\n\r\n"),
+            ("", ""),
+        ] {
+            for step in [1, 2, 3, 7, 1000] {
+                assert_eq!(split(content.as_bytes(), step), header.len(), "{content:?} in steps of {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn fields_are_counted_by_name_and_not_in_continuations() {
+        let header = b"Received: a\r\n Received: b\r\nreceived: c\r\nReceived-SPF: d\r\n";
+        assert_eq!(field_count(header, "Received"), 2);
+    }
+}

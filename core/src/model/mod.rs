@@ -1,0 +1,18 @@
+//! Plain values of mail (rank 0): no I/O, no clock, no store. Words are those of RFC 5321 and RFC 5598.
+
+pub mod address;
+pub mod date;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod outcome;
+pub mod path;
+pub mod reply;
+
+pub use address::{Address, AddressError, Domain};
+pub use date::UtcTime;
+pub use event::Event;
+pub use id::{BodyId, Incarnation, Nonce, QueueId};
+pub use outcome::Outcome;
+pub use path::{ForwardPath, ReversePath};
+pub use reply::{EnhancedStatus, Reply};

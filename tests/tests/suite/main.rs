@@ -1,0 +1,3 @@
+//! Everything that needs no network, no other program and no extra package, as one binary.
+
+mod structure;
