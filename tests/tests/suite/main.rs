@@ -1,3 +1,5 @@
 //! Everything that needs no network, no other program and no extra package, as one binary.
 
+#![cfg(test)]
+
 mod structure;
