@@ -24,3 +24,5 @@
 pub mod config;
 pub mod model;
 pub mod platform;
+pub mod queue;
+pub mod state;
