@@ -24,3 +24,4 @@
 pub mod config;
 pub mod model;
 pub mod platform;
+pub mod state;
