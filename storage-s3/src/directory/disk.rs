@@ -105,6 +105,9 @@ impl Disk {
 /// Makes a directory and those above it that are missing, durably.
 fn make_directory(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
+    if path.exists() && !path.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
     let missing = path.ancestors().take_while(|directory| !directory.exists()).count();
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&path)?;
     // Each new directory stands in the one above it.

@@ -29,7 +29,7 @@ fn a_missing_directory_is_made_for_its_owner_alone() {
 #[test]
 fn a_file_is_no_directory() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    assert!(Disk::open(file.path()).is_err());
+    assert_eq!(Disk::open(file.path()).unwrap_err().to_string(), "not a directory");
 }
 
 #[test]
