@@ -5,6 +5,7 @@ pub mod account;
 pub mod beat;
 pub mod chain;
 pub mod chains;
+pub mod contract;
 pub mod domain;
 pub mod format;
 pub mod frame;
