@@ -22,5 +22,7 @@
 #![warn(missing_docs)]
 
 pub mod config;
+pub mod conversation;
 pub mod model;
 pub mod platform;
+pub mod smtp;
