@@ -22,7 +22,9 @@
 #![warn(missing_docs)]
 
 pub mod config;
+pub mod conversation;
 pub mod model;
 pub mod platform;
 pub mod queue;
+pub mod smtp;
 pub mod state;
