@@ -155,7 +155,7 @@ impl Default for StoreSettings {
 /// What a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// SMTP on port 25: strangers and relaying clients (RFC 5321).
+    /// SMTP on port 25: strangers and relaying clients (RFC 5321 §4.5.4.2).
     Smtp,
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::model::Domain;
 
-/// What kind of record is asked for (RFC 1035 §3.2.2, RFC 3596).
+/// What kind of record is asked for (RFC 1035 §3.2.2, RFC 3596 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs)]
 pub enum RecordKind {
@@ -32,7 +32,7 @@ pub struct Question {
 pub enum Record {
     /// A or AAAA.
     Address(IpAddr),
-    /// An exchange; absent in the null MX (RFC 7505).
+    /// An exchange; absent in the null MX (RFC 7505 §3).
     Mx {
         /// Lower is tried first.
         preference: u16,

@@ -14,7 +14,7 @@ pub struct Received<'a> {
     pub peer: Option<IpAddr>,
     /// This host.
     pub by: &'a Domain,
-    /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `LMTP` ... (RFC 3848).
+    /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `LMTP` ... (RFC 3848 §1).
     pub with: &'a str,
     /// The message.
     pub id: QueueId,
