@@ -54,7 +54,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Config(ConfigCommand::Check) => Ok(()),
         }
     })?;
-    Ok(io::stdout().flush()?)
+    // A server said what it had to say when it began.
+    if serving { Ok(()) } else { Ok(io::stdout().flush()?) }
 }
 
 /// What every command works with.

@@ -37,13 +37,13 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
         let address = socket.local_addr().map_err(|error| Failure::Failed(format!("{at}: {error}")))?;
         bound.push((socket, Listener { protocol: listener.protocol, address }));
     }
-    let trial = match context.settings.nothing_configured {
-        true => Some(Trial::prepare(context).await?),
-        false => None,
+    let starting = start(context);
+    futures::pin_mut!(starting);
+    let (engine, trial) = match select(starting, signals.next()).await {
+        Either::Left((started, _)) => started?,
+        // Nothing has been accepted yet, so nothing is to be finished.
+        Either::Right(_) => return Ok(()),
     };
-    let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let engine = Engine::start(config, platform, host(), context.journal.clone()).await;
-    let engine = engine.map_err(|error| Failure::Failed(error.to_string()))?;
 
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = stopped.map(drop).shared();
@@ -57,7 +57,10 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
         });
         context.platform.spawn.spawn(Box::pin(accepting));
     }
-    announce(&listeners, trial.as_ref())?;
+    if let Err(error) = announce(&listeners, trial.as_ref()) {
+        // Whoever read it may have seen enough; that is no reason to stop.
+        tracing::warn!(%error, "cannot write to standard output");
+    }
 
     signals.next().await;
     drop(stop);
@@ -71,8 +74,19 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The engine, and what a server that nobody configured has besides.
+async fn start(context: &Context) -> Result<(Engine, Option<Trial>), Failure> {
+    let trial = match context.settings.nothing_configured {
+        true => Some(Trial::prepare(context).await?),
+        false => None,
+    };
+    let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
+    let engine = Engine::start(config, platform, host(), context.journal.clone()).await;
+    Ok((engine.map_err(|error| Failure::Failed(error.to_string()))?, trial))
+}
+
 /// Says on standard output where this node listens; whoever started it waits for these lines.
-fn announce(listeners: &[Listener], trial: Option<&Trial>) -> Result<(), Failure> {
+fn announce(listeners: &[Listener], trial: Option<&Trial>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for listener in listeners {
         writeln!(out, "listening {} {}", protocol_name(listener.protocol), listener.address)?;
@@ -80,7 +94,7 @@ fn announce(listeners: &[Listener], trial: Option<&Trial>) -> Result<(), Failure
     if let (Some(trial), Some(first)) = (trial, listeners.first()) {
         trial.welcome(&mut out, first)?;
     }
-    Ok(out.flush()?)
+    out.flush()
 }
 
 /// What a server that nobody configured has.
