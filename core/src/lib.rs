@@ -23,8 +23,11 @@
 
 pub mod config;
 pub mod conversation;
+pub mod directory;
+pub mod mailbox;
 pub mod model;
 pub mod platform;
 pub mod queue;
+pub mod sasl;
 pub mod smtp;
 pub mod state;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::chain::{MEMORY, Position, State};
 use super::frame::Extent;
 use super::log::Piece;
-use crate::model::{BodyId, QueueId, UtcTime};
+use crate::model::{Address, BodyId, QueueId, UtcTime};
 
 /// The mailbox that every account has (RFC 9051 §5.1).
 pub const INBOX: &str = "INBOX";
@@ -17,7 +17,10 @@ pub const INBOX: &str = "INBOX";
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// The account begins, or begins again after it was removed; with an empty INBOX. Nothing where it is there.
-    Create {},
+    Create {
+        /// Its address, in lower case; its key may hold a hash instead.
+        address: Address,
+    },
     /// The account and all that is in it is no more. Its chain goes on.
     Remove {},
     /// The verifier of its password, in PHC string form; none bars every login.
@@ -76,6 +79,8 @@ impl Stored {
 pub struct Account {
     /// Whether it is there at all: it may have been removed, or never made.
     pub exists: bool,
+    /// Its address, in lower case.
+    pub address: Option<Address>,
     /// The verifier of its password, in PHC string form.
     pub password: Option<String>,
     /// By name.
@@ -126,9 +131,10 @@ impl State for Account {
 
     fn apply(&mut self, op: &Op, at: &Position) {
         match op {
-            Op::Create {} if self.exists => {}
-            Op::Create {} => {
+            Op::Create { .. } if self.exists => {}
+            Op::Create { address } => {
                 self.exists = true;
+                self.address = Some(address.clone());
                 self.mailboxes.insert(INBOX.to_owned(), Mailbox::made_by(at.commit));
             }
             Op::Remove {} => {
@@ -194,6 +200,10 @@ impl Account {
 mod tests {
     use super::*;
 
+    fn create() -> Op {
+        Op::Create { address: Address::parse("u@example.org").unwrap() }
+    }
+
     fn arrival(n: u8) -> Op {
         let content = Stored { extent: Extent { at: 5, len: 10, crc: 0 }, header: 4, body: None };
         let queue_id = Some(QueueId::draw(UtcTime(u64::from(n)), [n; 10]));
@@ -211,7 +221,7 @@ mod tests {
     #[test]
     fn uids_rise_by_replay_and_a_message_arrives_once() {
         let account =
-            replay(&[(1, Op::Create {}), (2, arrival(1)), (3, arrival(1)), (4, arrival(2)), (5, arrival(1))]);
+            replay(&[(1, create()), (2, arrival(1)), (3, arrival(1)), (4, arrival(2)), (5, arrival(1))]);
         let inbox = &account.mailboxes[INBOX];
         assert_eq!(inbox.messages.keys().copied().collect::<Vec<_>>(), [1, 2]);
         assert_eq!((inbox.uid_validity, inbox.uid_next), (1, 3));
@@ -222,11 +232,11 @@ mod tests {
     #[test]
     fn what_begins_again_has_a_new_uid_validity_and_still_knows_what_it_received() {
         let account = replay(&[
-            (1, Op::Create {}),
+            (1, create()),
             (2, arrival(1)),
             (3, Op::Remove {}),
             (4, arrival(2)),
-            (5, Op::Create {}),
+            (5, create()),
             (6, arrival(1)),
         ]);
         assert_eq!(account.mailboxes[INBOX].uid_validity, 5);

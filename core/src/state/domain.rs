@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::chain::{Position, State};
-use crate::model::Address;
+use crate::model::{Address, Domain};
 
 /// One change to a domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// The domain becomes ours.
-    Create {},
+    Create {
+        /// Its name; its key may hold a hash instead.
+        domain: Domain,
+    },
     /// A local-part, in lower case, stands for these addresses; none removes it.
     Alias {
         /// The local-part.
@@ -27,6 +30,8 @@ pub enum Op {
 pub struct LocalDomain {
     /// Whether it is ours.
     pub exists: bool,
+    /// Its name.
+    pub domain: Option<Domain>,
     /// By local-part in lower case.
     pub aliases: BTreeMap<String, Vec<Address>>,
 }
@@ -36,7 +41,10 @@ impl State for LocalDomain {
 
     fn apply(&mut self, op: &Op, _at: &Position) {
         match op {
-            Op::Create {} => self.exists = true,
+            Op::Create { domain } => {
+                self.exists = true;
+                self.domain = Some(domain.clone());
+            }
             Op::Alias { local_part, targets } if targets.is_empty() => {
                 self.aliases.remove(local_part);
             }
