@@ -1,4 +1,6 @@
 //! Everything that needs no network, no other program and no extra package, as one binary.
 
+#![cfg(test)]
+
 mod structure;
 mod transcripts;
