@@ -113,7 +113,7 @@ pub fn command(line: &[u8]) -> Result<Command<'_>, SyntaxError> {
         "HELP" => Ok(Command::Help),
         "VRFY" if argument.is_empty() => Err(SyntaxError::Arguments("VRFY string")),
         "VRFY" => Ok(Command::Vrfy),
-        // RFC 5321 §3.5.2 lets EXPN be left out; the others are obsolete (RFC 5321 Appendix F).
+        // RFC 5321 §7.3 lets EXPN be left out; the others are obsolete (RFC 5321 Appendix F).
         "EXPN" | "TURN" | "SEND" | "SOML" | "SAML" => Err(SyntaxError::NotImplemented),
         // A browser that was led here would let a web page write commands into its request's body.
         "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => {
@@ -250,7 +250,7 @@ fn esmtp_params(text: &str) -> impl Iterator<Item = Result<(&str, &str), SyntaxE
     })
 }
 
-/// `size-value = 1*20DIGIT` (RFC 1870 §4).
+/// `size-value = 1*20DIGIT` (RFC 1870 §3).
 fn size_value(value: &str) -> Result<u64, SyntaxError> {
     let is_number = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
     // Twenty digits can exceed 64 bits; a size that large is beyond every limit.

@@ -1,4 +1,7 @@
 //! Everything that needs no network, no other program and no extra package, as one binary.
 
+#![cfg(test)]
+
 mod contract;
 mod structure;
+mod transcripts;

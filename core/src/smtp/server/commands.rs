@@ -38,9 +38,7 @@ impl Session {
             Command::Rcpt(forward_path) => self.rcpt(forward_path),
             Command::Data => self.data(),
             Command::Rset => {
-                if let State::Transaction(_) = self.state {
-                    self.drop_transaction();
-                }
+                self.drop_transaction();
                 self.reply(replies::done());
             }
             Command::Noop => self.reply(replies::done()),
@@ -55,12 +53,11 @@ impl Session {
 
     /// HELO or EHLO amid a transaction drops it as RSET does (RFC 5321 §4.1.4).
     fn greet(&mut self, client: Client) {
-        if self.state.has_open_transaction() {
-            self.steps.push_back(Step::Reset);
-        }
+        self.drop_transaction();
         self.state = State::Ready(client);
     }
 
+    /// Where there is none, nothing changes.
     fn drop_transaction(&mut self) {
         self.state = match self.take_state() {
             State::Transaction(transaction) => {

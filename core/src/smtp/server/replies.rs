@@ -5,7 +5,7 @@ use crate::model::{Domain, Reply};
 use crate::smtp::data::Fault;
 use crate::smtp::syntax::SyntaxError;
 
-/// RFC 5321 §3.1: the name comes first, and only a server that says `ESMTP` may be asked EHLO by the shy.
+/// RFC 5321 §3.1, §4.2: the name comes first. Some clients say EHLO only to a server that says `ESMTP`.
 pub(super) fn greeting(hostname: &Domain) -> Reply {
     Reply::bare(220, format!("{hostname} ESMTP Fulmar"))
 }
@@ -15,7 +15,7 @@ pub(super) fn helo(hostname: &Domain) -> Reply {
     Reply::bare(250, hostname.to_string())
 }
 
-/// RFC 5321 §4.1.1.1, with RFC 2920 §3, RFC 1870 §3, RFC 6152 §2, RFC 2034 §3 and HELP of RFC 5321 §2.2.1.
+/// RFC 5321 §4.1.1.1, with the keywords of RFC 2920 §2, RFC 1870 §3, RFC 6152 §2, RFC 2034 §3 and RFC 5321 §4.1.1.8.
 pub(super) fn ehlo(hostname: &Domain, message_size: u64) -> Reply {
     Reply::bare(
         250,
