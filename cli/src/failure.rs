@@ -5,6 +5,10 @@ use std::io;
 use std::process::ExitCode;
 
 use fulmar_core::admin::AdminError;
+use fulmar_core::engine::StartError;
+use fulmar_core::mailbox::ContentError;
+use fulmar_core::model::Reply;
+use fulmar_core::model::reply::Severity;
 
 use crate::config::Mistake;
 
@@ -54,6 +58,29 @@ impl From<AdminError> for Failure {
             | AdminError::Exists(_)
             | AdminError::Invalid(_)
             | AdminError::Damaged { .. } => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ContentError> for Failure {
+    fn from(error: ContentError) -> Self {
+        AdminError::from(error).into()
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let StartError::Store(error) = error;
+        AdminError::from(error).into()
+    }
+}
+
+impl From<Reply> for Failure {
+    /// A message that was not taken.
+    fn from(reply: Reply) -> Self {
+        match reply.severity() {
+            Severity::Transient => Self::TryAgain(reply.to_string()),
+            Severity::Positive | Severity::Permanent => Self::Failed(reply.to_string()),
         }
     }
 }

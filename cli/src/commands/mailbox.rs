@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use fulmar_core::admin::{Admin, MessageReader, MessageSummary};
+use fulmar_core::admin::{Admin, Listing, MessageReader};
 use fulmar_core::model::Address;
 use serde_json::json;
 
@@ -96,7 +96,7 @@ async fn write(
     admin: &Admin,
     account: &Address,
     mailbox: &str,
-    message: &MessageSummary,
+    message: &Listing,
     target: &Target,
 ) -> Result<(), Failure> {
     let mut reader = admin.message(account, mailbox, message.uid).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_signal::{Signal, Signals};
 use fulmar_core::admin::AdminError;
 use fulmar_core::config::Listener;
-use fulmar_core::engine::Engine;
+use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
 use fulmar_runtime_smol::{accept, host, listen};
 use futures::channel::oneshot;
@@ -70,7 +70,10 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
         // Whoever asks twice does not want to wait for threads either.
         std::process::exit(1);
     }
-    logging::report(tracing::Level::INFO, &json!({"event": "stopped", "statistics": engine.statistics()}));
+    let Statistics { accepted, delivered, store } = engine.statistics();
+    let statistics =
+        json!({"event": "statistics", "accepted": accepted, "delivered": delivered, "store": store});
+    logging::report(tracing::Level::INFO, &statistics);
     Ok(())
 }
 
@@ -81,8 +84,8 @@ async fn start(context: &Context) -> Result<(Engine, Option<Trial>), Failure> {
         false => None,
     };
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let engine = Engine::start(config, platform, host(), context.journal.clone()).await;
-    Ok((engine.map_err(|error| Failure::Failed(error.to_string()))?, trial))
+    let engine = Engine::start(config, platform, host(), context.journal.clone()).await?;
+    Ok((engine, trial))
 }
 
 /// Says on standard output where this node listens; whoever started it waits for these lines.

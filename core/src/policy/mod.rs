@@ -33,9 +33,13 @@ mod tests {
         let from = |text: &str| Origin::Client(text.parse().unwrap());
         assert!(!may_relay(&config, from("127.0.0.1")));
         config.relay_networks = vec!["10.1.0.0/16".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
-        for (client, may) in
-            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("10.2.0.1", false), ("2001:db8::9", true), ("::1", false)]
-        {
+        for (client, may) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("10.2.0.1", false),
+            ("2001:db8::9", true),
+            ("::1", false),
+        ] {
             assert_eq!(may_relay(&config, from(client)), may, "{client}");
         }
     }

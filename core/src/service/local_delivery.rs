@@ -38,7 +38,9 @@ async fn attempt(context: &Context, mailboxes: &Mailboxes, work: Work) {
             };
             mailboxes.deliver(&recipient.address, letter).await
         }
-        Class::Relay => Outcome::Deferred(Reply::new(451, (4, 4, 0), "this version does not relay to other hosts yet")),
+        Class::Relay => {
+            Outcome::Deferred(Reply::new(451, (4, 4, 0), "this version does not relay to other hosts yet"))
+        }
     };
     context.journal.report(&Event::Attempted {
         queue_id: work.envelope.id,

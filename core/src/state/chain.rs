@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::future::FutureExt;
 use futures::stream::{self, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -160,10 +162,8 @@ impl<S: State> Chain<S> {
         let listed = requests.list(&commits, Some(&after)).await?;
         let mut numbers: Vec<u64> = listed.iter().filter_map(|object| layout::number(&object.key)).collect();
         numbers.sort_unstable();
-        let reads = numbers.into_iter().map(|number| {
-            let key = layout::numbered(&commits, number);
-            async move { requests.get(&key, None).await.map(|object| (number, object.bytes)) }
-        });
+        let read = |number| read_commit(requests, layout::numbered(&commits, number), number).boxed();
+        let reads: Vec<_> = numbers.into_iter().map(read).collect();
         let mut ahead = stream::iter(reads).buffered(READ_AHEAD);
         while let Some(read) = ahead.next().await {
             let (number, octets) = read?;
@@ -317,6 +317,10 @@ impl<S: State> Default for Replayed<S> {
     fn default() -> Self {
         Self { tip: 0, time: UtcTime(0), nonces: BTreeMap::new(), state: S::default() }
     }
+}
+
+async fn read_commit(requests: &Requests, key: String, number: u64) -> Result<(u64, Bytes), StoreError> {
+    Ok((number, requests.get(&key, None).await?.bytes))
 }
 
 /// The latest snapshot that can be read. A damaged one is reported, and costs time.

@@ -22,7 +22,7 @@ const BUFFER: usize = 64 << 10;
 
 /// Why content is not taken.
 #[derive(Debug)]
-pub enum ContentFault {
+pub(super) enum ContentFault {
     /// Told to the client.
     Reply(Reply),
     /// The queue could not take it.
@@ -31,7 +31,7 @@ pub enum ContentFault {
 
 /// See the module. Dropped, it leaves at most pieces that nothing names.
 #[derive(Debug)]
-pub struct ContentSink {
+pub(super) struct ContentSink {
     context: Arc<Context>,
     scan: HeaderScan,
     /// Everything, until the header block is known; then the header block.
@@ -53,14 +53,27 @@ struct Body {
 
 impl ContentSink {
     /// Nothing received yet.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(super) fn new(context: Arc<Context>) -> Self {
         let in_memory = context.receiving.clone();
-        let body = Body { full: Vec::new(), last: Vec::new(), octets: 0, hasher: crc32fast::Hasher::new(), in_memory };
-        Self { context, scan: HeaderScan::default(), header: Vec::new(), is_header_whole: false, body, upload: None }
+        let body = Body {
+            full: Vec::new(),
+            last: Vec::new(),
+            octets: 0,
+            hasher: crc32fast::Hasher::new(),
+            in_memory,
+        };
+        Self {
+            context,
+            scan: HeaderScan::default(),
+            header: Vec::new(),
+            is_header_whole: false,
+            body,
+            upload: None,
+        }
     }
 
     /// Takes the next octets.
-    pub async fn push(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
+    pub(super) async fn push(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
         if self.is_header_whole {
             return self.push_body(octets).await;
         }
@@ -74,7 +87,7 @@ impl ContentSink {
     }
 
     /// Everything has come: the header block and the body, with the header block's own octets to be changed still.
-    pub async fn finish(mut self) -> Result<(Vec<u8>, AcceptedBody), ContentFault> {
+    pub(super) async fn finish(mut self) -> Result<(Vec<u8>, AcceptedBody), ContentFault> {
         if !self.is_header_whole {
             let rest = self.header.split_off(self.scan.finish(&self.header));
             self.end_header()?;
@@ -82,7 +95,9 @@ impl ContentSink {
         }
         let header = std::mem::take(&mut self.header);
         let (pieces, crc) = self.body.take();
-        let Some(mut upload) = self.upload.take() else { return Ok((header, AcceptedBody::Inline(pieces, crc))) };
+        let Some(mut upload) = self.upload.take() else {
+            return Ok((header, AcceptedBody::Inline(pieces, crc)));
+        };
         if !pieces.is_empty() {
             upload.push(pieces, crc).await.map_err(ContentFault::Refusal)?;
         }
@@ -113,7 +128,8 @@ impl ContentSink {
     async fn push_body(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
         self.body.push(octets);
         let held = self.body.octets;
-        let is_memory_short = self.body.in_memory.load(Ordering::Relaxed) > self.context.config.queue.receiving;
+        let is_memory_short =
+            self.body.in_memory.load(Ordering::Relaxed) > self.context.config.queue.receiving;
         let is_large = held > INLINE_LIMIT && self.upload.is_none();
         if !is_large && held < PIECE && !(is_memory_short && held >= LEAST_PIECE) {
             return Ok(());

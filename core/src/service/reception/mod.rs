@@ -105,7 +105,9 @@ impl Handler for Reception {
             recipients,
             named,
         };
-        let id = accept(&self.context, submission, header, body).await.map_err(|r| reply(ContentFault::Refusal(r)))?;
+        let id = accept(&self.context, submission, header, body)
+            .await
+            .map_err(|r| reply(ContentFault::Refusal(r)))?;
         Ok(Reply::new(250, (2, 0, 0), format!("{id} queued")))
     }
 
@@ -115,7 +117,11 @@ impl Handler for Reception {
 
     fn refused(&mut self, recipient: Option<&ForwardPath>, reply: &Reply) {
         let recipient = recipient.map(ToString::to_string);
-        self.context.journal.report(&Event::Refused { session: self.session, recipient, reply: reply.clone() });
+        self.context.journal.report(&Event::Refused {
+            session: self.session,
+            recipient,
+            reply: reply.clone(),
+        });
     }
 }
 
@@ -155,7 +161,8 @@ async fn resolve(
     room: usize,
 ) -> Result<Vec<Target>, Reply> {
     let config = &context.config;
-    let resolution = context.directory.resolve(address, &config.hostname, config.postmaster.as_ref(), room).await;
+    let resolution =
+        context.directory.resolve(address, &config.hostname, config.postmaster.as_ref(), room).await;
     match resolution {
         Ok(Resolution::Targets(targets)) => Ok(targets),
         Ok(Resolution::TooMany) => Err(Reply::new(452, (4, 5, 3), "too many recipients")),
@@ -220,14 +227,25 @@ async fn accept(
         id,
         reverse_path: submission.reverse_path,
         eight_bit: submission.eight_bit,
-        recipients: submission.recipients.into_iter().map(|(to, (class, alias))| (to, alias, class)).collect(),
+        recipients: submission
+            .recipients
+            .into_iter()
+            .map(|(to, (class, alias))| (to, alias, class))
+            .collect(),
         header_crc: crc32fast::hash(&header),
         header,
         body,
     };
     let incarnation = context.spool.accept(acceptance).await?;
     let session = submission.session;
-    context.journal.report(&Event::Accepted { queue_id: id, incarnation, session, reverse_path, recipients, size });
+    context.journal.report(&Event::Accepted {
+        queue_id: id,
+        incarnation,
+        session,
+        reverse_path,
+        recipients,
+        size,
+    });
     Ok(id)
 }
 
@@ -235,7 +253,9 @@ async fn accept(
 fn reply(fault: ContentFault) -> Reply {
     match fault {
         ContentFault::Reply(reply) => reply,
-        ContentFault::Refusal(Refusal::Closing) => Reply::new(451, (4, 3, 2), "shutting down, try again later"),
+        ContentFault::Refusal(Refusal::Closing) => {
+            Reply::new(451, (4, 3, 2), "shutting down, try again later")
+        }
         ContentFault::Refusal(_) => Reply::new(451, (4, 3, 0), "storage is not available, try again later"),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::future::FutureExt;
 use futures::stream::{self, StreamExt};
 
 use super::{Checkpoint, Live, Record, Segment, WINDOW};
@@ -76,7 +77,7 @@ pub async fn read_log(
     let listed = requests.list(&layout::log(log), after.as_deref()).await?;
     let numbers = listed.iter().filter_map(|object| layout::number(&object.key));
     let numbers: BTreeSet<u64> = numbers.filter(|number| *number >= from).collect();
-    let reads = numbers.iter().map(|number| read_segment(requests, log, *number));
+    let reads: Vec<_> = numbers.iter().map(|number| read_segment(requests, log, *number).boxed()).collect();
     let mut ahead = stream::iter(reads).buffered(READ_AHEAD);
 
     let mut number = from;
