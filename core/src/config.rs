@@ -52,7 +52,7 @@ impl Config {
 pub struct SmtpLimits {
     /// Octets in a command line with its CRLF; floor 512 (RFC 5321 §4.5.3.1.4). Beyond: `500 5.5.2`.
     pub command_line: usize,
-    /// Octets in a line of content with its CRLF; floor 1,000 (RFC 5321 §4.5.3.1.6). Beyond: `500 5.6.0` at the end.
+    /// Octets in a line of content with its CRLF; floor 1,000 (RFC 5321 §4.5.3.1.6). Beyond: `554 5.6.0` at the end.
     pub content_line: usize,
     /// Octets of content; floor 64 KiB (RFC 5321 §4.5.3.1.7). Beyond: `552 5.3.4`.
     pub message_size: u64,

@@ -15,12 +15,23 @@
 //! | 4 | [`state`]: frames, logs, chains, and the names of objects in the store |
 //! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines |
 //! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`] |
-//! | 7 | [`service`]: reception, local delivery, maintenance, access |
+//! | 7 | [`service`]: reception, local delivery, maintenance |
 //! | 8 | [`engine`], [`admin`]: wiring, and plain values for the command line |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod admin;
 pub mod config;
+pub mod conversation;
+pub mod directory;
+pub mod engine;
+pub mod mailbox;
 pub mod model;
 pub mod platform;
+pub mod policy;
+pub mod queue;
+pub mod sasl;
+pub mod service;
+pub mod smtp;
+pub mod state;

@@ -1,1 +1,28 @@
-//! To be written.
+//! Fulmar's doors on smol and async-io, and what a runtime owes the engine besides: threads, listeners, and the
+//! process's identity.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `runtime` | [`SmolRuntime`]: worker threads and [`Spawn`](fulmar_core::platform::Spawn) |
+//! | `clock` | [`SmolClock`], which goes on while the machine is suspended |
+//! | `entropy` | [`SmolEntropy`], from the operating system |
+//! | `net` | [`SmolNet`]: connections and datagrams going out |
+//! | `listener` | [`listen`] and [`accept`]: connections coming in |
+//! | `host` | [`host`]: which process this is, and whether another one is gone |
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod clock;
+mod entropy;
+mod host;
+mod listener;
+mod net;
+mod runtime;
+
+pub use clock::SmolClock;
+pub use entropy::SmolEntropy;
+pub use host::host;
+pub use listener::{accept, listen};
+pub use net::SmolNet;
+pub use runtime::{BLOCKING_THREADS, SmolRuntime};

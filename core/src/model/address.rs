@@ -137,10 +137,21 @@ impl Address {
                 (parse_dot_string(local)?, domain)
             }
         };
+        Self::with_local_part(&local_part, Domain::parse(rest)?)
+    }
+
+    /// The address of a local-part as [`Address::local_part`] gives it: without quotes.
+    pub fn with_local_part(local_part: &str, domain: Domain) -> Result<Self, AddressError> {
+        if local_part.is_empty() {
+            return Err(AddressError::EmptyLocalPart);
+        }
         if local_part.len() > LOCAL_PART_LIMIT {
             return Err(AddressError::LongLocalPart);
         }
-        Ok(Self { local_part: local_part.into(), domain: Domain::parse(rest)? })
+        if !local_part.bytes().all(|b| matches!(b, b' '..=b'~')) {
+            return Err(AddressError::BadQuotedString);
+        }
+        Ok(Self { local_part: local_part.into(), domain })
     }
 
     /// An address of `postmaster` at this domain (RFC 5321 §4.5.1).

@@ -2,4 +2,6 @@
 
 #![cfg(test)]
 
+mod contract;
 mod structure;
+mod transcripts;

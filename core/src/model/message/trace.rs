@@ -15,7 +15,7 @@ pub struct Received<'a> {
     /// This host.
     pub by: &'a Domain,
     /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `LMTP` ... (RFC 3848 §1).
-    pub with: &'a str,
+    pub with: Option<&'a str>,
     /// The message.
     pub id: QueueId,
     /// The only recipient.
@@ -35,7 +35,11 @@ impl Received<'_> {
             }
             field.push_str("\r\n\t");
         }
-        field.push_str(&format!("by {} with {} id {}", self.by, self.with, self.id));
+        field.push_str(&format!("by {}", self.by));
+        if let Some(with) = self.with {
+            field.push_str(&format!(" with {with}"));
+        }
+        field.push_str(&format!(" id {}", self.id));
         if let Some(recipient) = self.only_recipient {
             field.push_str(&format!("\r\n\tfor <{recipient}>"));
         }
@@ -77,7 +81,7 @@ mod tests {
             helo: Some("evil)\r\nX: 1"),
             peer: Some("::ffff:192.0.2.1".parse().unwrap()),
             by: &by,
-            with: "ESMTP",
+            with: Some("ESMTP"),
             id: QueueId::draw(UtcTime(0), [0; 10]),
             only_recipient: Some(&to),
             at: UtcTime(0),

@@ -1,0 +1,364 @@
+//! What may be typed: commands, options, and the help that teaches them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use fulmar_core::model::{Address, AddressError, Domain, QueueId, ReversePath};
+
+const EXAMPLES: &str = "\
+Examples:
+  fulmar serve                              a server to try things on, on 127.0.0.1:2525
+  fulmar domain add example.org
+  fulmar account add alice@example.org
+  fulmar send --from bob@example.org --to alice@example.org message.eml
+  fulmar mailbox list alice@example.org
+  fulmar mailbox read alice@example.org 1
+  fulmar queue list --json
+
+Exit codes:
+  0   done
+  1   failed
+  2   wrong usage or configuration
+  75  the store cannot be asked now: try again later
+
+Every command but serve works on the store that the configuration names, from any machine that
+can reach it, whether a server runs or not.
+
+Configuration: --config FILE, else $FULMAR_CONFIG, else ./fulmar.toml, else
+/etc/fulmar/fulmar.toml. FULMAR_<SECTION>_<KEY> variables win over the file.
+`fulmar config check` shows what is in effect.";
+
+/// A mail engine without servers to nurse: stateless nodes over one object store
+#[derive(Debug, Parser)]
+#[command(name = "fulmar", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    /// Read this configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write results as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node until SIGTERM or SIGINT
+    ///
+    /// Prints `listening PROTOCOL ADDRESS` for each listener as soon as it accepts; logs go to standard error. The first
+    /// signal lets sessions finish, for at most 10 seconds; the second ends the process at once, with exit code 1.
+    #[command(after_help = "Example:\n  FULMAR_LISTEN=smtp=0.0.0.0:25 fulmar serve")]
+    Serve,
+    /// Put one message into the queue; prints its queue id
+    ///
+    /// The message is durable when the command ends with 0. Line ends may be LF or CRLF.
+    #[command(
+        after_help = "Example:\n  fulmar send --from bob@example.org --to alice@example.org message.eml"
+    )]
+    Send(Send),
+    /// The domains whose mail ends here
+    #[command(subcommand, after_help = "Example:\n  fulmar domain add example.org")]
+    Domain(DomainCommand),
+    /// Addresses that stand for others
+    #[command(
+        subcommand,
+        after_help = "Example:\n  fulmar alias add sales@example.org alice@example.org bob@example.org"
+    )]
+    Alias(AliasCommand),
+    /// Users with a mailbox
+    #[command(
+        subcommand,
+        after_help = "Example:\n  printf '%s' \"$PASSWORD\" | fulmar account add alice@example.org --password-stdin"
+    )]
+    Account(AccountCommand),
+    /// Messages on their way
+    #[command(subcommand, after_help = "Example:\n  fulmar queue list --json")]
+    Queue(QueueCommand),
+    /// Messages that have arrived
+    #[command(
+        subcommand,
+        after_help = "Example:\n  fulmar mailbox read alice@example.org 1:* --mbox > mail.mbox"
+    )]
+    Mailbox(MailboxCommand),
+    /// The object store
+    #[command(subcommand, after_help = "Example:\n  fulmar store check")]
+    Store(StoreCommand),
+    /// The configuration
+    #[command(subcommand, after_help = "Example:\n  fulmar --config fulmar.toml config check")]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// The reverse-path: where a non-delivery report goes; '' for none
+    #[arg(long, value_name = "ADDRESS", value_parser = reverse_path)]
+    pub(crate) from: ReversePath,
+    /// A recipient; may be given several times
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(crate) to: Vec<Address>,
+    /// The message, header and body; - for standard input
+    #[arg(value_name = "FILE.eml")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DomainCommand {
+    /// Take in mail for a domain; does nothing where it is there already
+    Add {
+        /// The domain, such as example.org
+        domain: Domain,
+    },
+    /// List the domains
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AliasCommand {
+    /// Make an alias of a domain of ours, or replace its targets
+    Add {
+        /// The address that stands for others
+        alias: Address,
+        /// Who gets its mail, here or elsewhere
+        #[arg(required = true, value_name = "TARGET")]
+        targets: Vec<Address>,
+    },
+    /// List the aliases, of one domain or of all
+    List {
+        /// Only those of this domain
+        domain: Option<Domain>,
+    },
+    /// Remove an alias
+    Remove {
+        /// The alias
+        alias: Address,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Make an account in a domain of ours
+    Add(Credentials),
+    /// List the accounts
+    List,
+    /// Set another password
+    Passwd(Credentials),
+    /// Remove an account and its mail
+    Remove {
+        /// The account's address
+        address: Address,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Credentials {
+    /// The account's address
+    pub(crate) address: Address,
+    /// Read the password from the first line of standard input; without this one is made and printed
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// List what is queued, one line for each message and recipient
+    List,
+    /// Show all that is known of one queued message
+    Show {
+        /// The queue id, as the reply to DATA gave it
+        #[arg(value_parser = queue_id)]
+        id: QueueId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MailboxCommand {
+    /// List the messages of a mailbox
+    List {
+        /// The account's address
+        account: Address,
+        /// Which of its mailboxes
+        #[arg(long, default_value = "INBOX")]
+        mailbox: String,
+    },
+    /// Write messages to standard output
+    ///
+    /// One message is written exactly as it is stored. Several need to be told apart: choose --mbox or --output, or say
+    /// --raw or --headers to have them one behind the other.
+    Read(Read),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Read {
+    /// The account's address
+    pub(crate) account: Address,
+    /// UID, FIRST:LAST or FIRST:*
+    #[arg(required_unless_present = "all", value_name = "MESSAGES")]
+    pub(crate) messages: Option<Messages>,
+    /// All messages; the same as 1:*
+    #[arg(long, conflicts_with = "messages")]
+    pub(crate) all: bool,
+    /// Which of the account's mailboxes
+    #[arg(long, default_value = "INBOX")]
+    pub(crate) mailbox: String,
+    #[command(flatten)]
+    pub(crate) form: Form,
+}
+
+/// How messages are written; at most one is set.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct Form {
+    /// The octets exactly as stored
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// Only the header block
+    #[arg(long)]
+    pub(crate) headers: bool,
+    /// As a file in mbox format: LF line ends, `From ` lines between messages, those inside quoted with `>`
+    #[arg(long)]
+    pub(crate) mbox: bool,
+    /// The octets exactly as stored, each message in DIR/<uid>.eml
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Try whether the store keeps what it must promise
+    Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show the settings in effect and where each comes from, or everything that is wrong with them
+    Check,
+}
+
+/// Which messages of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Messages {
+    /// The one with this UID.
+    One(u32),
+    /// Those with UIDs from the first to the last, both included.
+    Range(u32, u32),
+}
+
+/// That a text names no messages.
+#[derive(Debug)]
+pub(crate) struct NotMessages;
+
+impl fmt::Display for NotMessages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("allowed: a UID such as 7, or a range such as 3:9 or 3:*")
+    }
+}
+
+impl std::error::Error for NotMessages {}
+
+impl FromStr for Messages {
+    type Err = NotMessages;
+
+    fn from_str(text: &str) -> Result<Self, NotMessages> {
+        let uid = |text: &str| text.parse().ok().filter(|uid| *uid > 0).ok_or(NotMessages);
+        let Some((first, last)) = text.split_once(':') else { return uid(text).map(Self::One) };
+        let (first, last) = (uid(first)?, if last == "*" { u32::MAX } else { uid(last)? });
+        if first <= last { Ok(Self::Range(first, last)) } else { Err(NotMessages) }
+    }
+}
+
+fn reverse_path(text: &str) -> Result<ReversePath, AddressError> {
+    ReversePath::try_from(text.to_owned())
+}
+
+fn queue_id(text: &str) -> Result<QueueId, &'static str> {
+    text.parse().map_err(|_| "not a queue id, which has 26 letters and digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    /// Splits at blanks; `''` is the empty argument.
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split(' ').map(|word| word.trim_matches('\'')))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_command_parses() {
+        for line in [
+            "fulmar serve",
+            "fulmar --config a.toml serve",
+            "fulmar serve --config a.toml",
+            "fulmar send --from a@x.test --to b@x.test --to c@x.test m.eml",
+            "fulmar send --from '' --to b@x.test -",
+            "fulmar domain add x.test",
+            "fulmar domain list --json",
+            "fulmar alias add s@x.test a@x.test b@y.test",
+            "fulmar alias list",
+            "fulmar alias list x.test",
+            "fulmar alias remove s@x.test",
+            "fulmar account add a@x.test",
+            "fulmar account add a@x.test --password-stdin",
+            "fulmar account list",
+            "fulmar account passwd a@x.test --password-stdin",
+            "fulmar account remove a@x.test",
+            "fulmar queue list --json",
+            "fulmar queue show 01JDS9YZQW000000000000000A",
+            "fulmar mailbox list a@x.test --mailbox Sent",
+            "fulmar mailbox read a@x.test 7",
+            "fulmar mailbox read a@x.test 7:9 --raw",
+            "fulmar mailbox read a@x.test 7:* --mbox",
+            "fulmar mailbox read a@x.test --all --output out",
+            "fulmar mailbox read a@x.test --all --headers",
+            "fulmar store check",
+            "fulmar config check",
+        ] {
+            if let Err(error) = parse(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_with_exit_code_2() {
+        for line in [
+            "fulmar",
+            "fulmar fly",
+            "fulmar send --from a@x.test m.eml",
+            "fulmar send --to a@x.test m.eml",
+            "fulmar send --from a --to b@x.test m.eml",
+            "fulmar domain add -x.test",
+            "fulmar alias add s@x.test",
+            "fulmar account add a",
+            "fulmar queue show 12",
+            "fulmar mailbox read a@x.test",
+            "fulmar mailbox read a@x.test 0",
+            "fulmar mailbox read a@x.test 9:7",
+            "fulmar mailbox read a@x.test 7 --all",
+            "fulmar mailbox read a@x.test 7 --raw --mbox",
+        ] {
+            assert_eq!(parse(line).map_err(|error| error.exit_code()).err(), Some(2), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_answers_and_every_command_is_in_the_help() {
+        assert_eq!(parse("fulmar --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+        assert_eq!(parse("fulmar --help").unwrap_err().exit_code(), 0);
+        for command in Arguments::command().get_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains("Example"), "{}", command.get_name());
+        }
+    }
+}

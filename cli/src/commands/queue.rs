@@ -1,0 +1,78 @@
+//! `fulmar queue`.
+
+use std::io::{self, Write};
+
+use fulmar_core::admin::QueueItem;
+use fulmar_core::model::ReversePath;
+use serde_json::{Value, json};
+
+use super::Context;
+use crate::arguments::QueueCommand;
+use crate::failure::Failure;
+
+pub(super) async fn queue(context: &Context, command: QueueCommand) -> Result<(), Failure> {
+    let mut items = context.admin().queue().await?;
+    match command {
+        QueueCommand::List => context.output.list(
+            &items,
+            ["QUEUE ID", "STATE", "ATTEMPTS", "NEXT ATTEMPT", "REVERSE-PATH", "FORWARD-PATH", "LAST REPLY"],
+            |item| {
+                [
+                    item.queue_id.to_string(),
+                    item.state.to_string(),
+                    item.attempts.to_string(),
+                    item.next_attempt.to_rfc3339(),
+                    bracketed(&item.reverse_path),
+                    item.forward_path.to_string(),
+                    item.last_reply.clone().unwrap_or_default(),
+                ]
+            },
+            object,
+        )?,
+        QueueCommand::Show { id } => {
+            items.retain(|item| item.queue_id == id);
+            let Some(first) = items.first() else {
+                let reason =
+                    format!("{id} is not in the queue: nothing is left to do for it, or it never was");
+                return Err(Failure::Failed(reason));
+            };
+            let mut out = io::stdout().lock();
+            if context.output.json {
+                items.iter().try_for_each(|item| writeln!(out, "{}", object(item)))?;
+                return Ok(());
+            }
+            writeln!(out, "queue id      {id}")?;
+            writeln!(out, "reverse-path  {}", bracketed(&first.reverse_path))?;
+            writeln!(out, "accepted      {}", first.accepted.to_rfc3339())?;
+            writeln!(out, "octets        {}", first.size)?;
+            writeln!(out, "node          {}", first.node)?;
+            for item in &items {
+                writeln!(out, "\nforward-path  {}", item.forward_path)?;
+                writeln!(out, "state         {}", item.state)?;
+                writeln!(out, "attempts      {}", item.attempts)?;
+                writeln!(out, "next attempt  {}", item.next_attempt.to_rfc3339())?;
+                writeln!(out, "last reply    {}", item.last_reply.as_deref().unwrap_or("none yet"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn bracketed(path: &ReversePath) -> String {
+    format!("<{path}>")
+}
+
+fn object(item: &QueueItem) -> Value {
+    json!({
+        "queue_id": item.queue_id,
+        "reverse_path": item.reverse_path,
+        "forward_path": item.forward_path,
+        "state": item.state.to_string(),
+        "attempts": item.attempts,
+        "next_attempt": item.next_attempt.to_rfc3339(),
+        "last_reply": item.last_reply,
+        "node": item.node,
+        "size": item.size,
+        "accepted": item.accepted.to_rfc3339(),
+    })
+}

@@ -1,0 +1,158 @@
+//! `fulmar serve`.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use async_signal::{Signal, Signals};
+use fulmar_core::admin::AdminError;
+use fulmar_core::config::Listener;
+use fulmar_core::engine::{Engine, Statistics};
+use fulmar_core::model::{Address, Domain};
+use fulmar_runtime_smol::{accept, host, listen};
+use futures::channel::oneshot;
+use futures::future::{Either, FutureExt, select};
+use futures::stream::StreamExt;
+use serde_json::json;
+
+use super::{Context, account};
+use crate::config::{StoreUrl, localhost, protocol_name};
+use crate::failure::Failure;
+use crate::logging;
+
+/// How long sessions may take to finish after the first signal.
+const GRACE: Duration = Duration::from_secs(10);
+/// The account of a server to try things on.
+const TRIAL_USER: &str = "user";
+
+pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
+    // Before anything else, so that no signal is lost.
+    let mut signals = Signals::new([Signal::Term, Signal::Int])
+        .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+    // Before the store is touched: a second server on the same addresses must leave no trace.
+    let mut bound = Vec::new();
+    for listener in &context.settings.listeners {
+        let at = listener.address;
+        let socket =
+            listen(at).map_err(|error| Failure::Failed(format!("cannot listen on {at}: {error}")))?;
+        let address = socket.local_addr().map_err(|error| Failure::Failed(format!("{at}: {error}")))?;
+        bound.push((socket, Listener { protocol: listener.protocol, address }));
+    }
+    let starting = start(context);
+    futures::pin_mut!(starting);
+    let (engine, trial) = match select(starting, signals.next()).await {
+        Either::Left((started, _)) => started?,
+        // Nothing has been accepted yet, so nothing is to be finished.
+        Either::Right(_) => return Ok(()),
+    };
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = stopped.map(drop).shared();
+    let listeners: Vec<Listener> = bound.iter().map(|(_, listener)| *listener).collect();
+    for (socket, listener) in bound {
+        let (engine, spawn) = (engine.clone(), context.platform.spawn.clone());
+        let accepting = accept(socket, stopped.clone(), move |stream, peer| {
+            let engine = engine.clone();
+            let session = async move { engine.serve(Box::new(stream), peer, &listener).await };
+            spawn.spawn(Box::pin(session));
+        });
+        context.platform.spawn.spawn(Box::pin(accepting));
+    }
+    if let Err(error) = announce(&listeners, trial.as_ref()) {
+        // Whoever read it may have seen enough; that is no reason to stop.
+        tracing::warn!(%error, "cannot write to standard output");
+    }
+
+    signals.next().await;
+    drop(stop);
+    let stopping = engine.shutdown(GRACE);
+    futures::pin_mut!(stopping);
+    if let Either::Right(_) = select(stopping, signals.next()).await {
+        // Whoever asks twice does not want to wait for threads either.
+        std::process::exit(1);
+    }
+    let Statistics { accepted, delivered, store } = engine.statistics();
+    let statistics =
+        json!({"event": "statistics", "accepted": accepted, "delivered": delivered, "store": store});
+    logging::report(tracing::Level::INFO, &statistics);
+    Ok(())
+}
+
+/// The engine, and what a server that nobody configured has besides.
+async fn start(context: &Context) -> Result<(Engine, Option<Trial>), Failure> {
+    let trial = match context.settings.nothing_configured {
+        true => Some(Trial::prepare(context).await?),
+        false => None,
+    };
+    let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
+    let engine = Engine::start(config, platform, host(), context.journal.clone()).await?;
+    Ok((engine, trial))
+}
+
+/// Says on standard output where this node listens; whoever started it waits for these lines.
+fn announce(listeners: &[Listener], trial: Option<&Trial>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for listener in listeners {
+        writeln!(out, "listening {} {}", protocol_name(listener.protocol), listener.address)?;
+    }
+    if let (Some(trial), Some(first)) = (trial, listeners.first()) {
+        trial.welcome(&mut out, first)?;
+    }
+    out.flush()
+}
+
+/// What a server that nobody configured has.
+struct Trial {
+    account: Address,
+    /// Where it was made just now.
+    password: Option<String>,
+    store: StoreUrl,
+}
+
+impl Trial {
+    /// Makes the domain and the account where they are not there.
+    async fn prepare(context: &Context) -> Result<Self, Failure> {
+        let (admin, domain) = (context.admin(), localhost());
+        admin.domain_add(&domain).await?;
+        let account = trial_account(&domain)?;
+        let password = account::random_password(&*context.platform.entropy);
+        let password = match admin.account_add(&account, &password).await {
+            Ok(()) => Some(password),
+            Err(AdminError::Exists(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { account, password, store: context.settings.store.clone() })
+    }
+
+    /// The lines to paste.
+    fn welcome(&self, out: &mut impl Write, listener: &Listener) -> io::Result<()> {
+        let (account, store) = (&self.account, &self.store);
+        let (fulmar, address) = (program(), listener.address);
+        let message = r"printf 'Subject: first\r\n\r\nIt works.\r\n'";
+        let password = match &self.password {
+            Some(password) => format!("password {password}"),
+            None => format!("password as it was; a new one: {fulmar} account passwd {account}"),
+        };
+        writeln!(
+            out,
+            "\nNothing is configured, so this is a server to try things on, for this machine only."
+        )?;
+        writeln!(out, "Data     {store}\nAccount  {account}, {password}")?;
+        writeln!(out, "\nSend a first message, over SMTP or into the queue:")?;
+        writeln!(
+            out,
+            "  {message} | curl --url smtp://{address} --mail-from {account} --mail-rcpt {account} -T -"
+        )?;
+        writeln!(out, "  {message} | {fulmar} send --from {account} --to {account} -")?;
+        writeln!(out, "Read it:")?;
+        writeln!(out, "  {fulmar} mailbox list {account}\n  {fulmar} mailbox read {account} 1")
+    }
+}
+
+fn trial_account(domain: &Domain) -> Result<Address, Failure> {
+    Address::parse(&format!("{TRIAL_USER}@{domain}")).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// This program as it was called, so that lines with it can be pasted.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "fulmar".to_owned())
+}

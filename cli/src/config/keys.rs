@@ -1,0 +1,241 @@
+//! Every setting but the listeners, once: its name, how it is read and checked, how it is shown.
+
+use std::time::Duration;
+
+use fulmar_core::model::{Address, Domain};
+use ipnet::IpNet;
+use toml::Value;
+use tracing::Level;
+
+use super::value::{
+    count, duration, flag, list, mail_name, show_duration, show_size, size, store_url, text, word,
+};
+use super::written::{Written, Wrong};
+use super::{LogFormat, NEAR_STORE_WINDOW, Settings};
+
+/// One setting.
+pub(super) struct Key {
+    /// The table it stands in; empty at the top level.
+    pub(super) section: &'static str,
+    /// Its name there.
+    pub(super) name: &'static str,
+    /// Reads a value into the settings.
+    pub(super) set: fn(&mut Settings, &Written) -> Result<(), Vec<Wrong>>,
+    /// The value in effect; nothing where there is none.
+    pub(super) show: fn(&Settings) -> Option<Value>,
+}
+
+impl Key {
+    /// The environment variable that sets it.
+    pub(super) fn variable(&self) -> String {
+        let dash = if self.section.is_empty() { "" } else { "_" };
+        format!("FULMAR_{}{dash}{}", self.section, self.name).to_ascii_uppercase()
+    }
+}
+
+/// Sections in the order in which they are shown.
+pub(super) const SECTIONS: [&str; 6] = ["", "store", "relay", "queue", "smtp", "log"];
+
+const DAY: Duration = Duration::from_hours(24);
+/// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
+const EXPIRE_LIMIT: Duration = Duration::from_hours(25 * 24);
+const WINDOW_LIMIT: Duration = Duration::from_secs(10);
+const RETRY_FLOOR: Duration = Duration::from_millis(100);
+const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
+const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
+
+const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+const LOG_LEVELS: [(&str, Level); 4] =
+    [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG)];
+
+/// The settings. Floors are those of RFC 5321 §4.5.3.1 and §6.3; what a limit means stands at the field that it sets.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        section: "",
+        name: "hostname",
+        set: |s, w| {
+            put(
+                &mut s.engine.hostname,
+                mail_name(w, "a domain", r#"a name such as "mx1.example.org""#, Domain::parse),
+            )
+        },
+        show: |s| string(s.engine.hostname.as_str()),
+    },
+    Key {
+        section: "",
+        name: "postmaster",
+        set: |s, w| {
+            put(
+                &mut s.engine.postmaster,
+                mail_name(w, "an address", r#"an address such as "admin@example.org""#, |text| {
+                    Address::parse(text).map(Some)
+                }),
+            )
+        },
+        show: |s| string(s.engine.postmaster.as_ref()?),
+    },
+    Key {
+        section: "store",
+        name: "url",
+        set: |s, w| put(&mut s.store, store_url(w)),
+        show: |s| string(&s.store),
+    },
+    Key {
+        section: "store",
+        name: "single_node",
+        set: |s, w| put(&mut s.single_node, flag(w)),
+        show: |s| Some(Value::Boolean(s.single_node)),
+    },
+    Key {
+        section: "relay",
+        name: "networks",
+        set: |s, w| {
+            s.engine.relay_networks = list(w, |item| {
+                text(item, "a network", r#"networks such as "10.0.0.0/8" or "::1/128""#, |text| {
+                    text.parse::<IpNet>().ok()
+                })
+            })?;
+            Ok(())
+        },
+        show: |s| strings(&s.engine.relay_networks, ToString::to_string),
+    },
+    Key {
+        section: "queue",
+        name: "retry",
+        set: |s, w| {
+            let pauses = list(w, |item| duration(item, RETRY_FLOOR..=EXPIRE_LIMIT))?;
+            if pauses.is_empty() {
+                return Err(w.wrong("is empty", "at least one duration").into());
+            }
+            s.engine.queue.retry = pauses;
+            Ok(())
+        },
+        show: |s| strings(&s.engine.queue.retry, |pause| show_duration(*pause)),
+    },
+    Key {
+        section: "queue",
+        name: "expire",
+        set: |s, w| put(&mut s.engine.queue.expire, duration(w, TIMEOUT_FLOOR..=EXPIRE_LIMIT)),
+        show: |s| string(show_duration(s.engine.queue.expire)),
+    },
+    Key {
+        section: "queue",
+        name: "window",
+        set: |s, w| {
+            let auto = word(w, &[("auto", NEAR_STORE_WINDOW)]);
+            put(&mut s.engine.queue.window, auto.or_else(|_| duration(w, Duration::ZERO..=WINDOW_LIMIT)))
+        },
+        show: |s| string(show_duration(s.engine.queue.window)),
+    },
+    Key {
+        section: "smtp",
+        name: "command_line",
+        set: |s, w| put(&mut s.engine.smtp.command_line, size(w, 512..=64 << 10)),
+        show: |s| octets(s.engine.smtp.command_line as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "content_line",
+        set: |s, w| put(&mut s.engine.smtp.content_line, size(w, 1_000..=1 << 20)),
+        show: |s| octets(s.engine.smtp.content_line as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "message_size",
+        set: |s, w| put(&mut s.engine.smtp.message_size, size(w, 64 << 10..=1 << 30)),
+        show: |s| octets(s.engine.smtp.message_size),
+    },
+    Key {
+        section: "smtp",
+        name: "header_block",
+        set: |s, w| put(&mut s.engine.smtp.header_block, size(w, 4 << 10..=256 << 10)),
+        show: |s| octets(s.engine.smtp.header_block as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "recipients",
+        set: |s, w| put(&mut s.engine.smtp.recipients, count(w, 100..=100_000)),
+        show: |s| number(s.engine.smtp.recipients as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "hops",
+        set: |s, w| put(&mut s.engine.smtp.hops, count(w, 100..=1_000)),
+        show: |s| number(s.engine.smtp.hops as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "errors",
+        set: |s, w| put(&mut s.engine.smtp.errors, count(w, 1..=10_000)),
+        show: |s| number(s.engine.smtp.errors as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "command_timeout",
+        set: |s, w| put(&mut s.engine.smtp.command_timeout, duration(w, TIMEOUT_FLOOR..=TIMEOUT_LIMIT)),
+        show: |s| string(show_duration(s.engine.smtp.command_timeout)),
+    },
+    Key {
+        section: "smtp",
+        name: "content_timeout",
+        set: |s, w| put(&mut s.engine.smtp.content_timeout, duration(w, TIMEOUT_FLOOR..=TIMEOUT_LIMIT)),
+        show: |s| string(show_duration(s.engine.smtp.content_timeout)),
+    },
+    Key {
+        section: "smtp",
+        name: "least_rate",
+        set: |s, w| put(&mut s.engine.smtp.least_rate, size(w, 0..=1 << 30)),
+        show: |s| octets(s.engine.smtp.least_rate),
+    },
+    Key {
+        section: "smtp",
+        name: "least_rate_grace",
+        set: |s, w| put(&mut s.engine.smtp.least_rate_grace, duration(w, TIMEOUT_FLOOR..=DAY)),
+        show: |s| string(show_duration(s.engine.smtp.least_rate_grace)),
+    },
+    Key {
+        section: "smtp",
+        name: "sessions",
+        set: |s, w| put(&mut s.engine.smtp.sessions, count(w, 1..=1_000_000)),
+        show: |s| number(s.engine.smtp.sessions as u64),
+    },
+    Key {
+        section: "log",
+        name: "format",
+        set: |s, w| put(&mut s.log.format, word(w, &LOG_FORMATS)),
+        show: |s| {
+            LOG_FORMATS.iter().find(|(_, format)| *format == s.log.format).and_then(|(name, _)| string(name))
+        },
+    },
+    Key {
+        section: "log",
+        name: "level",
+        set: |s, w| put(&mut s.log.level, word(w, &LOG_LEVELS)),
+        show: |s| {
+            LOG_LEVELS.iter().find(|(_, level)| *level == s.log.level).and_then(|(name, _)| string(name))
+        },
+    },
+];
+
+fn put<T>(place: &mut T, value: Result<T, Wrong>) -> Result<(), Vec<Wrong>> {
+    *place = value?;
+    Ok(())
+}
+
+fn string(value: impl ToString) -> Option<Value> {
+    Some(Value::String(value.to_string()))
+}
+
+fn strings<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<Value> {
+    Some(Value::Array(values.iter().map(|value| Value::String(show(value))).collect()))
+}
+
+fn number(value: u64) -> Option<Value> {
+    i64::try_from(value).ok().map(Value::Integer)
+}
+
+/// A size with a unit, or a plain number where none fits.
+fn octets(value: u64) -> Option<Value> {
+    let shown = show_size(value);
+    if shown.ends_with(|c: char| c.is_ascii_digit()) { number(value) } else { string(shown) }
+}

@@ -1,0 +1,199 @@
+//! From sources to settings, with all mistakes at once.
+
+use std::collections::BTreeMap;
+
+use fulmar_core::model::Domain;
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{KEYS, Key, SECTIONS};
+use super::sources::{Sources, is_from_an_orchestrator};
+use super::written::{Lines, Written, Wrong};
+use super::{Loaded, Mistake, Origin, Settings, StoreUrl, listeners};
+
+const LISTENER: &str = "listener";
+/// How many names are offered for one that is unknown.
+const OFFERED_NAMES: usize = 3;
+
+impl Loaded {
+    /// Reads everything; or gives every mistake found, the file's first, in the order of its lines.
+    pub(crate) fn from_sources(sources: &Sources) -> Result<Self, Vec<Mistake>> {
+        let mut reader = Reader::new(sources);
+        if let Some(Err(mistake)) = &sources.file {
+            reader.mistakes.push((0, mistake.clone()));
+        }
+        if let Some(Ok((name, text))) = &sources.file {
+            reader.read_file(name, text);
+        }
+        for (name, value) in &sources.variables {
+            reader.read_variable(name, value);
+        }
+        reader.finish(sources)
+    }
+}
+
+struct Reader {
+    loaded: Loaded,
+    /// With the line that it is sorted by.
+    mistakes: Vec<(usize, Mistake)>,
+}
+
+impl Reader {
+    fn new(sources: &Sources) -> Self {
+        // Without a place for it the store stays in memory only until `finish` has looked at the origins.
+        let store = sources.data_folder.clone().map_or(StoreUrl::Memory, StoreUrl::Directory);
+        let settings = Settings::defaults(default_hostname(&sources.node_name), store);
+        Self { loaded: Loaded { settings, origins: BTreeMap::new() }, mistakes: Vec::new() }
+    }
+
+    fn finish(mut self, sources: &Sources) -> Result<Loaded, Vec<Mistake>> {
+        let loaded = &mut self.loaded;
+        if sources.data_folder.is_none() && !loaded.origins.contains_key(&("store", "url")) {
+            let problem = "no default, because neither HOME nor XDG_DATA_HOME names a folder; \
+                           allowed: \"file:/an/absolute/path\" or \"memory:\"";
+            let place = "[store] url".to_owned();
+            self.mistakes.push((usize::MAX, Mistake { place, problem: problem.to_owned() }));
+        }
+        let said = loaded.origins.keys().any(|(section, _)| *section != "log");
+        loaded.settings.nothing_configured = sources.file.is_none() && !said;
+        if loaded.settings.nothing_configured {
+            loaded.settings.engine.relay_networks = loopback();
+        }
+        self.mistakes.sort_by_key(|(line, _)| *line);
+        match self.mistakes.is_empty() {
+            true => Ok(self.loaded),
+            false => Err(self.mistakes.into_iter().map(|(_, mistake)| mistake).collect()),
+        }
+    }
+
+    fn read_file(&mut self, name: &str, text: &str) {
+        let lines = Lines(text);
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let line = error.span().map_or(1, |span| lines.line_of(span));
+            let problem = format!("not TOML: {}", error.message().replace('\n', ", "));
+            self.mistakes.push((line, Mistake { place: format!("{name}:{line}"), problem }));
+        }
+        // What a parser makes of a broken file misleads more than it helps.
+        if !errors.is_empty() {
+            return;
+        }
+        for (key, value) in document.get_ref() {
+            let section = key.get_ref().as_ref();
+            match value.get_ref() {
+                _ if section == LISTENER => self.read_listeners(name, &lines, key, value),
+                DeValue::Table(table) if SECTIONS.contains(&section) => {
+                    for (key, value) in table {
+                        self.read_entry(name, &lines, section, key, value);
+                    }
+                }
+                DeValue::Table(_) => {
+                    let line = lines.line_of(key.span());
+                    let known = SECTIONS.iter().filter(|known| !known.is_empty()).chain([&LISTENER]).copied();
+                    let problem = format!("not a section of this version; allowed: {}", join(known));
+                    self.file_mistake(name, &format!("[{section}]"), Wrong { line: Some(line), problem });
+                }
+                _ if SECTIONS.contains(&section) => {
+                    let wrong =
+                        Written::in_file(&lines, value).wrong("is not a table", format!("[{section}]"));
+                    self.file_mistake(name, section, wrong);
+                }
+                _ => self.read_entry(name, &lines, "", key, value),
+            }
+        }
+    }
+
+    fn read_entry(
+        &mut self,
+        file: &str,
+        lines: &Lines<'_>,
+        section: &str,
+        key: &Spanned<impl AsRef<str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let (name, line) = (key.get_ref().as_ref(), lines.line_of(key.span()));
+        let place = if section.is_empty() { name.to_owned() } else { format!("[{section}] {name}") };
+        let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == name) else {
+            let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+            let problem = format!("not a setting of this version; allowed: {}", join(known));
+            self.file_mistake(file, &place, Wrong { line: Some(line), problem });
+            return;
+        };
+        match (key.set)(&mut self.loaded.settings, &Written::in_file(lines, value)) {
+            Ok(()) => self.came_from(key, Origin::File { name: file.to_owned(), line }),
+            Err(wrongs) => wrongs.into_iter().for_each(|wrong| self.file_mistake(file, &place, wrong)),
+        }
+    }
+
+    fn read_listeners(
+        &mut self,
+        file: &str,
+        lines: &Lines<'_>,
+        key: &Spanned<impl AsRef<str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let mut wrongs = Vec::new();
+        self.loaded.settings.listeners = listeners::from_file(lines, value, |field, wrong| {
+            wrongs.push((format!("[[{LISTENER}]] {field}").trim_end().to_owned(), wrong));
+        });
+        for (place, wrong) in wrongs {
+            self.file_mistake(file, &place, wrong);
+        }
+        let origin = Origin::File { name: file.to_owned(), line: lines.line_of(key.span()) };
+        self.loaded.origins.insert((LISTENER, ""), origin);
+    }
+
+    fn read_variable(&mut self, name: &str, value: &str) {
+        let written = Written::in_variable(value);
+        let result = if name == listeners::VARIABLE {
+            self.loaded.origins.insert((LISTENER, ""), Origin::Variable(name.to_owned()));
+            listeners::from_variable(&written).map(|listeners| self.loaded.settings.listeners = listeners)
+        } else if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
+            self.came_from(key, Origin::Variable(name.to_owned()));
+            (key.set)(&mut self.loaded.settings, &written)
+        } else if is_from_an_orchestrator(name) {
+            Ok(())
+        } else {
+            let problem = format!("not a variable of this version; the closest are {}", closest(name));
+            Err(Wrong { line: None, problem }.into())
+        };
+        for wrong in result.err().into_iter().flatten() {
+            let mistake = Mistake { place: name.to_owned(), problem: wrong.problem };
+            self.mistakes.push((usize::MAX, mistake));
+        }
+    }
+
+    fn came_from(&mut self, key: &Key, origin: Origin) {
+        self.loaded.origins.insert((key.section, key.name), origin);
+    }
+
+    fn file_mistake(&mut self, file: &str, setting: &str, wrong: Wrong) {
+        let line = wrong.line.unwrap_or_default();
+        let place = format!("{file}:{line}: {setting}");
+        self.mistakes.push((line, Mistake { place, problem: wrong.problem }));
+    }
+}
+
+/// The system's node name where it is one that others could know, with a dot; otherwise `localhost`.
+fn default_hostname(node_name: &str) -> Domain {
+    let known = Domain::parse(node_name).ok().filter(|domain| domain.as_str().contains('.'));
+    known.unwrap_or_else(super::localhost)
+}
+
+fn loopback() -> Vec<IpNet> {
+    ["127.0.0.0/8", "::1/128"].iter().filter_map(|network| network.parse().ok()).collect()
+}
+
+/// The variables whose names are most like this one.
+fn closest(name: &str) -> String {
+    let mut known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    known.extend([listeners::VARIABLE.to_owned(), super::sources::FILE_VARIABLE.to_owned()]);
+    known.sort_by_key(|known| strsim::damerau_levenshtein(known, name));
+    known.truncate(OFFERED_NAMES);
+    known.join(", ")
+}
+
+fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}

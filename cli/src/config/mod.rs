@@ -1,0 +1,158 @@
+//! Settings from a TOML file and `FULMAR_*` variables, which win over the file.
+//!
+//! Every setting is one row of [`keys::KEYS`]: how it is read, from either source, and how it is shown. `serde` would stop at
+//! the first mistake and know no variables; here all mistakes are collected, each with its place and what is allowed.
+
+mod keys;
+mod listeners;
+mod load;
+mod show;
+mod sources;
+mod value;
+mod written;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fulmar_core::config::{Config, Listener, Protocol};
+use fulmar_core::model::Domain;
+
+pub(crate) use listeners::protocol_name;
+pub(crate) use sources::Sources;
+
+/// How long finished transactions are collected on a store that is as near as a directory or memory.
+const NEAR_STORE_WINDOW: Duration = Duration::from_millis(2);
+
+/// Where `fulmar serve` listens when it is not told.
+const DEFAULT_LISTENER: Listener =
+    Listener { protocol: Protocol::Smtp, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2525) };
+
+/// The name of a host that has no better one, and the domain of a server to try things on.
+#[expect(clippy::expect_used, reason = "the text is a domain")]
+pub(crate) fn localhost() -> Domain {
+    Domain::parse("localhost").expect("a domain")
+}
+
+/// Everything that this process was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// For the engine.
+    pub(crate) engine: Config,
+    /// Where to listen; never empty.
+    pub(crate) listeners: Vec<Listener>,
+    /// Where the state is.
+    pub(crate) store: StoreUrl,
+    /// That no other node writes this store, so that a store without create-if-absent will do.
+    pub(crate) single_node: bool,
+    /// What goes to standard error.
+    pub(crate) log: LogSettings,
+    /// No file and no variable but for logs: `serve` makes a server to try things on.
+    pub(crate) nothing_configured: bool,
+}
+
+/// Which store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreUrl {
+    /// `file:/path`
+    Directory(PathBuf),
+    /// `memory:`, gone with the process.
+    Memory,
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => write!(f, "file:{}", path.display()),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+/// What goes to standard error, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogSettings {
+    /// The shape of a line.
+    pub(crate) format: LogFormat,
+    /// The least important level that is written.
+    pub(crate) level: tracing::Level,
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// `time LEVEL event key=value ...`
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Settings {
+    /// What holds for whatever is not said.
+    fn defaults(hostname: Domain, store: StoreUrl) -> Self {
+        let mut engine = Config::new(hostname);
+        engine.queue.window = NEAR_STORE_WINDOW;
+        Self {
+            engine,
+            listeners: vec![DEFAULT_LISTENER],
+            store,
+            single_node: false,
+            log: LogSettings { format: LogFormat::Text, level: tracing::Level::INFO },
+            nothing_configured: false,
+        }
+    }
+}
+
+/// Settings, and where each of them came from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The settings in effect.
+    pub(crate) settings: Settings,
+    /// By section and name; what is not here has its default.
+    origins: BTreeMap<(&'static str, &'static str), Origin>,
+}
+
+impl Loaded {
+    /// The log of a command that runs and ends: only what went wrong, where nobody asks for more.
+    pub(crate) fn log_of_a_tool(&self) -> LogSettings {
+        let asked = self.origins.contains_key(&("log", "level"));
+        let level = if asked { self.settings.log.level } else { tracing::Level::WARN };
+        LogSettings { level, ..self.settings.log }
+    }
+}
+
+/// Who said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Origin {
+    /// The configuration file, at this line.
+    File { name: String, line: usize },
+    /// This environment variable.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { name, line } => write!(f, "{name}:{line}"),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One thing that is wrong with the configuration: where, what, and what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    place: String,
+    problem: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}

@@ -1,0 +1,55 @@
+//! `fulmar config check`: the settings in effect and where each came from.
+
+use std::io::{self, Write};
+
+use serde_json::json;
+use toml::Value;
+
+use super::Loaded;
+use super::keys::{KEYS, SECTIONS};
+use super::listeners::protocol_name;
+
+impl Loaded {
+    /// Writes a TOML file that sets what is in effect, with the origin of each setting beside it.
+    pub(crate) fn write_toml(&self, out: &mut impl Write) -> io::Result<()> {
+        for section in SECTIONS {
+            if !section.is_empty() {
+                writeln!(out, "\n[{section}]")?;
+            }
+            for key in KEYS.iter().filter(|key| key.section == section) {
+                match (key.show)(&self.settings) {
+                    Some(value) => {
+                        writeln!(out, "{} = {value}  # {}", key.name, self.origin(section, key.name))?;
+                    }
+                    None => writeln!(out, "# {} is not set", key.name)?,
+                }
+            }
+        }
+        for listener in &self.settings.listeners {
+            writeln!(out, "\n[[listener]]  # {}", self.origin("listener", ""))?;
+            writeln!(out, "protocol = {}", Value::from(protocol_name(listener.protocol)))?;
+            writeln!(out, "address = {}", Value::from(listener.address.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes one JSON object a setting: `section`, `key`, `value`, `origin`.
+    pub(crate) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        for key in KEYS {
+            let (value, origin) = ((key.show)(&self.settings), self.origin(key.section, key.name));
+            let line = json!({"section": key.section, "key": key.name, "value": value, "origin": origin});
+            writeln!(out, "{line}")?;
+        }
+        for listener in &self.settings.listeners {
+            let value = json!({"protocol": protocol_name(listener.protocol), "address": listener.address});
+            let origin = self.origin("listener", "");
+            let line = json!({"section": "listener", "key": "", "value": value, "origin": origin});
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    fn origin(&self, section: &'static str, name: &'static str) -> String {
+        self.origins.get(&(section, name)).map_or_else(|| "default".to_owned(), ToString::to_string)
+    }
+}

@@ -1,0 +1,96 @@
+//! How a command fails, by its exit code.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use fulmar_core::admin::AdminError;
+use fulmar_core::engine::StartError;
+use fulmar_core::mailbox::ContentError;
+use fulmar_core::model::Reply;
+use fulmar_core::model::reply::Severity;
+
+use crate::config::Mistake;
+
+/// Why a command did not do what it was asked. Displayed as whole lines for standard error.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// 1: it cannot be done.
+    Failed(String),
+    /// 2: it was not asked rightly.
+    Usage(String),
+    /// 2: the configuration is wrong.
+    Config(Vec<Mistake>),
+    /// 75: the store cannot be asked now (`EX_TEMPFAIL` of sysexits).
+    TryAgain(String),
+    /// 0: whoever read the output has seen enough.
+    ReaderGone,
+}
+
+impl Failure {
+    /// The code that the process ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::ReaderGone => 0,
+            Self::Failed(_) => 1,
+            Self::Usage(_) | Self::Config(_) => 2,
+            Self::TryAgain(_) => 75,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReaderGone => Ok(()),
+            Self::Failed(reason) | Self::Usage(reason) => writeln!(f, "fulmar: {reason}"),
+            Self::TryAgain(reason) => writeln!(f, "fulmar: {reason}; try again later"),
+            Self::Config(mistakes) => mistakes.iter().try_for_each(|mistake| writeln!(f, "{mistake}")),
+        }
+    }
+}
+
+impl From<AdminError> for Failure {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::Unavailable(_) => Self::TryAgain(error.to_string()),
+            AdminError::NotFound(_)
+            | AdminError::Exists(_)
+            | AdminError::Invalid(_)
+            | AdminError::Damaged { .. } => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ContentError> for Failure {
+    fn from(error: ContentError) -> Self {
+        AdminError::from(error).into()
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let StartError::Store(error) = error;
+        AdminError::from(error).into()
+    }
+}
+
+impl From<Reply> for Failure {
+    /// A message that was not taken.
+    fn from(reply: Reply) -> Self {
+        match reply.severity() {
+            Severity::Transient => Self::TryAgain(reply.to_string()),
+            Severity::Positive | Severity::Permanent => Self::Failed(reply.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// For standard output and what is written through it; files say their names themselves.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Failed(format!("cannot write the output: {error}")),
+        }
+    }
+}

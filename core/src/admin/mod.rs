@@ -1,0 +1,165 @@
+//! What an operator asks and orders (rank 8), from any machine with the store's credentials: whether nodes run does not
+//! matter. Everything goes in and out as plain values.
+
+mod accounts;
+mod domains;
+mod queue;
+
+use std::sync::Arc;
+
+pub use accounts::AccountSummary;
+pub use domains::{AliasSummary, DomainSummary};
+pub use queue::{QueueItem, QueueState};
+
+use crate::config::Config;
+use crate::mailbox::{ContentError, Mailboxes, ReadError};
+pub use crate::mailbox::{Listing, MessageReader};
+use crate::model::event::Journal;
+use crate::model::{Address, Domain};
+use crate::platform::{Platform, StoreError};
+use crate::state::account::Account;
+use crate::state::chain::ChainError;
+use crate::state::chains::Chains;
+use crate::state::contract::{self, Verdict};
+use crate::state::domain::LocalDomain;
+use crate::state::format::{self, FormatError};
+use crate::state::layout;
+use crate::state::requests::Requests;
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AdminError {
+    /// What it names is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// What it would make is there already.
+    #[error("{0}")]
+    Exists(String),
+    /// It makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store is away. To be tried again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// An object is not what it should be.
+    #[error("{key}: {reason}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<ChainError> for AdminError {
+    fn from(error: ChainError) -> Self {
+        match error {
+            ChainError::Unavailable(reason) => Self::Unavailable(reason),
+            ChainError::Damaged { key, reason } => Self::Damaged { key, reason },
+        }
+    }
+}
+
+impl From<ReadError> for AdminError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Chain(error) => error.into(),
+            ReadError::Content(error) => error.into(),
+            missing => Self::NotFound(missing.to_string()),
+        }
+    }
+}
+
+impl From<ContentError> for AdminError {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Unavailable(reason) => Self::Unavailable(reason),
+            ContentError::Damaged { key, reason } => Self::Damaged { key, reason },
+        }
+    }
+}
+
+impl From<FormatError> for AdminError {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Store(error) => error.into(),
+            FormatError::Foreign(reason) => Self::Damaged { key: layout::FORMAT.to_owned(), reason },
+        }
+    }
+}
+
+/// An operator's hands.
+#[derive(Debug)]
+pub struct Admin {
+    platform: Platform,
+    requests: Requests,
+    accounts: Arc<Chains<Account>>,
+    domains: Chains<LocalDomain>,
+    mailboxes: Mailboxes,
+}
+
+impl Admin {
+    /// Orders to the platform's store.
+    pub fn new(config: Config, platform: Platform, journal: Journal) -> Self {
+        let requests = Requests::new(platform.clone(), config.store, journal);
+        let accounts = Arc::new(Chains::new(requests.clone()));
+        let domains = Chains::new(requests.clone());
+        let mailboxes = Mailboxes::new(requests.clone(), accounts.clone());
+        Self { platform, requests, accounts, domains, mailboxes }
+    }
+
+    /// The messages of a mailbox, by UID.
+    pub async fn mailbox(&self, account: &Address, mailbox: &str) -> Result<Vec<Listing>, AdminError> {
+        Ok(self.mailboxes.list(&account.normalized(), mailbox).await?)
+    }
+
+    /// Begins to read a message.
+    pub async fn message(
+        &self,
+        account: &Address,
+        mailbox: &str,
+        uid: u32,
+    ) -> Result<MessageReader, AdminError> {
+        Ok(self.mailboxes.open(&account.normalized(), mailbox, uid).await?)
+    }
+
+    /// Asks of the store whatever Fulmar relies on. Writes only below a folder of its own, and removes that again.
+    pub async fn store_check(&self) -> Vec<Verdict> {
+        contract::check(&*self.platform.store, "", self.platform.draw()).await
+    }
+
+    /// Before anything is written: the store is ours to write.
+    async fn ensure_format(&self) -> Result<(), AdminError> {
+        Ok(format::ensure(&self.requests).await?)
+    }
+
+    /// The folders below a root that hold a chain each. Each folder is skipped as soon as it is seen.
+    async fn folders(&self, root: &str) -> Result<Vec<String>, AdminError> {
+        let mut folders: Vec<String> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.requests.page(root, after.as_deref()).await?;
+            for object in &page.objects {
+                if let Some(folder) = layout::folder(root, &object.key)
+                    && folders.last().is_none_or(|last| last != folder)
+                {
+                    folders.push(folder.to_owned());
+                }
+            }
+            match folders.last() {
+                Some(last) if page.more => after = Some(layout::past(last)),
+                _ => return Ok(folders),
+            }
+        }
+    }
+
+    fn no_domain(domain: &Domain) -> AdminError {
+        AdminError::NotFound(format!("domain {domain} is not one of ours"))
+    }
+}

@@ -1,0 +1,86 @@
+//! Who is who (rank 6): domains, aliases and accounts, and what a recipient comes to.
+
+mod resolve;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+pub use resolve::{Resolution, Target};
+
+use crate::model::{Address, Domain};
+use crate::platform::Instant;
+use crate::state::account::Account;
+use crate::state::chain::ChainError;
+use crate::state::chains::Chains;
+use crate::state::domain::LocalDomain;
+use crate::state::layout;
+use crate::state::requests::Requests;
+use std::sync::Arc;
+
+/// How long what was found is believed.
+pub const FRESH: Duration = Duration::from_secs(10);
+/// How long it is believed that something is not there: an operator who has just added it should not have to wait.
+const FRESH_ABSENCE: Duration = Duration::from_secs(2);
+/// Accounts whose existence is remembered.
+const REMEMBERED: usize = 100_000;
+
+/// Domains and accounts as this node knows them.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    requests: Requests,
+    domains: Chains<LocalDomain>,
+    accounts: Arc<Chains<Account>>,
+    /// Whether an account was there, and when that was found. Kept apart from the accounts so that asking does not wait for a delivery into one.
+    existing: Mutex<BTreeMap<Address, (bool, Instant)>>,
+}
+
+impl Directory {
+    /// A directory that shares the node's accounts with its mailboxes.
+    pub fn new(requests: Requests, accounts: Arc<Chains<Account>>) -> Self {
+        let domains = Chains::new(requests.clone());
+        Self { shared: Arc::new(Shared { requests, domains, accounts, existing: Mutex::default() }) }
+    }
+
+    /// Whether a domain is ours.
+    pub async fn is_local(&self, domain: &Domain) -> Result<bool, ChainError> {
+        let chain = self.shared.domains.hold(&layout::domain(domain), FRESH).await?;
+        Ok(chain.state().exists)
+    }
+
+    /// What a local-part of a domain of ours stands for; nothing where it is no alias.
+    async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, ChainError> {
+        let chain = self.shared.domains.hold(&layout::domain(address.domain()), FRESH).await?;
+        Ok(chain.state().aliases.get(address.normalized().local_part()).cloned())
+    }
+
+    /// Whether an account is there.
+    async fn has_account(&self, address: &Address) -> Result<bool, ChainError> {
+        let now = self.shared.requests.platform().clock.instant();
+        if let Some((exists, found)) = self.existing().get(address) {
+            let fresh = if *exists { FRESH } else { FRESH_ABSENCE };
+            if now.since(*found) <= fresh {
+                return Ok(*exists);
+            }
+        }
+        let exists = {
+            let chain = self.shared.accounts.hold(&layout::account(address), FRESH_ABSENCE).await?;
+            chain.state().exists
+        };
+        let mut existing = self.existing();
+        if existing.len() >= REMEMBERED {
+            existing.clear();
+        }
+        existing.insert(address.clone(), (exists, now));
+        Ok(exists)
+    }
+
+    fn existing(&self) -> std::sync::MutexGuard<'_, BTreeMap<Address, (bool, Instant)>> {
+        self.shared.existing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

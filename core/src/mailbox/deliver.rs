@@ -1,0 +1,260 @@
+//! Delivery into accounts: what is waiting for one account goes into one commit.
+//!
+//! **Exactly once.** The commit that carries a message carries its queue id, and replay drops a message whose id the
+//! account has seen; so the same delivery may be tried any number of times by any number of nodes.
+//!
+//! **Crashes.** Before the commit: nothing is there but perhaps copies of a large body, under an identity that nobody
+//! names. After it: the message is in the mailbox, and the next attempt finds its queue id and succeeds at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::channel::oneshot;
+
+use super::content::{ContentError, read_part};
+use crate::model::message::return_path_field;
+use crate::model::{Address, BodyId, Outcome, QueueId, Reply, UtcTime};
+use crate::state::account::{Account, Arrival, INBOX, Op, Stored, StoredBody};
+use crate::state::chain::{ChainError, Draft};
+use crate::state::chains::Chains;
+use crate::state::frame::Data;
+use crate::state::layout;
+use crate::state::log::{Body, Envelope, Pieces};
+use crate::state::requests::Requests;
+use std::time::Duration;
+
+/// Octets of content in one commit, at most, unless a single message has more.
+const COMMIT_OCTETS: usize = 4 << 20;
+/// Messages in one commit, at most.
+const COMMIT_MESSAGES: usize = 500;
+/// How old a confirmation of the tip may be for a delivery to begin on it; appending confirms it anyhow.
+const FRESH: Duration = Duration::from_hours(1);
+
+/// A message for one account.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The message.
+    pub envelope: Arc<Envelope>,
+    /// Header block and small body, where they are still in memory.
+    pub fresh: Option<(Bytes, Vec<Bytes>)>,
+    /// Whether the account is to be made if it is not there: it is a postmaster's, whose mail is never refused.
+    pub make_account: bool,
+}
+
+/// The accounts of this node, and what waits to be delivered into them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Mailboxes {
+    requests: Requests,
+    accounts: Arc<Chains<Account>>,
+    /// By account; present as long as somebody is delivering into it.
+    waiting: Arc<Mutex<BTreeMap<Address, Vec<Waiting>>>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    letter: Letter,
+    done: oneshot::Sender<Outcome>,
+}
+
+/// A message with its content at hand.
+struct Prepared {
+    id: QueueId,
+    make_account: bool,
+    received: UtcTime,
+    /// Return-Path, header block, and the body where it is small.
+    parts: Vec<Bytes>,
+    crc: u32,
+    header: u64,
+    body: Option<StoredBody>,
+    done: oneshot::Sender<Outcome>,
+}
+
+impl Mailboxes {
+    /// Mailboxes that share the node's accounts with its directory.
+    pub fn new(requests: Requests, accounts: Arc<Chains<Account>>) -> Self {
+        Self { requests, accounts, waiting: Arc::default() }
+    }
+
+    /// The node's accounts.
+    pub fn accounts(&self) -> &Chains<Account> {
+        &self.accounts
+    }
+
+    pub(super) fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Delivers a message into an account. Messages that come while another commit is under way go into the next one together.
+    pub async fn deliver(&self, account: &Address, letter: Letter) -> Outcome {
+        let (done, outcome) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_first = !waiting.contains_key(account);
+            waiting.entry(account.clone()).or_default().push(Waiting { letter, done });
+            is_first
+        };
+        if is_first {
+            let (mailboxes, account) = (self.clone(), account.clone());
+            // A job of its own: whoever asked for the first delivery may go away before the last one is done.
+            self.requests.platform().spawn.spawn(Box::pin(async move { mailboxes.work(account).await }));
+        }
+        outcome
+            .await
+            .unwrap_or_else(|_| Outcome::Deferred(Reply::new(451, (4, 3, 0), "the delivery was interrupted")))
+    }
+
+    /// Delivers until nothing waits for the account.
+    async fn work(&self, account: Address) {
+        while let Some(batch) = self.next_batch(&account) {
+            let mut prepared = Vec::with_capacity(batch.len());
+            for waiting in batch {
+                prepared.extend(self.prepare(&account, waiting).await);
+            }
+            if !prepared.is_empty() {
+                self.commit(&account, prepared).await;
+            }
+        }
+    }
+
+    /// What goes into the next commit; nothing, and nobody delivering any more, where nothing waits.
+    fn next_batch(&self, account: &Address) -> Option<Vec<Waiting>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = waiting.get_mut(account)?;
+        if queue.is_empty() {
+            waiting.remove(account);
+            return None;
+        }
+        let mut octets = 0;
+        let fits = queue.iter().take(COMMIT_MESSAGES).take_while(|next| {
+            let before = octets;
+            octets += inline_octets(&next.letter.envelope);
+            before == 0 || octets <= COMMIT_OCTETS
+        });
+        let count = fits.count();
+        Some(queue.drain(..count).collect())
+    }
+
+    /// Gets a message's content together; nothing where that failed, which its sender has then been told.
+    async fn prepare(&self, account: &Address, waiting: Waiting) -> Option<Prepared> {
+        let Waiting { letter, done } = waiting;
+        match self.gather(account, &letter).await {
+            Ok((parts, crc, header, body)) => Some(Prepared {
+                id: letter.envelope.id,
+                make_account: letter.make_account,
+                received: letter.envelope.accepted,
+                parts,
+                crc,
+                header,
+                body,
+                done,
+            }),
+            Err(error) => {
+                // Damage does not mend, but an operator may mend it; the entry stays until it expires.
+                let reply = Reply::new(451, (4, 3, 0), format!("content cannot be read: {error}"));
+                let _ = done.send(Outcome::Deferred(reply));
+                None
+            }
+        }
+    }
+
+    async fn gather(
+        &self,
+        account: &Address,
+        letter: &Letter,
+    ) -> Result<(Vec<Bytes>, u32, u64, Option<StoredBody>), ContentError> {
+        let content = &letter.envelope.content;
+        let return_path = Bytes::from(return_path_field(&letter.envelope.reverse_path));
+        let mut body = None;
+        let mut parts = vec![return_path];
+        if let Some((header, small_body)) = &letter.fresh {
+            parts.push(header.clone());
+            parts.extend(small_body.iter().cloned());
+        } else {
+            let key = layout::segment(content.header.inc, content.header.seq);
+            parts.push(read_part(&self.requests, &key, &content.header.extent).await?);
+            if let Body::Inline(part) = &content.body {
+                let key = layout::segment(part.inc, part.seq);
+                parts.push(read_part(&self.requests, &key, &part.extent).await?);
+            }
+        }
+        if let Body::Pieces(pieces) = &content.body {
+            body = Some(self.copy_body(account, pieces).await?);
+        }
+        let mut hasher = crc32fast::Hasher::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        let header = (parts[0].len() + content.header.extent.len as usize) as u64;
+        Ok((parts, hasher.finalize(), header, body))
+    }
+
+    /// Copies a large body out of the spool into the account, under an identity drawn for this attempt.
+    async fn copy_body(&self, account: &Address, pieces: &Pieces) -> Result<StoredBody, ContentError> {
+        let (now, entropy) = self.requests.platform().draw();
+        let id = BodyId::draw(now, entropy);
+        for index in 0..pieces.pieces.len() {
+            let from = layout::spool_piece(pieces.inc, pieces.body, index);
+            let to = layout::account_piece(account, id, index);
+            self.requests.copy(&from, &to).await.map_err(|error| ContentError::of(&from, error))?;
+        }
+        Ok(StoredBody { id, pieces: pieces.pieces.clone() })
+    }
+
+    async fn commit(&self, account: &Address, batch: Vec<Prepared>) {
+        let result = self.append(account, &batch).await;
+        for message in batch {
+            let outcome = match &result {
+                Ok(account) if account.contains(&message.id) => {
+                    Outcome::Delivered(Reply::new(250, (2, 1, 5), "delivered"))
+                }
+                Ok(_) => Outcome::Deferred(Reply::new(450, (4, 2, 1), "the account is not there any more")),
+                Err(ChainError::Unavailable(error)) => {
+                    Outcome::Deferred(Reply::new(451, (4, 3, 0), error.clone()))
+                }
+                Err(error) => {
+                    Outcome::Deferred(Reply::new(451, (4, 3, 0), format!("the account is damaged: {error}")))
+                }
+            };
+            // The scheduler may have ended; the adopter of its log will ask again.
+            let _ = message.done.send(outcome);
+        }
+    }
+
+    /// Appends the messages that the account has not received yet. Gives those that it has received in the end.
+    async fn append(&self, account: &Address, batch: &[Prepared]) -> Result<Vec<QueueId>, ChainError> {
+        let mut chain = self.accounts.hold(&layout::account(account), FRESH).await?;
+        chain.append(&self.requests, |state| draft(account, state, batch)).await?;
+        let state = chain.state();
+        let received = batch.iter().map(|message| message.id).filter(|id| state.has_received(*id)).collect();
+        chain.snapshot_if_due(&self.requests).await;
+        Ok(received)
+    }
+}
+
+fn draft(address: &Address, account: &Account, batch: &[Prepared]) -> Draft<Op> {
+    let mut draft = Draft { ops: Vec::new(), data: Data::default() };
+    if !account.exists {
+        if !batch.iter().any(|message| message.make_account) {
+            return draft;
+        }
+        draft.ops.push(Op::Create { address: address.clone() });
+    }
+    for message in batch.iter().filter(|message| !account.has_received(message.id)) {
+        let extent = draft.data.push(&message.parts, message.crc);
+        draft.ops.push(Op::Append(Arrival {
+            mailbox: INBOX.to_owned(),
+            queue_id: Some(message.id),
+            received: message.received,
+            flags: Vec::new(),
+            content: Stored { extent, header: message.header, body: message.body.clone() },
+        }));
+    }
+    draft
+}
+
+fn inline_octets(envelope: &Envelope) -> usize {
+    let body = match &envelope.content.body {
+        Body::Inline(part) => part.extent.len,
+        Body::Pieces(_) => 0,
+    };
+    (envelope.content.header.extent.len + body) as usize
+}

@@ -1,0 +1,249 @@
+//! Taking over the live entries of a dead or released log.
+//!
+//! The steps are numbered as in the design; each is argued against a crash of the adopter right after it.
+//!
+//! 1. *Read the chain of owners.* Nothing was written.
+//! 2. *Claim: create the next link.* The claim names an incarnation whose heartbeat stands; when that stops, the claim is
+//!    a dead owner's, and another node goes on from here.
+//! 3. *Seal the logs of earlier owners.* An earlier owner may have written its Adopt and died before anybody could see it;
+//!    sealing first makes sure that it can write it no more, and then it is there to be found or it is not. Then its log
+//!    is adopted instead, with these entries in it.
+//! 4. *Seal and read the log.* A sealed log cannot grow. The next adopter finds seals and reads the same.
+//! 5. *Look at the chain again.* Whoever claimed after us has sealed our log by now, or will before it reads this one.
+//! 6. *Write Adopt into our own log.* This create is the transfer: before it the entries are in the old log, after it in ours, and
+//!    whoever comes after us finds it in step 3.
+//! 7. *Close.* Logs whose Adopt was found in this one, then this one; then its signs of life. Until that is done others
+//!    find the chain with our claim at its end and leave it alone while we live.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::spool::{Refusal, Spool};
+use crate::model::{Event, Incarnation, Nonce};
+use crate::platform::StoreError;
+use crate::state::frame::{self, FrameError};
+use crate::state::layout;
+use crate::state::log::{Record, ScanError, Scanned, Seal, read_log};
+use crate::state::owner::{Claim, Owner};
+use crate::state::requests::{Created, Requests};
+
+/// An owner that is not done after this long gives up, so that another node can try.
+const PATIENCE: Duration = Duration::from_mins(10);
+/// Logs that were adopted by adopters of a log are followed this deep.
+const DEPTH: usize = 16;
+/// Times that a log which is compacted meanwhile is read anew.
+const READS: usize = 5;
+/// Times that closing a chain is tried against others who add to it.
+const CLOSES: usize = 5;
+
+/// How an adoption ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Adoption {
+    /// The log's entries, so many, are ours.
+    Done {
+        /// The log that was adopted in the end.
+        log: Incarnation,
+        /// How many entries.
+        entries: usize,
+    },
+    /// The log had been closed before; only its signs of life were left.
+    Closed,
+    /// Somebody else is about it, or has to be.
+    Left(String),
+}
+
+/// Why an adoption stopped halfway. It is taken up again later, under the same claim.
+#[derive(Clone, Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum AdoptionError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    #[error(transparent)]
+    Queue(#[from] Refusal),
+    #[error("{0}: {1}")]
+    Owners(String, FrameError),
+    #[error("too many logs that adopted each other")]
+    TooDeep,
+}
+
+/// Adopts logs into the log of this node.
+#[derive(Debug)]
+pub struct Adopter<'a> {
+    /// The store.
+    pub requests: &'a Requests,
+    /// This node's queue.
+    pub spool: &'a Spool,
+    /// Logs whose heartbeat stands in the latest listing and is not dead.
+    pub alive: &'a [Incarnation],
+}
+
+type Owners = BTreeMap<u64, Owner>;
+
+impl Adopter<'_> {
+    /// Adopts a log that is dead, released, or found with no sign of life.
+    pub async fn adopt(&self, log: Incarnation) -> Result<Adoption, AdoptionError> {
+        let mut log = log;
+        for _ in 0..DEPTH {
+            match self.adopt_one(log).await? {
+                Step::Done(adoption) => return Ok(adoption),
+                Step::Instead(owner) => log = owner,
+            }
+        }
+        Err(AdoptionError::TooDeep)
+    }
+
+    async fn adopt_one(&self, log: Incarnation) -> Result<Step, AdoptionError> {
+        let owners = self.owners(log).await?;
+        let last = owners.last_key_value().map(|(epoch, owner)| (*epoch, owner.claim, owner.at));
+        if matches!(last, Some((_, Claim::Closed, _))) {
+            self.forget_live(log).await?;
+            return Ok(Step::Done(Adoption::Closed));
+        }
+        let me = self.spool.stand().await?;
+        let epoch = match last {
+            Some((epoch, Claim::By(owner), at)) if owner == me => {
+                if self.requests.platform().clock.utc().since(at) > PATIENCE {
+                    self.link(log, epoch + 1, Claim::GivenUp).await?;
+                    return Ok(Step::Done(Adoption::Left("given up after ten minutes".to_owned())));
+                }
+                epoch
+            }
+            Some((_, Claim::By(owner), _)) if self.alive.contains(&owner) => {
+                return Ok(Step::Done(Adoption::Left(format!("{owner} is adopting it"))));
+            }
+            last => {
+                let epoch = last.map_or(0, |(epoch, ..)| epoch) + 1;
+                if !self.link(log, epoch, Claim::By(me)).await? {
+                    return Ok(Step::Done(Adoption::Left("another node was faster".to_owned())));
+                }
+                epoch
+            }
+        };
+        let seal = Seal { by: me, epoch };
+        if let Some(owner) = self.seal_earlier_owners(log, &owners, seal).await? {
+            return Ok(Step::Instead(owner));
+        }
+        let scanned = self.seal_and_read(log, seal).await?;
+        let now = self.owners(log).await?;
+        if now.last_key_value().is_none_or(|(last, owner)| *last != epoch || owner.claim != Claim::By(me)) {
+            return Ok(Step::Done(Adoption::Left("another node has claimed it since".to_owned())));
+        }
+        let entries = self.take(log, epoch, me, &scanned).await?;
+        for adopted in scanned.live.adopted.keys() {
+            self.close(*adopted).await?;
+        }
+        self.close(log).await?;
+        Ok(Step::Done(Adoption::Done { log, entries }))
+    }
+
+    /// Step 3. Gives the earlier owner in whose log an Adopt of this one stands, if there is one.
+    async fn seal_earlier_owners(
+        &self,
+        log: Incarnation,
+        owners: &Owners,
+        seal: Seal,
+    ) -> Result<Option<Incarnation>, AdoptionError> {
+        for (epoch, owner) in owners.iter().rev() {
+            let Claim::By(by) = owner.claim else { continue };
+            let gave_up = owners.get(&(epoch + 1)).is_some_and(|next| next.claim == Claim::GivenUp);
+            if by == seal.by || gave_up {
+                continue;
+            }
+            // Whatever its heartbeat says: it may have stopped long enough to be passed over, and come back.
+            if read_log(self.requests, by, Some(seal)).await?.live.adopted.contains_key(&log) {
+                return Ok(Some(by));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Step 4.
+    async fn seal_and_read(&self, log: Incarnation, seal: Seal) -> Result<Scanned, AdoptionError> {
+        for _ in 1..READS {
+            match read_log(self.requests, log, Some(seal)).await {
+                Err(ScanError::Moved(_)) => {}
+                Err(error) => return Err(error.into()),
+                // A checkpoint that its writer had under way may cover what now looks like a hole.
+                Ok(scanned) if self.latest_checkpoint(log).await? > Some(scanned.end) => {}
+                Ok(scanned) => return Ok(scanned),
+            }
+        }
+        Ok(read_log(self.requests, log, Some(seal)).await?)
+    }
+
+    async fn latest_checkpoint(&self, log: Incarnation) -> Result<Option<u64>, StoreError> {
+        let listed = self.requests.list(&layout::checkpoints(log), None).await?;
+        Ok(listed.iter().filter_map(|object| layout::number(&object.key)).max())
+    }
+
+    /// Step 6.
+    async fn take(
+        &self,
+        log: Incarnation,
+        epoch: u64,
+        me: Incarnation,
+        scanned: &Scanned,
+    ) -> Result<usize, AdoptionError> {
+        let live = &scanned.live;
+        let record = Record::Adopt {
+            of: log,
+            epoch,
+            folders: live.folders.iter().copied().collect(),
+            damaged: live.damaged.iter().cloned().collect(),
+            entries: live.entries.values().cloned().collect(),
+        };
+        self.spool.adopt(me, record).await?;
+        let entries = live.entries.len();
+        self.requests.journal().report(&Event::Adopted { from: log, into: me, entries });
+        Ok(entries)
+    }
+
+    /// Step 7 for one log: ends its chain of owners, then removes its signs of life.
+    async fn close(&self, log: Incarnation) -> Result<(), AdoptionError> {
+        for _ in 0..CLOSES {
+            let owners = self.owners(log).await?;
+            let last = owners.last_key_value();
+            if last.is_some_and(|(_, owner)| owner.claim == Claim::Closed)
+                || self.link(log, last.map_or(0, |(epoch, _)| *epoch) + 1, Claim::Closed).await?
+            {
+                break;
+            }
+        }
+        Ok(self.forget_live(log).await?)
+    }
+
+    async fn forget_live(&self, log: Incarnation) -> Result<(), StoreError> {
+        self.requests.delete(&[layout::beat(log), layout::free(log)]).await
+    }
+
+    /// The chain of owners, by epoch.
+    async fn owners(&self, log: Incarnation) -> Result<Owners, AdoptionError> {
+        let mut owners = Owners::new();
+        for object in self.requests.list(&layout::owners(log), None).await? {
+            let Some(epoch) = layout::number(&object.key) else { continue };
+            let octets = self.requests.get(&object.key, None).await?.bytes;
+            match frame::decode::<Owner>(&octets) {
+                Ok(frame) => owners.insert(epoch, frame.header),
+                // An owner that cannot be read could be anybody, also one who has written an Adopt.
+                Err(error) => return Err(AdoptionError::Owners(object.key, error)),
+            };
+        }
+        Ok(owners)
+    }
+
+    /// Creates a link of a log's chain of owners; false where another node was faster.
+    async fn link(&self, of: Incarnation, epoch: u64, claim: Claim) -> Result<bool, StoreError> {
+        let (at, entropy) = self.requests.platform().draw();
+        let nonce = Nonce::draw(at, entropy);
+        let object = Owner { nonce, of, at, claim }.encode();
+        let created = self.requests.create(&layout::owner(of, epoch), &object.payload, nonce).await?;
+        Ok(matches!(created, Created::Ours))
+    }
+}
+
+enum Step {
+    Done(Adoption),
+    Instead(Incarnation),
+}

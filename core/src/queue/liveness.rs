@@ -1,0 +1,119 @@
+//! Who is dead: heartbeats as one node sees them, by its own clock alone.
+//!
+//! A heartbeat counts as dead when its ETag has stood still for three announced intervals, seen in listings that
+//! succeeded and came at most [`LISTING_GAP`] apart. After a longer gap (an outage, a suspension of this node) every
+//! count begins anew, so that an outage kills nobody.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::Incarnation;
+use crate::platform::{Instant, Listed};
+use crate::state::beat::HOLDING_INTERVAL;
+use crate::state::layout::{self, LiveKey};
+
+/// How far apart two listings may be for a heartbeat between them to count as standing still.
+pub const LISTING_GAP: Duration = Duration::from_secs(20);
+/// How many intervals a heartbeat may stand still.
+pub const MISSED_BEATS: u32 = 3;
+
+/// What this node has seen of the others.
+#[derive(Debug, Default)]
+pub struct Observer {
+    seen: BTreeMap<Incarnation, Still>,
+    last_listing: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Still {
+    etag: String,
+    since: Instant,
+}
+
+/// One listing of `live/`, judged.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Sighting {
+    /// Logs with a heartbeat.
+    pub beating: Vec<Incarnation>,
+    /// Heartbeats that were not in the last listing.
+    pub new: Vec<Incarnation>,
+    /// How long those have stood still that have for at least three of the shortest intervals. Whether that is
+    /// enough depends on what they announce.
+    pub still: Vec<(Incarnation, Duration)>,
+    /// Released logs.
+    pub free: Vec<Incarnation>,
+}
+
+impl Observer {
+    /// Takes in a listing of `live/` that was asked for at `now`.
+    pub fn observe(&mut self, listed: &[Listed], now: Instant) -> Sighting {
+        if self.last_listing.is_some_and(|last| now.since(last) > LISTING_GAP) {
+            self.seen.values_mut().for_each(|still| still.since = now);
+        }
+        self.last_listing = Some(now);
+        let mut sighting = Sighting::default();
+        let mut seen = BTreeMap::new();
+        for object in listed {
+            match layout::parse_live(&object.key) {
+                Some(LiveKey::Free(incarnation)) => sighting.free.push(incarnation),
+                Some(LiveKey::Beat(incarnation)) => {
+                    sighting.beating.push(incarnation);
+                    let before = self.seen.remove(&incarnation);
+                    if before.is_none() {
+                        sighting.new.push(incarnation);
+                    }
+                    let since =
+                        before.filter(|still| still.etag == object.etag).map_or(now, |still| still.since);
+                    let still_for = now.since(since);
+                    if still_for >= Duration::from_secs(HOLDING_INTERVAL) * MISSED_BEATS {
+                        sighting.still.push((incarnation, still_for));
+                    }
+                    seen.insert(incarnation, Still { etag: object.etag.clone(), since });
+                }
+                None => {}
+            }
+        }
+        self.seen = seen;
+        sighting
+    }
+}
+
+/// Whether a heartbeat that announces this interval, in seconds, and has stood still for so long is dead.
+pub fn is_dead(interval: u64, still_for: Duration) -> bool {
+    still_for >= Duration::from_secs(interval) * MISSED_BEATS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UtcTime;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_origin(Duration::from_secs(seconds))
+    }
+
+    fn beat(n: u8, etag: &str) -> Listed {
+        let incarnation = Incarnation::draw(UtcTime(1), [n; 10]);
+        Listed { key: layout::beat(incarnation), size: 1, etag: etag.into(), modified: UtcTime(0) }
+    }
+
+    #[test]
+    fn a_heartbeat_is_suspect_after_thirty_seconds_of_standing_still() {
+        let mut observer = Observer::default();
+        for (seconds, etag, suspects) in
+            [(0, "a", 0), (10, "a", 0), (20, "a", 0), (30, "a", 1), (40, "b", 0), (60, "b", 0), (70, "b", 1)]
+        {
+            let sighting = observer.observe(&[beat(1, etag)], at(seconds));
+            assert_eq!(sighting.still.len(), suspects, "at {seconds}");
+        }
+        assert!(!is_dead(60, Duration::from_secs(30)) && is_dead(10, Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_gap_between_listings_begins_every_count_anew() {
+        let mut observer = Observer::default();
+        for (seconds, suspects) in [(0, 0), (10, 0), (300, 0), (310, 0), (320, 0), (330, 1)] {
+            assert_eq!(observer.observe(&[beat(1, "a")], at(seconds)).still.len(), suspects, "at {seconds}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! How a log ends: retired when nothing hangs on it, closed or released when the node is told to end.
+
+use std::time::Duration;
+
+use super::{Closing, Done, Manager};
+use crate::model::{Incarnation, Nonce};
+use crate::platform::StoreError;
+use crate::queue::open_log::{Pending, RIGHT};
+use crate::state::beat::Release;
+use crate::state::layout;
+use crate::state::log::Record;
+use crate::state::owner::{Claim, Owner};
+use crate::state::requests::Requests;
+
+/// An idle log is ended when its right has got this old; the next message begins another.
+const RETIREMENT: Duration = Duration::from_mins(50);
+
+impl Manager {
+    /// A right that has run out fences the log; one that is about to, while nothing hangs on the log, ends it quietly.
+    pub(super) fn check_right(&mut self) {
+        let now = self.now();
+        let Some(log) = &self.log else { return };
+        let age = log.right.elapsed(now);
+        if age > RETIREMENT && !self.is_holding() && !self.pulse.under_way && !self.is_ending() {
+            self.end();
+        } else if age > RIGHT {
+            self.fence("an hour has passed since the last successful write");
+        }
+    }
+
+    /// Whether the open log is being ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| self.ending.contains(&log.incarnation))
+    }
+
+    /// Ends the log, once it was asked to and nothing is under way any more.
+    pub(super) fn close(&mut self) {
+        let now = self.instant();
+        let (Some(closing), Some(log)) = (&self.closing, &self.log) else { return };
+        let is_busy = !self.pending.is_empty() || !log.under_way.is_empty() || log.has_vacancy();
+        let is_attempting = self.outstanding > 0 && now < closing.attempts_until;
+        if is_busy || is_attempting || self.pulse.under_way || self.is_ending() {
+            return;
+        }
+        if log.live.is_empty() || log.live.closed {
+            self.end();
+        } else if !closing.said {
+            self.closing = self.closing.take().map(|closing| Closing { said: true, ..closing });
+            self.push(Pending::Note(Record::Close {}));
+            self.flush();
+        }
+    }
+
+    /// Closes the open log, which nothing is left in, or releases it, when its Close record stands. While it is being done the log is neither
+    /// written nor forgotten.
+    pub(super) fn end(&mut self) {
+        let Some(log) = &self.log else { return };
+        let incarnation = log.incarnation;
+        let released = log.live.closed.then(|| Release { inc: incarnation, next_due: self.schedule.next() });
+        let requests = self.requests.clone();
+        self.ending.insert(incarnation);
+        if released.is_none() && self.closing.is_none() {
+            // Retired: the next message begins another log.
+            self.log = None;
+        }
+        self.jobs.push(Box::pin(async move {
+            let said = match released {
+                Some(release) => requests.put(&layout::free(incarnation), &release.encode().payload).await,
+                None => close_chain(&requests, incarnation).await,
+            };
+            // If that failed, the heartbeat stays: it stands still, and the others find the log as they would after a crash.
+            if said.is_ok() {
+                let _ = requests.delete(&[layout::beat(incarnation)]).await;
+            }
+            Done::Ended { incarnation }
+        }));
+    }
+
+    /// Whether the manager has done what it was told to do last.
+    pub(super) fn is_closed(&mut self) -> bool {
+        if self.closing.is_none() || self.log.is_some() || !self.ending.is_empty() {
+            return false;
+        }
+        if let Some(closing) = self.closing.take() {
+            // The caller may have stopped waiting.
+            let _ = closing.done.send(());
+        }
+        true
+    }
+}
+
+/// Ends a log's chain of owners: nobody is to adopt it.
+async fn close_chain(requests: &Requests, of: Incarnation) -> Result<(), StoreError> {
+    let (at, entropy) = requests.platform().draw();
+    let nonce = Nonce::draw(at, entropy);
+    let payload = Owner { nonce, of, at, claim: Claim::Closed }.encode().payload;
+    requests.create(&layout::owner(of, 1), &payload, nonce).await.map(|_| ())
+}

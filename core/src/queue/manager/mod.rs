@@ -1,0 +1,380 @@
+//! The task that writes this node's log: group commit, heartbeats, checkpoints, the right to acknowledge, and handing out
+//! what is due.
+//!
+//! It never awaits a store request in its loop: requests run as jobs of its own, and the loop turns on whatever comes first: a finished job, a
+//! command, or the next point in time at which something is due.
+
+mod ending;
+mod pulse;
+mod segments;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use futures::channel::oneshot;
+use futures::future::{BoxFuture, FutureExt};
+use futures::select_biased;
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use self::pulse::Pulse;
+use super::open_log::{OpenLog, Pending, Stamp};
+use super::schedule::{Schedule, pause};
+use super::spool::{Acceptance, AcceptedBody, Fresh, Refusal, Spool, Work};
+use crate::config::{Config, QueueSettings};
+use crate::model::{Domain, Event, Incarnation, Nonce, Outcome, QueueId};
+use crate::platform::{Host, Instant, StoreError};
+use crate::state::layout;
+use crate::state::log::{Attempt, Checkpoint, Record};
+use crate::state::requests::{Created, Requests};
+
+/// How long a record that nobody waits for may wait for company.
+const NOTE_DELAY: Duration = Duration::from_millis(250);
+/// How long a log that was asked to stand announces 10 s without holding anything.
+const STANDING: Duration = Duration::from_mins(10);
+/// The longest that the loop sleeps.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+
+/// What the manager is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Accept { acceptance: Acceptance, done: oneshot::Sender<Result<Incarnation, Refusal>> },
+    Attempted { incarnation: Incarnation, id: QueueId, to: u32, attempts: u32, outcome: Outcome },
+    Lease { done: oneshot::Sender<Result<Incarnation, Refusal>> },
+    Unlease { incarnation: Incarnation },
+    Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
+    Current { done: oneshot::Sender<Option<Incarnation>> },
+    Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
+    Close { attempts_until: Instant, done: oneshot::Sender<()> },
+}
+
+/// A request that ended.
+#[derive(Debug)]
+enum Done {
+    Segment { incarnation: Incarnation, number: u64, result: Result<Created, StoreError> },
+    Beat { incarnation: Incarnation, interval: u64, result: Result<(), StoreError> },
+    Checkpoint { incarnation: Incarnation, covers: u64, result: Result<Created, StoreError> },
+    Ended { incarnation: Incarnation },
+}
+
+#[derive(Debug)]
+struct Closing {
+    attempts_until: Instant,
+    done: oneshot::Sender<()>,
+    said: bool,
+}
+
+#[derive(Debug)]
+struct InMemory {
+    content: Fresh,
+    octets: usize,
+    /// Recipients whose first attempt has not ended.
+    left: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Manager {
+    requests: Requests,
+    settings: QueueSettings,
+    hostname: Domain,
+    host: Host,
+    commands: Receiver<Command>,
+    work: Sender<Work>,
+    jobs: FuturesUnordered<BoxFuture<'static, Done>>,
+    log: Option<OpenLog>,
+    pulse: Pulse,
+    pending: VecDeque<Pending>,
+    pending_octets: u64,
+    /// The store did not take the last segment; no other is sent before.
+    rest_until: Option<Instant>,
+    /// When pending records are to be written though company might still come.
+    window_end: Option<Instant>,
+    schedule: Schedule,
+    in_memory: BTreeMap<QueueId, InMemory>,
+    in_memory_octets: usize,
+    /// Attempts handed out and not answered.
+    outstanding: usize,
+    closing: Option<Closing>,
+    /// Logs that are being ended.
+    ending: BTreeSet<Incarnation>,
+}
+
+impl Manager {
+    /// A manager, and the way to talk to it. [`Manager::run`] must be spawned.
+    pub fn new(config: &Config, requests: Requests, host: Host) -> (Self, Spool) {
+        let (commands, receiver) = async_channel::unbounded();
+        let (work, works) = async_channel::unbounded();
+        let spool = Spool::new(commands, works, requests.clone());
+        let manager = Self {
+            requests,
+            settings: config.queue.clone(),
+            hostname: config.hostname.clone(),
+            host,
+            commands: receiver,
+            work,
+            jobs: FuturesUnordered::new(),
+            log: None,
+            pulse: Pulse::default(),
+            pending: VecDeque::new(),
+            pending_octets: 0,
+            window_end: None,
+            schedule: Schedule::default(),
+            in_memory: BTreeMap::new(),
+            in_memory_octets: 0,
+            outstanding: 0,
+            closing: None,
+            ending: BTreeSet::new(),
+            rest_until: None,
+        };
+        (manager, spool)
+    }
+
+    /// Runs until it is told to close.
+    pub async fn run(mut self) {
+        let clock = self.requests.platform().clock.clone();
+        let commands = self.commands.clone();
+        loop {
+            let wake = self.next_wake();
+            let late = clock.sleep_until(wake);
+            select_biased! {
+                done = self.jobs.select_next_some() => self.finished(done),
+                command = commands.recv().fuse() => match command {
+                    Ok(command) => self.command(command),
+                    Err(_) => return,
+                },
+                () = late.fuse() => {}
+            }
+            // Whatever came meanwhile makes company.
+            while let Some(Some(done)) = self.jobs.next().now_or_never() {
+                self.finished(done);
+            }
+            while let Ok(command) = commands.try_recv() {
+                self.command(command);
+            }
+            self.pump();
+            if self.is_closed() {
+                return;
+            }
+        }
+    }
+
+    fn now(&self) -> Stamp {
+        Stamp::now(&*self.requests.platform().clock)
+    }
+
+    fn instant(&self) -> Instant {
+        self.requests.platform().clock.instant()
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Accept { done, .. } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
+            Command::Accept { acceptance, done } => self.accept(acceptance, done),
+            Command::Attempted { incarnation, id, to, attempts, outcome } => {
+                self.attempted(incarnation, id, to, attempts, outcome);
+            }
+            Command::Lease { done } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
+            Command::Lease { done } => {
+                let log = self.open();
+                log.leases += 1;
+                let incarnation = log.incarnation;
+                if done.send(Ok(incarnation)).is_err() {
+                    self.unlease(incarnation);
+                }
+            }
+            Command::Unlease { incarnation } => self.unlease(incarnation),
+            Command::Stand { done } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
+            Command::Stand { done } => {
+                self.open();
+                self.pulse.stand_until = Some(self.instant() + STANDING);
+                self.pulse.standing.push(done);
+            }
+            Command::Current { done } => drop(done.send(self.log.as_ref().map(|log| log.incarnation))),
+            Command::Adopt { incarnation, record, done } => {
+                if self.log.as_ref().is_some_and(|log| log.incarnation == incarnation)
+                    && self.closing.is_none()
+                {
+                    self.push(Pending::Adopt(record, done));
+                } else {
+                    drop(done.send(Err(Refusal::Fenced)));
+                }
+            }
+            Command::Close { attempts_until, done } => {
+                self.closing = Some(Closing { attempts_until, done, said: false });
+            }
+        }
+    }
+
+    fn accept(&mut self, acceptance: Acceptance, done: oneshot::Sender<Result<Incarnation, Refusal>>) {
+        let now = self.instant();
+        let incarnation = self.open().incarnation;
+        // A body that was uploaded into another log's folder would not be adopted together with its entry.
+        let misplaced = match &acceptance.body {
+            AcceptedBody::Inline(..) => false,
+            AcceptedBody::Uploaded(upload) => upload.incarnation() != incarnation || upload.is_too_old(now),
+        };
+        if misplaced {
+            drop(done.send(Err(Refusal::Fenced)))
+        } else {
+            self.push(Pending::Accept(acceptance, done))
+        }
+    }
+
+    fn unlease(&mut self, incarnation: Incarnation) {
+        if let Some(log) = self.log.as_mut().filter(|log| log.incarnation == incarnation) {
+            log.leases = log.leases.saturating_sub(1);
+        }
+    }
+
+    fn attempted(&mut self, incarnation: Incarnation, id: QueueId, to: u32, attempts: u32, outcome: Outcome) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        let is_ours = self.log.as_ref().is_some_and(|log| log.incarnation == incarnation);
+        // After its Close record nothing may be written into a log: whoever takes it over attempts again.
+        if !is_ours || self.closing.as_ref().is_some_and(|closing| closing.said) {
+            return;
+        }
+        if let Some(content) = self.in_memory.get_mut(&id) {
+            content.left = content.left.saturating_sub(1);
+            if content.left == 0 {
+                self.in_memory_octets -= content.octets;
+                self.in_memory.remove(&id);
+            }
+        }
+        let next = self.requests.platform().clock.utc().after(pause(&self.settings, attempts, id));
+        if !outcome.is_final() {
+            self.schedule.again(id, to, next);
+        }
+        self.push(Pending::Note(Record::Attempted { id, outcomes: vec![Attempt { to, outcome, next }] }));
+    }
+
+    fn push(&mut self, item: Pending) {
+        let delay = if item.is_awaited() { self.settings.window } else { NOTE_DELAY };
+        let end = self.instant() + delay;
+        self.window_end = Some(self.window_end.map_or(end, |earlier| earlier.min(end)));
+        self.pending_octets += item.octets();
+        self.pending.push_back(item);
+    }
+
+    /// The open log; begins one where there is none.
+    fn open(&mut self) -> &mut OpenLog {
+        self.check_right();
+        let now = self.now();
+        self.log.get_or_insert_with(|| {
+            let (time, entropy) = self.requests.platform().draw();
+            let incarnation = Incarnation::draw(time, entropy);
+            self.requests.journal().report(&Event::IncarnationBegun { incarnation });
+            self.pulse.begin_anew();
+            OpenLog::new(incarnation, now)
+        })
+    }
+
+    /// Does everything that can be done now.
+    fn pump(&mut self) {
+        self.check_right();
+        while self.is_flush_due() {
+            self.flush();
+        }
+        self.beat();
+        self.checkpoint();
+        self.dispatch();
+        self.close();
+    }
+
+    fn finished(&mut self, done: Done) {
+        let current = self.log.as_ref().map(|log| log.incarnation);
+        match done {
+            Done::Segment { incarnation, number, result } if Some(incarnation) == current => match result {
+                Ok(Created::Ours) => self.written(number),
+                Ok(Created::Foreign) => self.fence("another node has sealed it"),
+                Err(StoreError::Unknown(_)) => self.unanswered(number),
+                Err(error) => self.unwritten(number, &error),
+            },
+            Done::Beat { incarnation, interval, result } if Some(incarnation) == current => {
+                self.beaten(incarnation, interval, &result);
+            }
+            Done::Checkpoint { incarnation, covers, result } if Some(incarnation) == current => {
+                if let (Some(log), Ok(_)) = (&mut self.log, result) {
+                    log.covered = covers;
+                }
+            }
+            Done::Ended { incarnation } => {
+                self.ending.remove(&incarnation);
+                if Some(incarnation) == current {
+                    self.log = None;
+                }
+            }
+            // Of a log that is not ours any more.
+            Done::Segment { .. } | Done::Beat { .. } | Done::Checkpoint { .. } => {}
+        }
+    }
+
+    /// Writes a checkpoint once enough segments stand.
+    fn checkpoint(&mut self) {
+        let (time, entropy) = self.requests.platform().draw();
+        let Some(log) = &mut self.log else { return };
+        let covers = log.lowest_unacknowledged();
+        if covers < log.covered + self.settings.checkpoint_segments {
+            return;
+        }
+        // Not tried again before as many more segments stand.
+        log.covered = covers;
+        let incarnation = log.incarnation;
+        let nonce = Nonce::draw(time, entropy);
+        let payload = Checkpoint { inc: incarnation, covers, nonce, live: log.live.clone() }.encode().payload;
+        let requests = self.requests.clone();
+        self.jobs.push(Box::pin(async move {
+            let result = requests.create(&layout::checkpoint(incarnation, covers), &payload, nonce).await;
+            Done::Checkpoint { incarnation, covers, result }
+        }));
+    }
+
+    /// Hands out what is due.
+    fn dispatch(&mut self) {
+        let now = self.requests.platform().clock.utc();
+        let Some(log) = &self.log else { return };
+        while self.outstanding < self.settings.local_attempts && self.closing.is_none() {
+            let Some((id, to)) = self.schedule.take(now) else { return };
+            let Some(entry) = log.live.entries.get(&id) else { continue };
+            let Some(recipient) = entry.recipient(to) else { continue };
+            let work = Work {
+                incarnation: log.incarnation,
+                envelope: entry.envelope.clone(),
+                recipient: recipient.clone(),
+                fresh: self.in_memory.get(&id).map(|kept| kept.content.clone()),
+            };
+            // Unbounded, and we hold a receiver's sender: it fails only when everybody else has gone.
+            if self.work.try_send(work).is_ok() {
+                self.outstanding += 1;
+            }
+        }
+    }
+
+    /// When the loop has to turn though nothing comes.
+    fn next_wake(&self) -> Instant {
+        let now = self.instant();
+        let utc = self.requests.platform().clock.utc();
+        let mut wake = now + LONGEST_SLEEP;
+        let mut at = |instant: Instant| wake = wake.min(instant);
+        if let Some(log) = &self.log {
+            if let (Some(end), true) = (self.window_end, log.has_room()) {
+                at(end.max(self.rest_until.unwrap_or(end)));
+            }
+            if let (Some(until), true) = (self.rest_until, log.has_vacancy()) {
+                at(until);
+            }
+            if let Some(due) = self.beat_due() {
+                at(due.max(now));
+            }
+            if self.outstanding < self.settings.local_attempts
+                && let Some(due) = self.schedule.next()
+            {
+                at(now + due.since(utc));
+            }
+        }
+        if let Some(closing) = &self.closing {
+            at(closing.attempts_until.max(now + Duration::from_millis(10)));
+        }
+        wake
+    }
+}

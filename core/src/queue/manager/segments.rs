@@ -1,0 +1,162 @@
+//! Group commit: when a segment is sent, and what follows from how that ended.
+
+use std::time::Duration;
+
+use super::{Done, InMemory, Manager};
+use crate::model::{Event, Nonce, QueueId};
+use crate::platform::StoreError;
+use crate::queue::open_log::{Pending, RIGHT, SEGMENT_OCTETS, Waiter};
+use crate::queue::schedule::Schedule;
+use crate::queue::spool::{Fresh, Refusal};
+use crate::state::beat::HOLDING_INTERVAL;
+use crate::state::layout;
+use crate::state::log::Record;
+
+/// A log that holds entries writes at least this often, to keep its right.
+const KEEPALIVE: Duration = Duration::from_mins(30);
+/// Pause after the store has not taken a segment, beyond those between single requests.
+const STORE_REST: Duration = Duration::from_secs(1);
+
+impl Manager {
+    /// Whether a segment is to be sent now.
+    pub(super) fn is_flush_due(&self) -> bool {
+        let Some(log) = &self.log else { return false };
+        let now = self.instant();
+        if !log.has_room() || self.rest_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let is_window_over = self.window_end.is_some_and(|end| end <= now);
+        if self.pending.is_empty() {
+            let keepalive =
+                self.is_holding() && log.under_way.is_empty() && now.since(log.last_sent) >= KEEPALIVE;
+            return log.has_vacancy() || keepalive;
+        }
+        let is_idle = log.under_way.is_empty() && self.pending.iter().any(Pending::is_awaited);
+        is_idle || is_window_over || self.pending_octets >= SEGMENT_OCTETS || self.closing.is_some()
+    }
+
+    /// Sends a segment with what is pending.
+    pub(super) fn flush(&mut self) {
+        let now = self.now();
+        let (time, entropy) = self.requests.platform().draw();
+        let Some(log) = &mut self.log else { return };
+        let number = log.assemble(&mut self.pending, Nonce::draw(time, entropy), now);
+        self.pending_octets = self.pending.iter().map(Pending::octets).sum();
+        if self.pending.is_empty() {
+            self.window_end = None;
+        }
+        self.send_segment(number, Duration::ZERO);
+    }
+
+    fn send_segment(&mut self, number: u64, pause: Duration) {
+        let Some(log) = &self.log else { return };
+        let Some(segment) = log.under_way.get(&number) else { return };
+        let (incarnation, nonce, payload) = (log.incarnation, segment.nonce, segment.payload.clone());
+        let requests = self.requests.clone();
+        self.jobs.push(Box::pin(async move {
+            requests.platform().clock.sleep(pause).await;
+            let result = requests.create(&layout::segment(incarnation, number), &payload, nonce).await;
+            Done::Segment { incarnation, number, result }
+        }));
+    }
+
+    /// A segment stands. Its waiters are told once the heartbeat stands, too.
+    pub(super) fn written(&mut self, number: u64) {
+        let now = self.now();
+        let Some(log) = &mut self.log else { return };
+        if log.right.elapsed(now) > RIGHT {
+            return self.fence("a write succeeded only after the hour was over");
+        }
+        let Some(segment) = log.under_way.remove(&number) else { return };
+        if log.right.elapsed(segment.sent) > Duration::ZERO {
+            log.right = segment.sent;
+        }
+        for record in &segment.records {
+            log.live.apply(record);
+            match record {
+                Record::Accept(entry) => self.schedule.enter(entry),
+                Record::Adopt { entries, .. } => entries.iter().for_each(|entry| self.schedule.enter(entry)),
+                _ => {}
+            }
+        }
+        let incarnation = log.incarnation;
+        let stands = self.pulse.announced == Some(HOLDING_INTERVAL);
+        for waiter in segment.waiters {
+            match waiter {
+                Waiter::Adopt(done) => drop(done.send(Ok(()))),
+                Waiter::Accept(id, content, done) => {
+                    self.keep(id, content);
+                    if stands { drop(done.send(Ok(incarnation))) } else { self.pulse.standing.push(done) }
+                }
+            }
+        }
+    }
+
+    /// Keeps a message's content for its first attempts, if there is room.
+    fn keep(&mut self, id: QueueId, content: Fresh) {
+        let octets = content.header.len() + content.body.iter().map(bytes::Bytes::len).sum::<usize>();
+        if self.in_memory_octets + octets > self.settings.memory {
+            return;
+        }
+        let entry = self.log.as_ref().and_then(|log| log.live.entries.get(&id));
+        let left = entry.map_or(0, |entry| entry.recipients.len());
+        if left > 0 {
+            self.in_memory_octets += octets;
+            self.in_memory.insert(id, InMemory { content, octets, left });
+        }
+    }
+
+    /// A create that may still happen: the same octets are sent again until it is known. Clients are not kept waiting.
+    pub(super) fn unanswered(&mut self, number: u64) {
+        if let Some(segment) = self.log.as_mut().and_then(|log| log.under_way.get_mut(&number)) {
+            let waiters = std::mem::take(&mut segment.waiters);
+            for waiter in waiters {
+                match waiter {
+                    // Whoever adopts for us must know what became of it.
+                    Waiter::Adopt(_) => segment.waiters.push(waiter),
+                    Waiter::Accept(..) => waiter.refuse(Refusal::Unknown),
+                }
+            }
+        }
+        self.send_segment(number, STORE_REST);
+    }
+
+    /// A create that certainly did not happen: those who wait are told, and what else was in it goes into another.
+    pub(super) fn unwritten(&mut self, number: u64, error: &StoreError) {
+        let rest_until = self.instant() + STORE_REST;
+        let Some(log) = &mut self.log else { return };
+        let Some(segment) = log.under_way.remove(&number) else { return };
+        log.vacate(number);
+        self.rest_until = Some(rest_until);
+        segment.waiters.into_iter().for_each(|waiter| waiter.refuse(Refusal::Store(error.to_string())));
+        let notes = segment
+            .records
+            .into_iter()
+            .filter(|record| matches!(record, Record::Attempted { .. } | Record::Close {}));
+        for note in notes.rev().collect::<Vec<_>>() {
+            self.pending.push_front(Pending::Note(note));
+        }
+    }
+
+    /// The log is somebody else's, or soon will be. Nothing of it may be acknowledged or attempted from now on.
+    pub(super) fn fence(&mut self, reason: &str) {
+        let Some(log) = self.log.take() else { return };
+        let incarnation = log.incarnation;
+        self.requests.journal().report(&Event::Fenced { incarnation, reason: reason.to_owned() });
+        let waiters = log.under_way.into_values().flat_map(|segment| segment.waiters);
+        waiters.for_each(|waiter| waiter.refuse(Refusal::Fenced));
+        let standing = std::mem::take(&mut self.pulse.standing);
+        standing.into_iter().for_each(|done| drop(done.send(Err(Refusal::Fenced))));
+        self.schedule = Schedule::default();
+        self.in_memory.clear();
+        self.in_memory_octets = 0;
+        for item in std::mem::take(&mut self.pending) {
+            match item {
+                // These were in no segment yet: the next incarnation takes them.
+                Pending::Accept(acceptance, done) => self.accept(acceptance, done),
+                Pending::Adopt(_, done) => drop(done.send(Err(Refusal::Fenced))),
+                Pending::Note(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The queue (rank 6): keeps what was accepted until it is done with.
+//!
+//! Each node writes one log at a time, under an incarnation, through one task (the [`Manager`]); every other part talks to it by channel
+//! ([`Spool`]), so that a session may be dropped at any await without harm to a durable write.
+//!
+//! # Durable states
+//!
+//! | state of a log | `live/` | `log/` | `own/` |
+//! |---|---|---|---|
+//! | not begun | – | – | – |
+//! | open | `.beat` | segments 0.., holes only among the last four numbers | – |
+//! | released | `.free` | ... the last one holds Close | – |
+//! | ended with nothing left | – | ... | 1: Closed |
+//! | being adopted | `.beat` or `.free` | ... seals at the end | ... e: By(adopter) |
+//! | adopted | `.beat` or `.free` | ... seals; Adopt stands in the adopter's log | ... e: By(adopter) |
+//! | closed | – | ... seals | ... e: By(adopter), e+1: Closed |
+//!
+//! # Crashes
+//!
+//! - *Amid a segment's create:* it is there or not; nobody was told. Whoever adopts the log reads it or seals its number.
+//! - *After the create, before the `250`:* the message is in the queue and its client tries again: two messages, which is
+//!   what SMTP gives (RFC 5321 §4.5.5, RFC 1047). Both are whole.
+//! - *After the `250`:* the segment and a heartbeat that announces 10 s stand, so the heartbeat's standing still is noticed
+//!   and the log adopted. This is why the `250` waits for both.
+//! - *After a delivery, before its record:* the adopter delivers again; the mailbox knows the queue id and drops it.
+//! - *Between a body's pieces and its segment:* the pieces lie in the log's folder and no entry names them.
+//! - *Amid an adoption:* see [`adoption`].
+//! - *At a graceful end:* `.free` is written before `.beat` is deleted; with both there the log counts as released.
+//!
+//! A store that does not answer is no crash: a number whose create may or may not have happened is sent again with the same octets until it
+//! is known; the clients in it are told `451` meanwhile. A number whose create certainly did not happen may carry other octets.
+
+pub mod adoption;
+pub mod liveness;
+mod manager;
+mod open_log;
+mod schedule;
+mod spool;
+
+pub use manager::Manager;
+pub use spool::{Acceptance, AcceptedBody, Fresh, Lease, Refusal, Spool, Upload, Work};

@@ -1,0 +1,230 @@
+//! The log that a node is writing: which numbers are free, under way and vacant, what lives in it, and how long the
+//! right to write it lasts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::channel::oneshot;
+
+use super::spool::{Acceptance, AcceptedBody, Fresh, Refusal};
+use crate::model::{Incarnation, Nonce, QueueId, UtcTime};
+use crate::platform::{Clock, Instant, Payload};
+use crate::state::frame::Data;
+use crate::state::log::{Body, Content, Entry, Envelope, Live, Part, Recipient, Record, Segment, WINDOW};
+use std::sync::Arc;
+
+/// How long after the send time of its last successful create (or its birth) an incarnation may write.
+pub(super) const RIGHT: Duration = Duration::from_hours(1);
+/// Octets of data after which a segment is not added to.
+pub(super) const SEGMENT_OCTETS: u64 = 4 << 20;
+
+/// A point in time on both clocks. Elapsed time is what the faster one says: a clock that stood still must not lengthen a right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    instant: Instant,
+    utc: UtcTime,
+}
+
+impl Stamp {
+    pub(super) fn now(clock: &dyn Clock) -> Self {
+        Self { instant: clock.instant(), utc: clock.utc() }
+    }
+
+    pub(super) fn elapsed(&self, now: Self) -> Duration {
+        now.instant.since(self.instant).max(now.utc.since(self.utc))
+    }
+}
+
+/// Something that waits to be written.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Accept(Acceptance, oneshot::Sender<Result<Incarnation, Refusal>>),
+    Adopt(Record, oneshot::Sender<Result<(), Refusal>>),
+    /// Rides on the next segment.
+    Note(Record),
+}
+
+impl Pending {
+    /// Whether somebody waits for it to be durable.
+    pub(super) fn is_awaited(&self) -> bool {
+        !matches!(self, Self::Note(_))
+    }
+
+    /// Octets that it adds to a segment's data.
+    pub(super) fn octets(&self) -> u64 {
+        match self {
+            Self::Accept(Acceptance { header, body, .. }, _) => {
+                let body = match body {
+                    AcceptedBody::Inline(pieces, _) => pieces.iter().map(Bytes::len).sum(),
+                    AcceptedBody::Uploaded(_) => 0,
+                };
+                (header.len() + body) as u64
+            }
+            Self::Adopt(..) | Self::Note(_) => 0,
+        }
+    }
+}
+
+/// Who waits for a segment.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    Accept(QueueId, Fresh, oneshot::Sender<Result<Incarnation, Refusal>>),
+    Adopt(oneshot::Sender<Result<(), Refusal>>),
+}
+
+impl Waiter {
+    pub(super) fn refuse(self, refusal: Refusal) {
+        // Who has stopped waiting has been told 451 already.
+        match self {
+            Self::Accept(.., done) => drop(done.send(Err(refusal))),
+            Self::Adopt(done) => drop(done.send(Err(refusal))),
+        }
+    }
+}
+
+/// A segment whose create has been sent.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    pub(super) nonce: Nonce,
+    pub(super) payload: Payload,
+    pub(super) records: Vec<Record>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) sent: Stamp,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct OpenLog {
+    pub(super) incarnation: Incarnation,
+    /// The first number that was never used.
+    next: u64,
+    /// Numbers whose create certainly failed: to be filled before the log can grow by more than the window.
+    vacant: BTreeSet<u64>,
+    pub(super) under_way: BTreeMap<u64, UnderWay>,
+    pub(super) live: Live,
+    /// From when the right to write counts.
+    pub(super) right: Stamp,
+    /// When the last create was sent.
+    pub(super) last_sent: Instant,
+    /// Uploads into the log's folder.
+    pub(super) leases: usize,
+    /// Segments below are covered by a checkpoint.
+    pub(super) covered: u64,
+}
+
+impl OpenLog {
+    pub(super) fn new(incarnation: Incarnation, now: Stamp) -> Self {
+        Self {
+            incarnation,
+            next: 0,
+            vacant: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            live: Live::default(),
+            right: now,
+            last_sent: now.instant,
+            leases: 0,
+            covered: 0,
+        }
+    }
+
+    /// The lowest number that is not known to hold a segment.
+    pub(super) fn lowest_unacknowledged(&self) -> u64 {
+        let lowest = [self.under_way.keys().next(), self.vacant.first(), Some(&self.next)];
+        lowest.into_iter().flatten().copied().min().unwrap_or(self.next)
+    }
+
+    /// Whether a number is waiting to be filled.
+    pub(super) fn has_vacancy(&self) -> bool {
+        !self.vacant.is_empty()
+    }
+
+    /// Whether another segment may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.has_vacancy() || self.next < self.lowest_unacknowledged() + WINDOW
+    }
+
+    /// Marks a number whose create certainly did not happen.
+    pub(super) fn vacate(&mut self, number: u64) {
+        self.vacant.insert(number);
+    }
+
+    /// Puts together the next segment from what is pending, as much as one holds. Gives its number.
+    pub(super) fn assemble(&mut self, pending: &mut VecDeque<Pending>, nonce: Nonce, now: Stamp) -> u64 {
+        let number = self.vacant.pop_first().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        let mut data = Data::default();
+        let mut segment = Segment {
+            inc: self.incarnation,
+            seq: number,
+            nonce,
+            at: now.utc,
+            records: Vec::with_capacity(pending.len()),
+        };
+        let mut waiters = Vec::new();
+        while data.len() < SEGMENT_OCTETS
+            && let Some(item) = pending.pop_front()
+        {
+            match item {
+                Pending::Note(record) => segment.records.push(record),
+                Pending::Adopt(record, done) => {
+                    segment.records.push(record);
+                    waiters.push(Waiter::Adopt(done));
+                }
+                Pending::Accept(acceptance, done) => {
+                    let (entry, fresh) = self.enter(acceptance, number, now.utc, &mut data);
+                    waiters.push(Waiter::Accept(entry.envelope.id, fresh, done));
+                    segment.records.push(Record::Accept(entry));
+                }
+            }
+        }
+        let object = segment.encode(data);
+        let mut records = segment.records;
+        for record in &mut records {
+            if let Record::Accept(entry) = record {
+                entry.move_content(object.data_at);
+            }
+        }
+        self.last_sent = now.instant;
+        self.under_way
+            .insert(number, UnderWay { nonce, payload: object.payload, records, waiters, sent: now });
+        number
+    }
+
+    /// The entry that an acceptance makes; its content goes into the segment's data.
+    fn enter(&self, acceptance: Acceptance, number: u64, now: UtcTime, data: &mut Data) -> (Entry, Fresh) {
+        let Acceptance { id, reverse_path, eight_bit, recipients, header, header_crc, body } = acceptance;
+        let part = |extent| Part { inc: self.incarnation, seq: number, extent };
+        let header_part = part(data.push(std::slice::from_ref(&header), header_crc));
+        let (body, pieces, body_len) = match body {
+            AcceptedBody::Inline(pieces, crc) => {
+                let extent = data.push(&pieces, crc);
+                (Body::Inline(part(extent)), pieces, extent.len)
+            }
+            AcceptedBody::Uploaded(upload) => {
+                (Body::Pieces(upload.pieces().clone()), Vec::new(), upload.len())
+            }
+        };
+        let recipients = recipients.into_iter().zip(0..).map(|((address, alias, class), to)| Recipient {
+            to,
+            address,
+            alias,
+            class,
+            attempts: 0,
+            next: now,
+            last_reply: None,
+        });
+        let envelope = Envelope {
+            id,
+            accepted: now,
+            reverse_path,
+            eight_bit,
+            size: header.len() as u64 + body_len,
+            content: Content { header: header_part, body },
+        };
+        let entry = Entry { envelope: Arc::new(envelope), recipients: recipients.collect() };
+        (entry, Fresh { header, body: pieces })
+    }
+}

@@ -1,0 +1,31 @@
+//! What a node does all day (rank 7): the only place that puts queue, mailboxes, directory and policy together.
+
+pub mod local_delivery;
+pub mod maintenance;
+pub mod reception;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::model::event::Journal;
+use crate::queue::Spool;
+use crate::state::requests::Requests;
+
+/// What every service needs. Shared by all sessions of a node.
+#[derive(Debug)]
+pub struct Context {
+    /// The settings.
+    pub config: Config,
+    /// The store.
+    pub requests: Requests,
+    /// Who is who.
+    pub directory: Directory,
+    /// The queue.
+    pub spool: Spool,
+    /// Where events go.
+    pub journal: Journal,
+    /// Octets of content being received that are in memory now.
+    pub receiving: Arc<AtomicUsize>,
+}

@@ -1,0 +1,193 @@
+//! Content on its way in: the header block is held, a small body is held, a large one goes to the store in pieces.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+
+use crate::config::SmtpLimits;
+use crate::model::Reply;
+use crate::model::message::{HeaderScan, HeaderSplit, field_count};
+use crate::queue::{AcceptedBody, Refusal, Upload};
+use crate::service::Context;
+
+/// A body up to this many octets goes into the segment.
+const INLINE_LIMIT: usize = 1 << 20;
+/// Octets in a piece of a larger one.
+const PIECE: usize = 2 << 20;
+/// When memory is short, pieces go out from this many octets on.
+const LEAST_PIECE: usize = 256 << 10;
+/// Octets in one buffer.
+const BUFFER: usize = 64 << 10;
+
+/// Why content is not taken.
+#[derive(Debug)]
+pub(super) enum ContentFault {
+    /// Told to the client.
+    Reply(Reply),
+    /// The queue could not take it.
+    Refusal(Refusal),
+}
+
+/// See the module. Dropped, it leaves at most pieces that nothing names.
+#[derive(Debug)]
+pub(super) struct ContentSink {
+    context: Arc<Context>,
+    scan: HeaderScan,
+    /// Everything, until the header block is known; then the header block.
+    header: Vec<u8>,
+    is_header_whole: bool,
+    body: Body,
+    upload: Option<Upload>,
+}
+
+/// The part of the body that is in memory.
+#[derive(Debug)]
+struct Body {
+    full: Vec<Bytes>,
+    last: Vec<u8>,
+    octets: usize,
+    hasher: crc32fast::Hasher,
+    in_memory: Arc<AtomicUsize>,
+}
+
+impl ContentSink {
+    /// Nothing received yet.
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        let in_memory = context.receiving.clone();
+        let body = Body {
+            full: Vec::new(),
+            last: Vec::new(),
+            octets: 0,
+            hasher: crc32fast::Hasher::new(),
+            in_memory,
+        };
+        Self {
+            context,
+            scan: HeaderScan::default(),
+            header: Vec::new(),
+            is_header_whole: false,
+            body,
+            upload: None,
+        }
+    }
+
+    /// Takes the next octets.
+    pub(super) async fn push(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
+        if self.is_header_whole {
+            return self.push_body(octets).await;
+        }
+        self.header.extend_from_slice(octets);
+        if let HeaderSplit::At(end) = self.scan.advance(&self.header) {
+            let rest = self.header.split_off(end);
+            self.end_header()?;
+            return self.push_body(&rest).await;
+        }
+        self.check_header_size()
+    }
+
+    /// Everything has come: the header block and the body, with the header block's own octets to be changed still.
+    pub(super) async fn finish(mut self) -> Result<(Vec<u8>, AcceptedBody), ContentFault> {
+        if !self.is_header_whole {
+            let rest = self.header.split_off(self.scan.finish(&self.header));
+            self.end_header()?;
+            self.push_body(&rest).await?;
+        }
+        let header = std::mem::take(&mut self.header);
+        let (pieces, crc) = self.body.take();
+        let Some(mut upload) = self.upload.take() else {
+            return Ok((header, AcceptedBody::Inline(pieces, crc)));
+        };
+        if !pieces.is_empty() {
+            upload.push(pieces, crc).await.map_err(ContentFault::Refusal)?;
+        }
+        Ok((header, AcceptedBody::Uploaded(upload)))
+    }
+
+    fn end_header(&mut self) -> Result<(), ContentFault> {
+        self.is_header_whole = true;
+        self.check_header_size()?;
+        let SmtpLimits { hops, .. } = self.context.config.smtp;
+        if field_count(&self.header, "Received") > hops {
+            // RFC 5321 §6.3
+            let text = format!("more than {hops} Received fields: this message is going round in circles");
+            return Err(ContentFault::Reply(Reply::new(554, (5, 4, 6), text)));
+        }
+        Ok(())
+    }
+
+    fn check_header_size(&self) -> Result<(), ContentFault> {
+        let limit = self.context.config.smtp.header_block;
+        if self.header.len() <= limit {
+            return Ok(());
+        }
+        let text = format!("header block longer than {limit} octets");
+        Err(ContentFault::Reply(Reply::new(552, (5, 3, 4), text)))
+    }
+
+    async fn push_body(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
+        self.body.push(octets);
+        let held = self.body.octets;
+        let is_memory_short =
+            self.body.in_memory.load(Ordering::Relaxed) > self.context.config.queue.receiving;
+        let is_large = held > INLINE_LIMIT && self.upload.is_none();
+        if !is_large && held < PIECE && !(is_memory_short && held >= LEAST_PIECE) {
+            return Ok(());
+        }
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => none.insert(self.context.spool.upload().await.map_err(ContentFault::Refusal)?),
+        };
+        // A body that has just outgrown the segment waits till it makes a whole piece.
+        if held >= PIECE || is_memory_short {
+            let (pieces, crc) = self.body.take_counted();
+            let result = upload.push(pieces, crc).await;
+            self.body.forget(held);
+            result.map_err(ContentFault::Refusal)?;
+        }
+        Ok(())
+    }
+}
+
+impl Body {
+    fn push(&mut self, mut octets: &[u8]) {
+        self.hasher.update(octets);
+        self.octets += octets.len();
+        self.in_memory.fetch_add(octets.len(), Ordering::Relaxed);
+        while !octets.is_empty() {
+            let (now, later) = octets.split_at(octets.len().min(BUFFER - self.last.len()));
+            self.last.extend_from_slice(now);
+            octets = later;
+            if self.last.len() == BUFFER {
+                self.full.push(std::mem::take(&mut self.last).into());
+            }
+        }
+    }
+
+    /// What there is, which still counts as being in memory until it is forgotten.
+    fn take_counted(&mut self) -> (Vec<Bytes>, u32) {
+        let mut pieces = std::mem::take(&mut self.full);
+        if !self.last.is_empty() {
+            self.last.shrink_to_fit();
+            pieces.push(std::mem::take(&mut self.last).into());
+        }
+        (pieces, std::mem::take(&mut self.hasher).finalize())
+    }
+
+    fn forget(&mut self, octets: usize) {
+        self.octets -= octets;
+        self.in_memory.fetch_sub(octets, Ordering::Relaxed);
+    }
+
+    fn take(&mut self) -> (Vec<Bytes>, u32) {
+        let taken = self.take_counted();
+        self.forget(self.octets);
+        taken
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.in_memory.fetch_sub(self.octets, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,261 @@
+//! Takes mail in: from SMTP clients, and from the operator. Recipients are resolved when they are named, the content streams into the queue,
+//! and the final reply waits for it to be durable.
+
+mod content;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::content::{ContentFault, ContentSink};
+use super::Context;
+use crate::conversation::Handler;
+use crate::directory::{Resolution, Target};
+use crate::model::message::Received;
+use crate::model::{Address, Event, ForwardPath, QueueId, Reply, ReversePath};
+use crate::policy::{Origin, may_relay};
+use crate::queue::{Acceptance, AcceptedBody, Refusal};
+use crate::smtp::{BodyType, Mail};
+use crate::state::log::Class;
+
+/// The recipients of a transaction after expansion: how each is delivered, and the alias that led to it.
+type Recipients = BTreeMap<Address, (Class, Option<Address>)>;
+
+/// One client's session.
+#[derive(Debug)]
+pub struct Reception {
+    context: Arc<Context>,
+    session: u64,
+    peer: SocketAddr,
+    transaction: Option<Transaction>,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    mail: Mail,
+    recipients: Recipients,
+    /// Those that the client named, as long as it is only one.
+    named: Vec<Address>,
+    content: Option<ContentSink>,
+}
+
+impl Reception {
+    /// A session, by its number on this node.
+    pub fn new(context: Arc<Context>, session: u64, peer: SocketAddr) -> Self {
+        Self { context, session, peer, transaction: None }
+    }
+
+    fn in_transaction(&mut self) -> Result<&mut Transaction, Reply> {
+        // The SMTP session asks in the protocol's order, so this is not seen.
+        self.transaction.as_mut().ok_or_else(|| Reply::new(503, (5, 5, 1), "no transaction"))
+    }
+}
+
+#[async_trait]
+impl Handler for Reception {
+    async fn mail(&mut self, mail: &Mail) -> Result<(), Reply> {
+        let (recipients, named) = (Recipients::new(), Vec::new());
+        self.transaction = Some(Transaction { mail: mail.clone(), recipients, named, content: None });
+        Ok(())
+    }
+
+    async fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Reply> {
+        let context = self.context.clone();
+        let origin = Origin::Client(self.peer.ip());
+        let address = forward_path.address_at(&context.config.hostname);
+        let transaction = self.in_transaction()?;
+        let room = context.config.smtp.recipients.saturating_sub(transaction.recipients.len());
+        let targets = resolve(&context, origin, &address, room).await?;
+        add(&mut transaction.recipients, &address, targets);
+        if transaction.named.len() < 2 && !transaction.named.contains(&address) {
+            transaction.named.push(address);
+        }
+        Ok(())
+    }
+
+    async fn data(&mut self) -> Result<(), Reply> {
+        let sink = ContentSink::new(self.context.clone());
+        self.in_transaction()?.content = Some(sink);
+        Ok(())
+    }
+
+    async fn content(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        let Some(sink) = &mut self.in_transaction()?.content else { return Ok(()) };
+        let result = sink.push(octets).await;
+        result.map_err(|fault| {
+            // What was held is let go at once; the client may send for long yet.
+            self.transaction = None;
+            reply(fault)
+        })
+    }
+
+    async fn end_of_content(&mut self) -> Result<Reply, Reply> {
+        let none = || Reply::new(503, (5, 5, 1), "no transaction");
+        let Transaction { mail, recipients, named, content } = self.transaction.take().ok_or_else(none)?;
+        let (header, body) = content.ok_or_else(none)?.finish().await.map_err(reply)?;
+        let submission = Submission {
+            session: Some(self.session),
+            received_from: Some((mail.greeting.as_str(), self.peer)),
+            with: Some(if mail.esmtp { "ESMTP" } else { "SMTP" }),
+            reverse_path: mail.reverse_path.clone(),
+            eight_bit: mail.body == BodyType::EightBitMime,
+            recipients,
+            named,
+        };
+        let id = accept(&self.context, submission, header, body)
+            .await
+            .map_err(|r| reply(ContentFault::Refusal(r)))?;
+        Ok(Reply::new(250, (2, 0, 0), format!("{id} queued")))
+    }
+
+    async fn reset(&mut self) {
+        self.transaction = None;
+    }
+
+    fn refused(&mut self, recipient: Option<&ForwardPath>, reply: &Reply) {
+        let recipient = recipient.map(ToString::to_string);
+        self.context.journal.report(&Event::Refused {
+            session: self.session,
+            recipient,
+            reply: reply.clone(),
+        });
+    }
+}
+
+/// Takes a message of the operator's, whole. Refuses it whole where one recipient is refused.
+pub async fn submit(
+    context: &Arc<Context>,
+    reverse_path: ReversePath,
+    named: &[Address],
+    content: &Bytes,
+) -> Result<QueueId, Reply> {
+    let mut recipients = Recipients::new();
+    for address in named {
+        let room = context.config.smtp.recipients.saturating_sub(recipients.len());
+        let targets = resolve(context, Origin::Operator, address, room).await?;
+        add(&mut recipients, address, targets);
+    }
+    let mut sink = ContentSink::new(context.clone());
+    sink.push(content).await.map_err(reply)?;
+    let (header, body) = sink.finish().await.map_err(reply)?;
+    let submission = Submission {
+        session: None,
+        received_from: None,
+        with: None,
+        reverse_path,
+        eight_bit: content.iter().any(|b| !b.is_ascii()),
+        recipients,
+        named: named.to_vec(),
+    };
+    accept(context, submission, header, body).await.map_err(|refusal| reply(ContentFault::Refusal(refusal)))
+}
+
+/// What one recipient comes to, or what its client is told (RFC 5321 §3.3, RFC 3463 §3.2).
+async fn resolve(
+    context: &Context,
+    origin: Origin,
+    address: &Address,
+    room: usize,
+) -> Result<Vec<Target>, Reply> {
+    let config = &context.config;
+    let resolution =
+        context.directory.resolve(address, &config.hostname, config.postmaster.as_ref(), room).await;
+    match resolution {
+        Ok(Resolution::Targets(targets)) => Ok(targets),
+        Ok(Resolution::TooMany) => Err(Reply::new(452, (4, 5, 3), "too many recipients")),
+        Ok(Resolution::NoSuchUser) => Err(Reply::new(550, (5, 1, 1), format!("<{address}> is nobody here"))),
+        Ok(Resolution::Foreign) if may_relay(config, origin) => {
+            Ok(vec![Target { address: address.clone(), class: Class::Relay }])
+        }
+        Ok(Resolution::Foreign) => Err(Reply::new(550, (5, 7, 1), format!("<{address}>: relaying denied"))),
+        Err(error) => {
+            let doing = format!("resolving {address}");
+            context.journal.report(&Event::Trouble { doing, error: error.to_string() });
+            Err(Reply::new(451, (4, 3, 0), "storage is not available, try again later"))
+        }
+    }
+}
+
+/// Two recipients that come to the same address get one copy.
+fn add(recipients: &mut Recipients, named: &Address, targets: Vec<Target>) {
+    for target in targets {
+        let alias = (target.address != *named).then(|| named.clone());
+        recipients.entry(target.address).or_insert((target.class, alias));
+    }
+}
+
+/// A message that has come in whole.
+struct Submission<'a> {
+    session: Option<u64>,
+    received_from: Option<(&'a str, SocketAddr)>,
+    with: Option<&'a str>,
+    reverse_path: ReversePath,
+    eight_bit: bool,
+    recipients: Recipients,
+    named: Vec<Address>,
+}
+
+/// Puts the trace field in front and hands the message to the queue. Returns when it is durable.
+async fn accept(
+    context: &Context,
+    submission: Submission<'_>,
+    header: Vec<u8>,
+    body: AcceptedBody,
+) -> Result<QueueId, Refusal> {
+    let (now, entropy) = context.requests.platform().draw();
+    let id = QueueId::draw(now, entropy);
+    let received = Received {
+        helo: submission.received_from.map(|(helo, _)| helo),
+        peer: submission.received_from.map(|(_, peer)| peer.ip()),
+        by: &context.config.hostname,
+        with: submission.with,
+        id,
+        only_recipient: if let [only] = &submission.named[..] { Some(only) } else { None },
+        at: now,
+    };
+    let header = Bytes::from([received.to_field().as_bytes(), &header].concat());
+    let body_octets = match &body {
+        AcceptedBody::Inline(pieces, _) => pieces.iter().map(|piece| piece.len() as u64).sum(),
+        AcceptedBody::Uploaded(upload) => upload.len(),
+    };
+    let (reverse_path, recipients) = (submission.reverse_path.clone(), submission.recipients.len());
+    let size = header.len() as u64 + body_octets;
+    let acceptance = Acceptance {
+        id,
+        reverse_path: submission.reverse_path,
+        eight_bit: submission.eight_bit,
+        recipients: submission
+            .recipients
+            .into_iter()
+            .map(|(to, (class, alias))| (to, alias, class))
+            .collect(),
+        header_crc: crc32fast::hash(&header),
+        header,
+        body,
+    };
+    let incarnation = context.spool.accept(acceptance).await?;
+    let session = submission.session;
+    context.journal.report(&Event::Accepted {
+        queue_id: id,
+        incarnation,
+        session,
+        reverse_path,
+        recipients,
+        size,
+    });
+    Ok(id)
+}
+
+/// What the client is told. What went wrong inside is the operator's business and stands in the events.
+fn reply(fault: ContentFault) -> Reply {
+    match fault {
+        ContentFault::Reply(reply) => reply,
+        ContentFault::Refusal(Refusal::Closing) => {
+            Reply::new(451, (4, 3, 2), "shutting down, try again later")
+        }
+        ContentFault::Refusal(_) => Reply::new(451, (4, 3, 0), "storage is not available, try again later"),
+    }
+}

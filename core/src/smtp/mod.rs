@@ -1,0 +1,35 @@
+//! SMTP without I/O (rank 3): octets in, octets and questions out. Nothing here waits, reads a clock or knows a store.
+//!
+//! [`syntax`] reads one command line, [`data`] takes content out of its transport form, and [`server`] is a server's side
+//! of a session, built of both.
+
+pub mod data;
+pub mod server;
+pub mod syntax;
+
+use crate::model::ReversePath;
+
+/// What a client asks for with MAIL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// Where a non-delivery report goes.
+    pub reverse_path: ReversePath,
+    /// Octets of content that the client announced (RFC 1870 §6.1), within our limit. It may send more or fewer.
+    pub declared_size: Option<u64>,
+    /// Of what kind the content will be.
+    pub body: BodyType,
+    /// What the client called itself in HELO or EHLO: visible ASCII, not checked any further.
+    pub greeting: String,
+    /// Whether it said EHLO.
+    pub esmtp: bool,
+}
+
+/// The BODY parameter (RFC 6152 §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyType {
+    /// `7BIT`, also where the parameter is left out.
+    #[default]
+    SevenBit,
+    /// `8BITMIME`
+    EightBitMime,
+}

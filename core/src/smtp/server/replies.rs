@@ -1,0 +1,160 @@
+//! Every reply that a session words by itself, once, with its source. Codes are those of RFC 5321 §4.2.3, enhanced status
+//! codes those of RFC 3463 §3.
+
+use crate::model::{Domain, Reply};
+use crate::smtp::data::Fault;
+use crate::smtp::syntax::SyntaxError;
+
+/// RFC 5321 §3.1, §4.2: the name comes first. Some clients say EHLO only to a server that says `ESMTP`.
+pub(super) fn greeting(hostname: &Domain) -> Reply {
+    Reply::bare(220, format!("{hostname} ESMTP Fulmar"))
+}
+
+/// RFC 5321 §4.1.1.1.
+pub(super) fn helo(hostname: &Domain) -> Reply {
+    Reply::bare(250, hostname.to_string())
+}
+
+/// RFC 5321 §4.1.1.1, with the keywords of RFC 2920 §2, RFC 1870 §3, RFC 6152 §2, RFC 2034 §3 and RFC 5321 §4.1.1.8.
+pub(super) fn ehlo(hostname: &Domain, message_size: u64) -> Reply {
+    Reply::bare(
+        250,
+        format!("{hostname}\nPIPELINING\nSIZE {message_size}\n8BITMIME\nENHANCEDSTATUSCODES\nHELP"),
+    )
+}
+
+/// RFC 5321 §4.1.1.2, RFC 3463 §3.2.
+pub(super) fn reverse_path_taken() -> Reply {
+    Reply::new(250, (2, 1, 0), "reverse-path taken")
+}
+
+/// RFC 5321 §4.1.1.3, RFC 3463 §3.2.
+pub(super) fn forward_path_taken() -> Reply {
+    Reply::new(250, (2, 1, 5), "forward-path taken")
+}
+
+/// RFC 5321 §4.1.1.4.
+pub(super) fn go_ahead() -> Reply {
+    Reply::bare(354, "go ahead; end with <CRLF>.<CRLF>")
+}
+
+/// RFC 5321 §4.1.1.5, §4.1.1.9.
+pub(super) fn done() -> Reply {
+    Reply::new(250, (2, 0, 0), "ok")
+}
+
+/// RFC 5321 §4.1.1.10.
+pub(super) fn bye(hostname: &Domain) -> Reply {
+    Reply::new(221, (2, 0, 0), format!("{hostname} closing"))
+}
+
+/// RFC 5321 §3.5.3: a server that does not verify says so, and never a falsehood.
+pub(super) fn not_verified() -> Reply {
+    Reply::new(252, (2, 1, 5), "addresses are not verified here; send and see")
+}
+
+/// RFC 5321 §4.1.1.8.
+pub(super) fn help() -> Reply {
+    Reply::new(
+        214,
+        (2, 0, 0),
+        "commands: HELO EHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP\nsee RFC 5321 for what they do",
+    )
+}
+
+/// A line that is no command: RFC 5321 §4.2.4 for unknown ones, §2.4 for octets beyond ASCII, §4.1.1.11 for parameters.
+pub(super) fn not_a_command(error: &SyntaxError) -> Reply {
+    let (code, detail) = match error {
+        SyntaxError::InvalidCharacter => (500, (5, 5, 2)),
+        SyntaxError::Unrecognized | SyntaxError::Http => (500, (5, 5, 1)),
+        SyntaxError::NotImplemented => (502, (5, 5, 1)),
+        SyntaxError::Arguments(_) | SyntaxError::Parameter | SyntaxError::DuplicateParameter => {
+            (501, (5, 5, 4))
+        }
+        SyntaxError::ReversePath(_) => (501, (5, 1, 7)),
+        SyntaxError::ForwardPath(_) => (501, (5, 1, 3)),
+        SyntaxError::UnknownParameter => (555, (5, 5, 4)),
+    };
+    Reply::new(code, detail, error.to_string())
+}
+
+/// RFC 5321 §4.5.3.1.9.
+pub(super) fn long_command_line() -> Reply {
+    Reply::new(500, (5, 5, 2), "line too long")
+}
+
+/// RFC 5321 §2.3.8.
+pub(super) fn bare_lf_after_command() -> Reply {
+    Reply::new(500, (5, 5, 2), "lines end with CRLF, this one ended with a bare LF (RFC 5321 section 2.3.8)")
+}
+
+/// RFC 5321 §4.1.4.
+pub(super) fn greet_first() -> Reply {
+    Reply::new(503, (5, 5, 1), "say EHLO or HELO first")
+}
+
+/// RFC 5321 §4.1.1.2: MAIL amid a transaction is out of order.
+pub(super) fn nested_mail() -> Reply {
+    Reply::new(503, (5, 5, 1), "a transaction is under way; RSET drops it")
+}
+
+/// RFC 5321 §3.3.
+pub(super) fn mail_first() -> Reply {
+    Reply::new(503, (5, 5, 1), "MAIL comes first")
+}
+
+/// RFC 5321 §3.3.
+pub(super) fn rcpt_first() -> Reply {
+    Reply::new(503, (5, 5, 1), "RCPT comes before DATA")
+}
+
+/// RFC 5321 §3.3: what DATA is told when every RCPT was refused.
+pub(super) fn no_valid_recipients() -> Reply {
+    Reply::new(554, (5, 5, 1), "no valid recipients")
+}
+
+/// RFC 2920 §3.1: DATA is the last command of its group, since whether content may follow is not known before the 354.
+pub(super) fn input_after_data() -> Reply {
+    Reply::new(503, (5, 5, 0), "nothing may follow DATA before its reply (RFC 2920 section 3.1); closing")
+}
+
+/// RFC 5321 §4.5.3.1.10.
+pub(super) fn too_many_recipients() -> Reply {
+    Reply::new(452, (4, 5, 3), "too many recipients; send the rest in another transaction")
+}
+
+/// RFC 1870 §6.1.
+pub(super) fn declared_too_big(message_size: u64) -> Reply {
+    Reply::new(552, (5, 3, 4), format!("messages may have {message_size} octets here"))
+}
+
+/// Content that breaks a rule: RFC 5321 §2.3.8, §4.5.3.1.6, and RFC 1870 §6.3 for its size.
+pub(super) fn faulty_content(fault: Fault) -> Reply {
+    match fault {
+        Fault::BareLineEnd => {
+            Reply::new(550, (5, 6, 0), "content holds a bare CR or LF (RFC 5321 section 2.3.8)")
+        }
+        Fault::LongLine => Reply::new(554, (5, 6, 0), "content holds a line that is too long"),
+        Fault::TooBig => Reply::new(552, (5, 3, 4), "message too big"),
+    }
+}
+
+/// RFC 5321 §7.8.
+pub(super) fn too_many_errors(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{hostname} too many errors; closing"))
+}
+
+/// RFC 5321 §7.8: no mail client speaks HTTP.
+pub(super) fn not_http(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{hostname} speaks SMTP, not HTTP; closing"))
+}
+
+/// RFC 5321 §4.5.3.2.
+pub(super) fn too_slow(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 4, 2), format!("{hostname} waited too long; closing"))
+}
+
+/// RFC 5321 §3.8.
+pub(super) fn shutting_down(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 3, 2), format!("{hostname} is shutting down; try again"))
+}

@@ -1,0 +1,70 @@
+//! `live/<inc>.beat` and `live/<inc>.free`: that a log is being written, and that one was released.
+
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Data, Encoded};
+use crate::model::{Domain, Incarnation, UtcTime};
+use crate::platform::ProcessIdentity;
+
+/// Seconds between heartbeats of a node that holds entries.
+pub const HOLDING_INTERVAL: u64 = 10;
+/// Seconds between heartbeats of a node that holds none.
+pub const IDLE_INTERVAL: u64 = 60;
+
+/// A heartbeat. Overwritten in place by its own node only; never the same twice, so that its ETag changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Whose.
+    pub inc: Incarnation,
+    /// Grows by one with every heartbeat.
+    pub seq: u64,
+    /// Seconds within which the next one will come.
+    pub interval: u64,
+    /// When the earliest entry is due.
+    pub next_due: Option<UtcTime>,
+    /// What the node calls itself.
+    pub hostname: Domain,
+    /// The process, so that its successor on the same machine can tell that it is gone.
+    pub process: ProcessIdentity,
+}
+
+/// A release: the writer ended gracefully and left entries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// The log.
+    pub inc: Incarnation,
+    /// When the earliest entry is due.
+    pub next_due: Option<UtcTime>,
+}
+
+impl Beat {
+    /// The object.
+    pub fn encode(&self) -> Encoded {
+        frame::encode(self, Data::default())
+    }
+}
+
+impl Release {
+    /// The object.
+    pub fn encode(&self) -> Encoded {
+        frame::encode(self, Data::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beat_and_a_release_decode_to_what_was_encoded() {
+        let inc = Incarnation::draw(UtcTime(5), [1; 10]);
+        let hostname = Domain::parse("mx.test").unwrap();
+        let process =
+            ProcessIdentity { boot: "b".into(), pid_namespace: "pid:[1]".into(), pid: 7, started: 9 };
+        let beat =
+            Beat { inc, seq: 3, interval: HOLDING_INTERVAL, next_due: Some(UtcTime(9)), hostname, process };
+        assert_eq!(frame::decode::<Beat>(&beat.encode().payload.to_bytes()).unwrap().header, beat);
+        let release = Release { inc, next_due: None };
+        assert_eq!(frame::decode::<Release>(&release.encode().payload.to_bytes()).unwrap().header, release);
+    }
+}

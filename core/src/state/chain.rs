@@ -1,0 +1,345 @@
+//! A chain: a sequence of numbered, create-only commits that any node may append to, with snapshots.
+//!
+//! `c/<n>` holds commit n, `snap/<n>` the state after it. Whoever appends reads up to the tip, decides on that state
+//! what to write, and creates the next number; when another was faster, it reads that commit and decides anew. So no
+//! lease is needed, and what was decided always fits the state that it is applied to.
+//!
+//! **Against writing into the past.** Commits that a snapshot covers are deleted a day after it. A node that slept for
+//! longer on an old tip could create a number again that had been there before, and what it wrote would vanish. Three
+//! rules prevent that: a state may be probed from only within [`PROBE_RIGHT`] of having been confirmed; a create whose success
+//! comes later than [`APPEND_RIGHT`] after the tip was read counts as unanswered; and whatever is unanswered is looked
+//! up by its nonce in the state as reloaded before it is tried again, which keeps nonces for [`MEMORY`].
+//!
+//! **Crashes.** A commit is one object: it is there or it is not. A snapshot is created after the commits that it covers and
+//! nothing depends on its being there; a crash before, amid or after it loses time, not data.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::FutureExt;
+use futures::stream::{self, StreamExt};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::frame::{self, Data, FrameError};
+use super::layout;
+use super::requests::{Created, Requests};
+use crate::model::{Event, Nonce, UtcTime};
+use crate::platform::{Instant, StoreError};
+
+/// How old a confirmation of the tip may be for the next number still to be probed.
+pub const PROBE_RIGHT: Duration = Duration::from_hours(1);
+/// How long after the tip was read a create may succeed and be believed.
+pub const APPEND_RIGHT: Duration = Duration::from_secs(20);
+/// How long nonces, and whatever else protects from doing things twice, are remembered.
+pub const MEMORY: Duration = Duration::from_hours(30 * 24);
+/// How old a confirmation may be for the next append to go without a probe.
+const FRESH: Duration = Duration::from_secs(2);
+/// Commits after which a snapshot is due.
+const SNAPSHOT_COMMITS: u64 = 64;
+/// Commits fetched at a time.
+const READ_AHEAD: usize = 8;
+/// Times that an append is tried again after losing a race.
+const RACES: usize = 100;
+
+/// What a chain's commits amount to.
+pub trait State: Clone + Default + fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// One change. Several of them make a commit.
+    type Op: Clone + fmt::Debug + Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// Applies one change. Must depend on nothing but its arguments: every node replays the same.
+    fn apply(&mut self, op: &Self::Op, at: &Position);
+    /// Figures that each commit carries for readers that want no more.
+    fn summary(&self) -> serde_json::Value;
+}
+
+/// Where in a chain a change stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    /// Number of the commit; the first is 1.
+    pub commit: u64,
+    /// When it was made, by its writer's clock, but never before an earlier one.
+    pub time: UtcTime,
+    /// Where the data area begins in the commit's object.
+    pub data_at: u64,
+}
+
+/// Why a chain cannot be read or written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ChainError {
+    /// To be tried again later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// An object of the chain is damaged, or written by a newer version. The chain can still be read up to there.
+    #[error("{key}: {reason}")]
+    Damaged {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl From<StoreError> for ChainError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// What an append writes: changes, and the data that they refer to by extents in its data area.
+#[derive(Clone, Debug)]
+pub struct Draft<Op> {
+    /// Nothing is written where there are none.
+    pub ops: Vec<Op>,
+    /// Message content.
+    pub data: Data,
+}
+
+/// `c/<n>`
+#[derive(Serialize, Deserialize)]
+struct Commit<Op> {
+    nonce: Nonce,
+    n: u64,
+    at: UtcTime,
+    /// [`State::summary`] of the state that the commit was made on: with the changes below, what a reader of the tip wants to know.
+    before: serde_json::Value,
+    ops: Vec<Op>,
+}
+
+/// `snap/<n>`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound = "S: State")]
+struct Replayed<S> {
+    /// The last commit in it.
+    tip: u64,
+    /// The latest time in it.
+    time: UtcTime,
+    nonces: BTreeMap<Nonce, UtcTime>,
+    state: S,
+}
+
+#[derive(Deserialize)]
+#[serde(bound = "S: State")]
+struct Snapshot<S> {
+    replayed: Replayed<S>,
+}
+
+/// [`Snapshot`], as it is written.
+#[derive(Serialize)]
+#[serde(bound = "S: State")]
+struct SnapshotOf<'a, S> {
+    nonce: Nonce,
+    replayed: &'a Replayed<S>,
+}
+
+/// A chain as this node knows it.
+#[derive(Debug)]
+pub struct Chain<S> {
+    folder: String,
+    replayed: Replayed<S>,
+    snapshot: u64,
+    /// When the request was sent that showed the tip to be the tip; nothing as long as the chain has not been read.
+    confirmed: Option<Instant>,
+    /// What stands after the tip and cannot be replayed; makes the chain read-only.
+    obstacle: Option<(String, String)>,
+}
+
+impl<S: State> Chain<S> {
+    /// A chain in this folder, of which nothing has been read yet.
+    pub fn new(folder: String) -> Self {
+        Self { folder, replayed: Replayed::default(), snapshot: 0, confirmed: None, obstacle: None }
+    }
+
+    /// Reads the whole chain; one that is not there has tip 0 and the default state.
+    async fn load(&mut self, requests: &Requests) -> Result<(), ChainError> {
+        let asked = requests.platform().clock.instant();
+        let replayed = latest_snapshot(requests, &self.folder).await?;
+        let snapshot = replayed.tip;
+        let mut chain = Self { replayed, snapshot, ..Self::new(self.folder.clone()) };
+        let commits = format!("{}c/", chain.folder);
+        let after = layout::numbered(&commits, snapshot);
+        let listed = requests.list(&commits, Some(&after)).await?;
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|object| layout::number(&object.key)).collect();
+        numbers.sort_unstable();
+        let read = |number| read_commit(requests, layout::numbered(&commits, number), number).boxed();
+        let reads: Vec<_> = numbers.into_iter().map(read).collect();
+        let mut ahead = stream::iter(reads).buffered(READ_AHEAD);
+        while let Some(read) = ahead.next().await {
+            let (number, octets) = read?;
+            if number == chain.tip() + 1 && !chain.replay(&octets) {
+                break;
+            }
+        }
+        drop(ahead);
+        // The listing came after the snapshot's and showed the tip to be the tip.
+        chain.confirmed = Some(asked);
+        *self = chain;
+        Ok(())
+    }
+
+    /// The state after the last commit that is known.
+    pub fn state(&self) -> &S {
+        &self.replayed.state
+    }
+
+    /// Number of the last commit that is known; 0 where there is none.
+    pub fn tip(&self) -> u64 {
+        self.replayed.tip
+    }
+
+    /// How long ago the tip was last known to be the tip.
+    pub fn age(&self, now: Instant) -> Duration {
+        self.confirmed.map_or(Duration::MAX, |confirmed| now.since(confirmed))
+    }
+
+    /// The object that makes the chain read-only and why, where there is one.
+    pub fn obstacle(&self) -> Option<(&str, &str)> {
+        self.obstacle.as_ref().map(|(key, reason)| (key.as_str(), reason.as_str()))
+    }
+
+    /// Reads on to the tip. One request where nothing was written meanwhile.
+    pub async fn refresh(&mut self, requests: &Requests) -> Result<(), ChainError> {
+        if self.age(requests.platform().clock.instant()) > PROBE_RIGHT {
+            return self.load(requests).await;
+        }
+        while self.obstacle.is_none() {
+            let asked = requests.platform().clock.instant();
+            match requests.find(&self.commit_key(self.tip() + 1)).await? {
+                Some(object) => {
+                    self.replay(&object.bytes);
+                }
+                None => {
+                    self.confirmed = Some(asked);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what `decide` makes of the state at the tip; it is asked anew whenever another node was faster. Gives the number of the commit, or
+    /// that of the tip where there was nothing to write.
+    pub async fn append(
+        &mut self,
+        requests: &Requests,
+        mut decide: impl FnMut(&S) -> Draft<S::Op> + Send,
+    ) -> Result<u64, ChainError> {
+        let clock = requests.platform().clock.clone();
+        let (now, entropy) = requests.platform().draw();
+        let nonce = Nonce::draw(now, entropy);
+        if self.age(clock.instant()) > FRESH {
+            self.refresh(requests).await?;
+        }
+        for _ in 0..RACES {
+            if self.replayed.nonces.contains_key(&nonce) {
+                return Ok(self.tip());
+            }
+            if let Some((key, reason)) = self.obstacle.clone() {
+                return Err(ChainError::Damaged { key, reason });
+            }
+            let draft = decide(self.state());
+            if draft.ops.is_empty() {
+                return Ok(self.tip());
+            }
+            let number = self.tip() + 1;
+            let at = clock.utc().max(self.replayed.time);
+            let commit = Commit { nonce, n: number, at, before: self.state().summary(), ops: draft.ops };
+            let object = frame::encode(&commit, draft.data);
+            let sent = clock.instant();
+            match requests.create(&self.commit_key(number), &object.payload, nonce).await {
+                Ok(Created::Ours) if self.age(clock.instant()) <= APPEND_RIGHT => {
+                    self.replayed.apply(nonce, number, at, object.data_at, &commit.ops);
+                    self.confirmed = Some(sent);
+                    return Ok(number);
+                }
+                Ok(Created::Foreign) => self.refresh(requests).await?,
+                Ok(Created::Ours) | Err(StoreError::Unknown(_)) => self.load(requests).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(ChainError::Unavailable(format!("{}: lost {RACES} races in a row", self.folder)))
+    }
+
+    /// Writes a snapshot where one is due. Not needed for anything but speed, so its failure is only reported.
+    pub async fn snapshot_if_due(&mut self, requests: &Requests) {
+        if self.tip() < self.snapshot + SNAPSHOT_COMMITS {
+            return;
+        }
+        let (now, entropy) = requests.platform().draw();
+        let nonce = Nonce::draw(now, entropy);
+        let object = frame::encode(&SnapshotOf { nonce, replayed: &self.replayed }, Data::default());
+        let key = layout::numbered(&format!("{}snap/", self.folder), self.tip());
+        // Foreign: another node has written one of the same commits, which is as good.
+        if requests.create(&key, &object.payload, nonce).await.is_ok() {
+            self.snapshot = self.tip();
+        }
+    }
+
+    /// Applies the next commit; false where it cannot be read, which is then the obstacle.
+    fn replay(&mut self, octets: &[u8]) -> bool {
+        let number = self.tip() + 1;
+        let reason = match frame::decode::<Commit<S::Op>>(octets) {
+            Ok(frame) if frame.header.n == number => {
+                let Commit { nonce, at, ops, .. } = frame.header;
+                self.replayed.apply(nonce, number, at, frame.data_at, &ops);
+                return true;
+            }
+            Ok(frame) => format!("it says that it is commit {}", frame.header.n),
+            Err(error) => error.to_string(),
+        };
+        self.obstacle = Some((self.commit_key(number), reason));
+        false
+    }
+
+    fn commit_key(&self, number: u64) -> String {
+        layout::numbered(&format!("{}c/", self.folder), number)
+    }
+}
+
+impl<S: State> Replayed<S> {
+    fn apply(&mut self, nonce: Nonce, number: u64, at: UtcTime, data_at: u64, ops: &[S::Op]) {
+        self.tip = number;
+        self.time = self.time.max(at);
+        self.nonces.insert(nonce, self.time);
+        let horizon = UtcTime(self.time.0.saturating_sub(MEMORY.as_millis() as u64));
+        while let Some(oldest) = self.nonces.first_entry()
+            && *oldest.get() < horizon
+        {
+            oldest.remove();
+        }
+        let position = Position { commit: number, time: self.time, data_at };
+        ops.iter().for_each(|op| self.state.apply(op, &position));
+    }
+}
+
+impl<S: State> Default for Replayed<S> {
+    fn default() -> Self {
+        Self { tip: 0, time: UtcTime(0), nonces: BTreeMap::new(), state: S::default() }
+    }
+}
+
+async fn read_commit(requests: &Requests, key: String, number: u64) -> Result<(u64, Bytes), StoreError> {
+    Ok((number, requests.get(&key, None).await?.bytes))
+}
+
+/// The latest snapshot that can be read. A damaged one is reported, and costs time.
+async fn latest_snapshot<S: State>(requests: &Requests, folder: &str) -> Result<Replayed<S>, ChainError> {
+    let mut listed = requests.list(&format!("{folder}snap/"), None).await?;
+    listed.sort_by(|a, b| b.key.cmp(&a.key));
+    for object in listed {
+        let octets = requests.get(&object.key, None).await?.bytes;
+        match frame::decode::<Snapshot<S>>(&octets) {
+            Ok(frame) => return Ok(frame.header.replayed),
+            Err(error @ FrameError::Version { .. }) => {
+                return Err(ChainError::Damaged { key: object.key, reason: error.to_string() });
+            }
+            Err(error) => {
+                requests
+                    .journal()
+                    .report(&Event::ObjectDamaged { key: object.key, reason: error.to_string() });
+            }
+        }
+    }
+    Ok(Replayed::default())
+}

@@ -1,0 +1,71 @@
+//! The chains that a node has in memory.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use async_lock::{Mutex, MutexGuardArc};
+
+use super::chain::{Chain, ChainError, State};
+use super::requests::Requests;
+
+/// Chains kept, at most; the longest unused go first.
+const KEPT: usize = 10_000;
+
+/// Chains of one kind, loaded when asked for and kept.
+#[derive(Debug)]
+pub struct Chains<S> {
+    requests: Requests,
+    kept: std::sync::Mutex<BTreeMap<String, Arc<Slot<S>>>>,
+    uses: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Slot<S> {
+    chain: Arc<Mutex<Chain<S>>>,
+    last_use: AtomicU64,
+}
+
+impl<S: State> Chains<S> {
+    /// No chain loaded yet.
+    pub fn new(requests: Requests) -> Self {
+        Self { requests, kept: std::sync::Mutex::default(), uses: AtomicU64::new(0) }
+    }
+
+    /// Waits for its turn with the chain in this folder, and reads on to its tip unless that was confirmed within
+    /// `fresh`. Nobody else on this node touches the chain while the guard lives.
+    pub async fn hold(&self, folder: &str, fresh: Duration) -> Result<MutexGuardArc<Chain<S>>, ChainError> {
+        let mut chain = self.slot(folder).lock_arc().await;
+        if chain.age(self.requests.platform().clock.instant()) > fresh {
+            chain.refresh(&self.requests).await?;
+        }
+        Ok(chain)
+    }
+
+    fn slot(&self, folder: &str) -> Arc<Mutex<Chain<S>>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.uses.fetch_add(1, Ordering::Relaxed);
+        if kept.len() >= KEPT && !kept.contains_key(folder) {
+            make_room(&mut kept);
+        }
+        let slot = kept.entry(folder.to_owned()).or_insert_with(|| {
+            let chain = Arc::new(Mutex::new(Chain::new(folder.to_owned())));
+            Arc::new(Slot { chain, last_use: AtomicU64::new(now) })
+        });
+        slot.last_use.store(now, Ordering::Relaxed);
+        slot.chain.clone()
+    }
+}
+
+/// Drops the half of the chains that has been unused for longest.
+fn make_room<S>(kept: &mut BTreeMap<String, Arc<Slot<S>>>) {
+    let mut uses: Vec<u64> = kept.values().map(|slot| slot.last_use.load(Ordering::Relaxed)).collect();
+    let middle = uses.len() / 2;
+    let (_, median, _) = uses.select_nth_unstable(middle);
+    let median = *median;
+    // A slot in use elsewhere stays, lest two copies of one chain be written by this node.
+    kept.retain(|_, slot| {
+        slot.last_use.load(Ordering::Relaxed) > median || Arc::strong_count(&slot.chain) > 1
+    });
+}

@@ -1,0 +1,194 @@
+//! The names of objects, all relative to the deployment's prefix.
+//!
+//! Numbers are 16 hex digits and identities are ULIDs, so that the children of one folder sort alike in every store, also
+//! in those that put `/` before all other characters. Where children differ in length (accounts, domains), nothing
+//! depends on their order: a whole folder is skipped by listing after [`past`] it.
+
+use ring::digest::{SHA256, digest};
+
+use crate::model::{Address, BodyId, Domain, Incarnation};
+
+/// Octets of a percent-encoded name beyond which its hash stands in the key instead.
+const NAME_LIMIT: usize = 200;
+
+/// The version of the layout, written once.
+pub const FORMAT: &str = "format";
+/// Heartbeats and other signs of life.
+pub const LIVE: &str = "live/";
+/// All logs.
+pub const SPOOL: &str = "spool/";
+/// All accounts.
+pub const ACCOUNTS: &str = "account/";
+/// All domains.
+pub const DOMAINS: &str = "domain/";
+
+/// Heartbeat of an incarnation; only its own node writes it.
+pub fn beat(incarnation: Incarnation) -> String {
+    format!("{LIVE}{incarnation}.beat")
+}
+
+/// Sign of an incarnation that ended gracefully and left entries.
+pub fn free(incarnation: Incarnation) -> String {
+    format!("{LIVE}{incarnation}.free")
+}
+
+/// What a key in `live/` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveKey {
+    /// A heartbeat.
+    Beat(Incarnation),
+    /// A release.
+    Free(Incarnation),
+}
+
+/// Reads a key of `live/`; nothing for a key of any other form.
+pub fn parse_live(key: &str) -> Option<LiveKey> {
+    let (name, kind) = key.strip_prefix(LIVE)?.split_once('.')?;
+    let incarnation = name.parse().ok()?;
+    match kind {
+        "beat" => Some(LiveKey::Beat(incarnation)),
+        "free" => Some(LiveKey::Free(incarnation)),
+        _ => None,
+    }
+}
+
+/// The folder of one incarnation, with its final `/`.
+pub fn spool(incarnation: Incarnation) -> String {
+    let name = incarnation.to_string();
+    format!("{SPOOL}{}/{name}/", spread(&name))
+}
+
+/// The incarnation in whose folder a key lies.
+pub fn parse_spool(key: &str) -> Option<Incarnation> {
+    key.strip_prefix(SPOOL)?.split('/').nth(1)?.parse().ok()
+}
+
+/// The folder of a log's segments and seals.
+pub fn log(incarnation: Incarnation) -> String {
+    spool(incarnation) + "log/"
+}
+
+/// One segment or seal.
+pub fn segment(incarnation: Incarnation, number: u64) -> String {
+    numbered(&log(incarnation), number)
+}
+
+/// The folder of a log's chain of owners.
+pub fn owners(incarnation: Incarnation) -> String {
+    spool(incarnation) + "own/"
+}
+
+/// One owner.
+pub fn owner(incarnation: Incarnation, epoch: u64) -> String {
+    numbered(&owners(incarnation), epoch)
+}
+
+/// The folder of a log's checkpoints.
+pub fn checkpoints(incarnation: Incarnation) -> String {
+    spool(incarnation) + "ck/"
+}
+
+/// The checkpoint that covers all segments below `number`.
+pub fn checkpoint(incarnation: Incarnation, number: u64) -> String {
+    numbered(&checkpoints(incarnation), number)
+}
+
+/// One piece of a large body in the spool.
+pub fn spool_piece(incarnation: Incarnation, body: BodyId, piece: usize) -> String {
+    numbered(&format!("{}body/{body}/", spool(incarnation)), piece as u64)
+}
+
+/// The folder of an account's chain, with its final `/`.
+pub fn account(address: &Address) -> String {
+    named(ACCOUNTS, &address.normalized().to_string())
+}
+
+/// One piece of a large body in an account.
+pub fn account_piece(account: &Address, body: BodyId, piece: usize) -> String {
+    numbered(&format!("{}body/{body}/", self::account(account)), piece as u64)
+}
+
+/// The folder of a domain's chain, with its final `/`.
+pub fn domain(domain: &Domain) -> String {
+    named(DOMAINS, domain.as_str())
+}
+
+/// The folder of the account or domain that a key below `root` belongs to, with its final `/`.
+pub fn folder<'a>(root: &str, key: &'a str) -> Option<&'a str> {
+    let rest = key.strip_prefix(root)?;
+    let (slash, _) = rest.match_indices('/').nth(1)?;
+    key.get(..root.len() + slash + 1)
+}
+
+/// A key after everything in this folder and before nothing that is not: children begin with letters or digits.
+pub fn past(folder: &str) -> String {
+    format!("{folder}~")
+}
+
+/// An object's number, from the last part of its key.
+pub fn number(key: &str) -> Option<u64> {
+    let digits = key.rsplit('/').next()?;
+    if digits.len() == 16 { u64::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// A numbered object in a folder.
+pub fn numbered(folder: &str, number: u64) -> String {
+    format!("{folder}{number:016x}")
+}
+
+fn named(root: &str, name: &str) -> String {
+    let encoded = encode(name);
+    let shown =
+        if encoded.len() > NAME_LIMIT { hex(digest(&SHA256, name.as_bytes()).as_ref()) } else { encoded };
+    format!("{root}{}/{shown}/", spread(name))
+}
+
+/// Two hex digits of a hash, so that load spreads over a store's partitions.
+fn spread(name: &str) -> String {
+    hex(&digest(&SHA256, name.as_bytes()).as_ref()[..1])
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Percent-encoding of everything that some store or file system might mind.
+fn encode(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for b in name.bytes() {
+        if b.is_ascii_alphanumeric() || b"-_.@+".contains(&b) {
+            out.push(b as char);
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UtcTime;
+
+    #[test]
+    fn names_have_folders_of_their_own_whatever_is_in_them() {
+        let mut folders = std::collections::BTreeSet::new();
+        let long = format!("{}@{}.test", "%".repeat(100), "x".repeat(60));
+        for text in ["alice@example.org", "\"a/b %\"@x.test", "\"a/b\"@x.test", "o'neil!@x.test", &long] {
+            let address = Address::parse(text).unwrap();
+            let key = account(&address) + "c/0000000000000001";
+            assert_eq!(folder(ACCOUNTS, &key), Some(account(&address).as_str()));
+            assert!(key.len() < 240 && folders.insert(account(&address)), "{key}");
+        }
+    }
+
+    #[test]
+    fn spool_and_live_keys_name_their_incarnation() {
+        let inc = Incarnation::draw(UtcTime(1_795_306_347_500), [7; 10]);
+        assert_eq!(parse_spool(&segment(inc, 255)), Some(inc));
+        assert_eq!(number(&segment(inc, 255)), Some(255));
+        assert_eq!(parse_live(&beat(inc)), Some(LiveKey::Beat(inc)));
+        assert_eq!(parse_live(&free(inc)), Some(LiveKey::Free(inc)));
+        assert_eq!(parse_live("live/whatever"), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! One message in the queue: its envelope, where its content lies, and the state of each recipient.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Address, BodyId, Incarnation, QueueId, Reply, ReversePath, UtcTime};
+use crate::state::frame::Extent;
+
+/// A message that is not done with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What does not change.
+    pub envelope: Arc<Envelope>,
+    /// Recipients that are not done with.
+    pub recipients: Vec<Recipient>,
+}
+
+/// What was accepted (RFC 5321 §2.3.1), and where its content lies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Names the message.
+    pub id: QueueId,
+    /// When it was accepted.
+    pub accepted: UtcTime,
+    /// Where reports go.
+    pub reverse_path: ReversePath,
+    /// Whether the client declared `BODY=8BITMIME` (RFC 6152 §3).
+    pub eight_bit: bool,
+    /// Octets of content, our trace fields included.
+    pub size: u64,
+    /// Where the content lies.
+    pub content: Content,
+}
+
+/// One recipient, after expansion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipient {
+    /// Its number in the message, which stays when others are done with.
+    pub to: u32,
+    /// The final address.
+    pub address: Address,
+    /// What the client had named, where that was an alias.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub alias: Option<Address>,
+    /// How it is delivered.
+    pub class: Class,
+    /// Attempts so far.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub attempts: u32,
+    /// When the next attempt is due.
+    pub next: UtcTime,
+    /// What the last attempt was told.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_reply: Option<Reply>,
+}
+
+fn is_zero(attempts: &u32) -> bool {
+    *attempts == 0
+}
+
+/// How a recipient is delivered; decided when it was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Into an account of ours.
+    Local,
+    /// To another host.
+    Relay,
+}
+
+/// Where a message's content lies. The header block is apart from the body, so that trace fields can be put in front of
+/// a body that has been streamed away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// The header block, with the empty line that ends it.
+    pub header: Part,
+    /// The body.
+    pub body: Body,
+}
+
+/// Where a body lies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// In a segment.
+    Inline(Part),
+    /// In objects of its own.
+    Pieces(Pieces),
+}
+
+/// Octets in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The segment's log.
+    pub inc: Incarnation,
+    /// The segment's number.
+    pub seq: u64,
+    /// Where in the whole object (in an Accept record as written: in the data area).
+    #[serde(flatten)]
+    pub extent: Extent,
+}
+
+/// A body in `spool/<hh>/<inc>/body/<ulid>/<k>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pieces {
+    /// In whose folder.
+    pub inc: Incarnation,
+    /// Its folder there.
+    pub body: BodyId,
+    /// Each piece, in order; its index is `<k>`.
+    pub pieces: Vec<Piece>,
+}
+
+/// One piece of a large body; an object without a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Octets.
+    pub len: u64,
+    /// CRC-32 (IEEE).
+    pub crc: u32,
+}
+
+impl Pieces {
+    /// Octets in all.
+    pub fn len(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len).sum()
+    }
+
+    /// Whether there is not one piece.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+}
+
+impl Entry {
+    /// Turns places in a segment's data area into places in the whole object. Called once, on an entry that nobody shares.
+    pub fn move_content(&mut self, data_at: u64) {
+        let envelope = Arc::make_mut(&mut self.envelope);
+        envelope.content.header.extent.at += data_at;
+        if let Body::Inline(part) = &mut envelope.content.body {
+            part.extent.at += data_at;
+        }
+    }
+
+    /// The recipient of this number, if it is not done with.
+    pub fn recipient(&self, to: u32) -> Option<&Recipient> {
+        let index = self.recipients.binary_search_by_key(&to, |recipient| recipient.to).ok()?;
+        self.recipients.get(index)
+    }
+
+    /// The earliest due time among the recipients.
+    pub fn next_due(&self) -> Option<UtcTime> {
+        self.recipients.iter().map(|recipient| recipient.next).min()
+    }
+}

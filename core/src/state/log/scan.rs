@@ -1,0 +1,163 @@
+//! Reading a whole log: the latest checkpoint, then every segment after it.
+//!
+//! Reading alone (`queue list`) never writes. Whoever adopts the log brings a [`Seal`]: the first missing number is sealed, and the next
+//! `WINDOW - 1` numbers are sealed or read as well, because the writer may have had that many under way. A number that
+//! turns out to be taken by the writer after all is no hole, and the search goes on behind it.
+
+use std::collections::BTreeSet;
+
+use futures::future::FutureExt;
+use futures::stream::{self, StreamExt};
+
+use super::{Checkpoint, Live, Record, Segment, WINDOW};
+use crate::model::{Event, Incarnation, Nonce};
+use crate::platform::StoreError;
+use crate::state::frame::{self, Data, FrameError};
+use crate::state::layout;
+use crate::state::requests::{Created, Requests};
+
+/// Segments fetched at a time.
+const READ_AHEAD: usize = 8;
+
+/// By whose right a log is sealed while it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Seal {
+    /// The adopter.
+    pub by: Incarnation,
+    /// Its link in the log's chain of owners.
+    pub epoch: u64,
+}
+
+/// What a log holds.
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    /// Its live entries.
+    pub live: Live,
+    /// The number that the checkpoint covers up to, with which the reading began; 0 without one.
+    pub from: u64,
+    /// The first number without a segment, or the one after the writer's closing record.
+    pub end: u64,
+}
+
+/// Why a log could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The store could not be asked. To be tried again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A segment was listed and then gone: the log was compacted meanwhile. To be read again from the start.
+    #[error("{0} was compacted meanwhile")]
+    Moved(String),
+    /// Written by a newer version, which must be left to finish with it.
+    #[error("{key}: {error}")]
+    Newer {
+        /// The object.
+        key: String,
+        /// What it says.
+        error: FrameError,
+    },
+}
+
+/// What was found at a number.
+enum Found {
+    Segment(Segment),
+    /// Nothing, or a seal, which counts as nothing.
+    Hole,
+    Damaged(String),
+}
+
+/// Reads a log. Objects in it that are damaged are reported, listed in [`Live::damaged`], and passed over.
+pub async fn read_log(
+    requests: &Requests,
+    log: Incarnation,
+    seal: Option<Seal>,
+) -> Result<Scanned, ScanError> {
+    let (mut live, from) = latest_checkpoint(requests, log).await?;
+    let after = from.checked_sub(1).map(|covered| layout::segment(log, covered));
+    let listed = requests.list(&layout::log(log), after.as_deref()).await?;
+    let numbers = listed.iter().filter_map(|object| layout::number(&object.key));
+    let numbers: BTreeSet<u64> = numbers.filter(|number| *number >= from).collect();
+    let reads: Vec<_> = numbers.iter().map(|number| read_segment(requests, log, *number).boxed()).collect();
+    let mut ahead = stream::iter(reads).buffered(READ_AHEAD);
+
+    let mut number = from;
+    let mut hole = None;
+    while hole.is_none_or(|hole| number < hole + WINDOW) {
+        let listed = if numbers.contains(&number) { ahead.next().await } else { None };
+        let found = match (listed, seal) {
+            (Some(found), _) => found?,
+            (None, Some(seal)) => seal_or_read(requests, log, number, seal).await?,
+            (None, None) => Found::Hole,
+        };
+        match found {
+            Found::Segment(segment) => segment.records.iter().for_each(|record| live.apply(record)),
+            Found::Hole => hole = hole.or(Some(number)),
+            Found::Damaged(key) => {
+                live.damaged.insert(key);
+            }
+        }
+        number += 1;
+        // The writer closes only what it knows to be complete, and writes nothing after that.
+        if live.closed && hole.is_none() {
+            break;
+        }
+    }
+    Ok(Scanned { live, from, end: hole.unwrap_or(number) })
+}
+
+/// Creates a seal at a number, or reads what the writer has put there before.
+async fn seal_or_read(
+    requests: &Requests,
+    log: Incarnation,
+    number: u64,
+    seal: Seal,
+) -> Result<Found, ScanError> {
+    let (now, entropy) = requests.platform().draw();
+    let nonce = Nonce::draw(now, entropy);
+    let records = vec![Record::Seal { by: seal.by, epoch: seal.epoch }];
+    let object = Segment { inc: log, seq: number, nonce, at: now, records }.encode(Data::default());
+    match requests.create(&layout::segment(log, number), &object.payload, nonce).await? {
+        Created::Ours => Ok(Found::Hole),
+        Created::Foreign => read_segment(requests, log, number).await,
+    }
+}
+
+async fn read_segment(requests: &Requests, log: Incarnation, number: u64) -> Result<Found, ScanError> {
+    let key = layout::segment(log, number);
+    let object = match requests.get(&key, None).await {
+        Ok(object) => object,
+        Err(StoreError::NotFound) => return Err(ScanError::Moved(key)),
+        Err(error) => return Err(error.into()),
+    };
+    let reason = match Segment::decode(&object.bytes) {
+        Ok(segment) if segment.inc != log || segment.seq != number => {
+            format!("it says that it is number {} of {}", segment.seq, segment.inc)
+        }
+        Ok(segment) if matches!(segment.records[..], [Record::Seal { .. }]) => return Ok(Found::Hole),
+        Ok(segment) => return Ok(Found::Segment(segment)),
+        Err(error @ FrameError::Version { .. }) => return Err(ScanError::Newer { key, error }),
+        Err(error) => error.to_string(),
+    };
+    requests.journal().report(&Event::ObjectDamaged { key: key.clone(), reason });
+    Ok(Found::Damaged(key))
+}
+
+/// The state that the latest readable checkpoint holds, and the number that it covers up to. What an older one covers
+/// stays for a day, so falling back on it is safe for so long.
+async fn latest_checkpoint(requests: &Requests, log: Incarnation) -> Result<(Live, u64), ScanError> {
+    let mut listed = requests.list(&layout::checkpoints(log), None).await?;
+    listed.sort_by(|a, b| b.key.cmp(&a.key));
+    for object in listed {
+        let octets = requests.get(&object.key, None).await?.bytes;
+        let reason = match frame::decode::<Checkpoint>(&octets) {
+            Ok(frame) if frame.header.inc == log => return Ok((frame.header.live, frame.header.covers)),
+            Ok(frame) => format!("it says that it belongs to {}", frame.header.inc),
+            Err(error @ FrameError::Version { .. }) => {
+                return Err(ScanError::Newer { key: object.key, error });
+            }
+            Err(error) => error.to_string(),
+        };
+        requests.journal().report(&Event::ObjectDamaged { key: object.key, reason });
+    }
+    Ok((Live::default(), 0))
+}

@@ -1,0 +1,15 @@
+//! What stands in the store (rank 4): the names of objects, their frame, the spool's logs, the chains of accounts and
+//! domains. One file per persisted kind.
+
+pub mod account;
+pub mod beat;
+pub mod chain;
+pub mod chains;
+pub mod contract;
+pub mod domain;
+pub mod format;
+pub mod frame;
+pub mod layout;
+pub mod log;
+pub mod owner;
+pub mod requests;

@@ -1,0 +1,293 @@
+//! How the engine asks the store: with deadlines, repeated with growing pauses, and counted.
+//!
+//! Three things are decided here and nowhere else. An attempt that gets no answer in time is `Unknown`: it may have
+//! happened. What is repeated is the same key with the same octets. And a create that meets an object compares nonces: its own means that an
+//! earlier attempt had succeeded and only its answer was lost.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::frame;
+use crate::config::StoreSettings;
+use crate::model::event::Journal;
+use crate::model::{Event, Nonce};
+use crate::platform::{Instant, Listed, Object, Page, Payload, Platform, StoreError, When};
+
+/// Objects in one listing, at most: a bound against a store that never says it is done.
+const LISTING_LIMIT: usize = 10_000_000;
+
+/// How a create ended, where it ended.
+#[derive(Debug)]
+pub enum Created {
+    /// The object is there and it is ours.
+    Ours,
+    /// Somebody else's object is there, for good.
+    Foreign,
+}
+
+/// Requests sent, by kind, repeated ones included; what a store bills.
+#[derive(Debug, Default)]
+pub struct Meter {
+    put: AtomicU64,
+    get: AtomicU64,
+    head: AtomicU64,
+    list: AtomicU64,
+    delete: AtomicU64,
+    copy: AtomicU64,
+    put_bytes: AtomicU64,
+    get_bytes: AtomicU64,
+}
+
+/// Counts read off a [`Meter`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)]
+pub struct RequestCounts {
+    pub put: u64,
+    pub get: u64,
+    pub head: u64,
+    pub list: u64,
+    pub delete: u64,
+    pub copy: u64,
+    /// Octets.
+    pub put_bytes: u64,
+    /// Octets.
+    pub get_bytes: u64,
+}
+
+impl Meter {
+    /// The counts so far.
+    pub fn counts(&self) -> RequestCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RequestCounts {
+            put: read(&self.put),
+            get: read(&self.get),
+            head: read(&self.head),
+            list: read(&self.list),
+            delete: read(&self.delete),
+            copy: read(&self.copy),
+            put_bytes: read(&self.put_bytes),
+            get_bytes: read(&self.get_bytes),
+        }
+    }
+
+    fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+}
+
+/// The store, asked properly. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    platform: Platform,
+    settings: StoreSettings,
+    meter: Arc<Meter>,
+    journal: Journal,
+}
+
+impl Requests {
+    /// Requests to the platform's store.
+    pub fn new(platform: Platform, settings: StoreSettings, journal: Journal) -> Self {
+        Self { platform, settings, meter: Arc::default(), journal }
+    }
+
+    /// The doors behind it.
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Where trouble is reported.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Requests so far.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// How long an operation is repeated.
+    pub fn deadline(&self) -> Duration {
+        self.settings.deadline
+    }
+
+    /// Reads an object or a range of it.
+    pub async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Object, StoreError> {
+        let object = self
+            .repeat("get", key, || {
+                Meter::add(&self.meter.get, 1);
+                self.platform.store.get(key, range.clone())
+            })
+            .await?;
+        Meter::add(&self.meter.get_bytes, object.bytes.len() as u64);
+        Ok(object)
+    }
+
+    /// Reads an object, or nothing where there is none.
+    pub async fn find(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        match self.get(key, None).await {
+            Ok(object) => Ok(Some(object)),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes an object that nobody else writes, replacing what is there.
+    pub async fn put(&self, key: &str, payload: &Payload) -> Result<(), StoreError> {
+        self.repeat("put", key, || self.send_put(key, payload, When::Always)).await
+    }
+
+    /// Creates an object on a key that is never used again, and tells one's own from others' by the nonce in its header.
+    ///
+    /// `Unavailable` and `Refused` promise that the object does not exist through us; `Unknown` promises nothing.
+    pub async fn create(&self, key: &str, payload: &Payload, nonce: Nonce) -> Result<Created, StoreError> {
+        let mut repeats = self.repeats();
+        let mut unanswered = None;
+        loop {
+            let error = match self.attempt(self.send_put(key, payload, When::Absent)).await {
+                Ok(()) => return Ok(Created::Ours),
+                Err(StoreError::AlreadyExists) => match self.find(key).await {
+                    Ok(Some(object)) if frame::nonce(&object.bytes) == Some(nonce) => {
+                        return Ok(Created::Ours);
+                    }
+                    Ok(_) => return Ok(Created::Foreign),
+                    Err(error) => StoreError::Unknown(error.to_string()),
+                },
+                Err(error) => error,
+            };
+            if matches!(error, StoreError::Unknown(_)) {
+                unanswered = Some(error.clone());
+            }
+            if !error.is_transient() || !repeats.pause().await {
+                self.report("create", key, &error);
+                return Err(unanswered.unwrap_or(error));
+            }
+        }
+    }
+
+    /// Copies an object within the store.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        self.repeat("copy", from, || {
+            Meter::add(&self.meter.copy, 1);
+            self.platform.store.copy(from, to)
+        })
+        .await
+    }
+
+    /// Deletes objects.
+    pub async fn delete(&self, keys: &[String]) -> Result<(), StoreError> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        self.repeat("delete", first, || {
+            Meter::add(&self.meter.delete, keys.len() as u64);
+            self.platform.store.delete(keys)
+        })
+        .await
+    }
+
+    /// One page of a listing.
+    pub async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
+        self.repeat("list", prefix, || {
+            Meter::add(&self.meter.list, 1);
+            self.platform.store.list(prefix, after)
+        })
+        .await
+    }
+
+    /// Everything below a folder and after a key, in the store's order.
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        let mut objects: Vec<Listed> = Vec::new();
+        let mut after = after.map(str::to_owned);
+        while objects.len() < LISTING_LIMIT {
+            let page = self.page(prefix, after.as_deref()).await?;
+            objects.extend(page.objects);
+            if !page.more {
+                break;
+            }
+            after = objects.last().map(|last| last.key.clone());
+        }
+        Ok(objects)
+    }
+
+    fn send_put<'a>(
+        &'a self,
+        key: &'a str,
+        payload: &Payload,
+        when: When,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + 'a {
+        Meter::add(&self.meter.put, 1);
+        Meter::add(&self.meter.put_bytes, payload.len() as u64);
+        self.platform.store.put(key, payload.clone(), when)
+    }
+
+    async fn repeat<T, F>(&self, verb: &str, key: &str, mut send: impl FnMut() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let mut repeats = self.repeats();
+        loop {
+            match self.attempt(send()).await {
+                Err(error) if error.is_transient() => {
+                    if !repeats.pause().await {
+                        self.report(verb, key, &error);
+                        return Err(error);
+                    }
+                }
+                Err(error @ StoreError::Refused(_)) => {
+                    self.report(verb, key, &error);
+                    return Err(error);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn attempt<T>(
+        &self,
+        request: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let clock = &self.platform.clock;
+        let late = clock.instant() + self.settings.attempt_timeout;
+        let unanswered =
+            || StoreError::Unknown(format!("no answer within {:?}", self.settings.attempt_timeout));
+        clock.before(late, request).await.unwrap_or_else(|| Err(unanswered()))
+    }
+
+    fn repeats(&self) -> Repeats<'_> {
+        let deadline = self.platform.clock.instant() + self.settings.deadline;
+        Repeats { requests: self, deadline, pause: self.settings.pause }
+    }
+
+    fn report(&self, verb: &str, key: &str, error: &StoreError) {
+        self.journal
+            .report(&Event::StoreTrouble { operation: format!("{verb} {key}"), error: error.to_string() });
+    }
+}
+
+/// The pauses between the attempts at one operation.
+struct Repeats<'a> {
+    requests: &'a Requests,
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Repeats<'_> {
+    /// Waits before the next attempt: anything up to the pause, so that nodes which failed together do not return
+    /// together. False once the deadline has passed.
+    async fn pause(&mut self) -> bool {
+        let Requests { platform, settings, .. } = self.requests;
+        let now = platform.clock.instant();
+        if now >= self.deadline {
+            return false;
+        }
+        let mut chance = [0; 1];
+        platform.entropy.fill(&mut chance);
+        let pause = self.pause.mul_f64(f64::from(chance[0].max(16)) / 255.0);
+        self.pause = (self.pause * 2).min(settings.pause_limit);
+        platform.clock.sleep_until((now + pause).min(self.deadline)).await;
+        true
+    }
+}

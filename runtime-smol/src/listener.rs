@@ -1,0 +1,110 @@
+//! Connections coming in.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use futures::future::{Either, select};
+use futures::pin_mut;
+use smol::net::{TcpListener, TcpStream};
+use tracing::warn;
+
+/// How long nothing is accepted after a failure that is ours: no descriptors or no memory left. Clients wait in the
+/// listener's backlog meanwhile.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Opens a listener.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    Ok(Async::<std::net::TcpListener>::bind(address)?.into())
+}
+
+/// Hands connections to `serve` until `shutdown` is done, then closes the listener. `serve` must start a job and return:
+/// nothing is accepted before it has. A failure to accept never ends the loop.
+pub async fn accept(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    mut serve: impl FnMut(TcpStream, SocketAddr),
+) {
+    pin_mut!(shutdown);
+    loop {
+        let accepted = listener.accept();
+        pin_mut!(accepted);
+        let pause = match select(&mut shutdown, accepted).await {
+            Either::Left(_) => return,
+            Either::Right((Ok((stream, peer)), _)) => {
+                // Fails only where the client is gone already; reading from it will show that.
+                let _ = stream.set_nodelay(true);
+                serve(stream, peer);
+                continue;
+            }
+            Either::Right((Err(error), _)) => {
+                if is_of_one_client(&error) {
+                    continue;
+                }
+                warn!(%error, pause = ?ACCEPT_PAUSE, "cannot accept connections");
+                Timer::after(ACCEPT_PAUSE)
+            }
+        };
+        if let Either::Left(_) = select(&mut shutdown, pause).await {
+            return;
+        }
+    }
+}
+
+/// Whether a failure concerns the connection that was to be accepted, and not the next one: `accept` passes on what
+/// befell a client that was waiting.
+fn is_of_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::ConnectionAborted
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{Ipv4Addr, TcpStream as StdStream};
+
+    use futures::channel::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn connections_are_served_until_shutdown_and_then_refused() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let clients: Vec<_> = (0..3).map(|_| StdStream::connect(address).unwrap()).collect();
+        let mut stop = Some(stop);
+        let mut peers = Vec::new();
+        smol::block_on(accept(listener, async { stopped.await.unwrap() }, |stream, peer| {
+            assert!(stream.nodelay().unwrap());
+            peers.push(peer);
+            if peers.len() == clients.len() {
+                stop.take().unwrap().send(()).unwrap();
+            }
+        }));
+        let expected: Vec<_> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+        assert_eq!(peers, expected);
+        for mut client in clients {
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        }
+        assert!(StdStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn a_clients_misfortune_costs_no_pause_and_our_own_does() {
+        const EMFILE: i32 = 24;
+        const ECONNABORTED: i32 = 103;
+        assert!(!is_of_one_client(&io::Error::from_raw_os_error(EMFILE)));
+        assert!(is_of_one_client(&io::Error::from_raw_os_error(ECONNABORTED)));
+    }
+}

@@ -1,0 +1,167 @@
+//! Threads and jobs.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+
+use fulmar_core::platform::{Job, Spawn};
+use smol::Executor;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::lock::Semaphore;
+
+/// Pieces of blocking work that run at once, and so the most threads that there are for them, besides the workers and
+/// async-io's one. A thread ends when it has been idle for half a second. Beyond: work waits its turn.
+pub const BLOCKING_THREADS: usize = 32;
+
+/// At least this many workers, so that one job that computes does not hold up all others.
+const LEAST_WORKERS: usize = 2;
+
+/// An executor and the worker threads that run its jobs. Dropping it ends the threads and drops the jobs where they
+/// stand; blocking work that has begun goes on to its end.
+pub struct SmolRuntime {
+    executor: Arc<Executor<'static>>,
+    blocking: Arc<Semaphore>,
+    workers: Vec<JoinHandle<()>>,
+    stop: Option<Sender<()>>,
+}
+
+impl SmolRuntime {
+    /// Starts this many worker threads; fails where the system gives no more threads.
+    pub fn new(threads: usize) -> io::Result<Self> {
+        let (stop, stopped) = bounded(1);
+        let mut runtime = Self {
+            executor: Arc::default(),
+            blocking: Arc::new(Semaphore::new(BLOCKING_THREADS)),
+            workers: Vec::new(),
+            stop: Some(stop),
+        };
+        for number in 0..threads.max(1) {
+            let (executor, stopped) = (runtime.executor.clone(), stopped.clone());
+            let worker = thread::Builder::new().name(format!("fulmar-{number}"));
+            runtime.workers.push(worker.spawn(move || work(&executor, &stopped))?);
+        }
+        Ok(runtime)
+    }
+
+    /// As many worker threads as the machine runs at once, but at least two.
+    pub fn default_threads() -> usize {
+        thread::available_parallelism().map_or(LEAST_WORKERS, |threads| threads.get().max(LEAST_WORKERS))
+    }
+
+    /// Runs a future on this thread until it is done. Jobs go on running beside it, on the workers.
+    pub fn block_on<T>(&self, main: impl Future<Output = T>) -> T {
+        smol::block_on(main)
+    }
+
+    /// The door through which the engine starts jobs. It does not keep the runtime alive: jobs given to it after the
+    /// runtime's end are dropped.
+    pub fn spawn(&self) -> Arc<dyn Spawn> {
+        Arc::new(SmolSpawn { executor: Arc::downgrade(&self.executor), blocking: self.blocking.clone() })
+    }
+}
+
+impl Drop for SmolRuntime {
+    fn drop(&mut self) {
+        // Closes the channel, which the workers wait on.
+        self.stop = None;
+        for worker in self.workers.drain(..) {
+            // A worker catches panics, so that there is none to learn of here.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl fmt::Debug for SmolRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmolRuntime").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+/// A worker's life.
+fn work(executor: &Executor<'static>, stopped: &Receiver<()>) {
+    // A panicking job unwinds into the worker that runs it, and must not take it along.
+    while catch_unwind(AssertUnwindSafe(|| smol::block_on(executor.run(stopped.recv())))).is_err() {}
+}
+
+struct SmolSpawn {
+    executor: Weak<Executor<'static>>,
+    blocking: Arc<Semaphore>,
+}
+
+impl Spawn for SmolSpawn {
+    fn spawn(&self, job: Job) {
+        if let Some(executor) = self.executor.upgrade() {
+            executor.spawn(job).detach();
+        }
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        let blocking = self.blocking.clone();
+        self.spawn(Box::pin(async move {
+            // smol's own pool would grow to 500 threads before it made work wait.
+            let slot = blocking.acquire_arc().await;
+            let work = move || {
+                work();
+                drop(slot);
+            };
+            smol::unblock(work).await;
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn jobs_go_on_after_one_that_panics() {
+        let runtime = SmolRuntime::new(1).unwrap();
+        let (done, is_done) = bounded(1);
+        runtime.spawn().spawn(Box::pin(async { panic!("a job that fails, on purpose") }));
+        runtime.spawn().spawn(Box::pin(async move { done.send(()).await.unwrap() }));
+        runtime.block_on(is_done.recv()).unwrap();
+    }
+
+    #[test]
+    fn blocking_work_gives_its_result_and_a_panic_gives_none() {
+        let runtime = SmolRuntime::new(1).unwrap();
+        let spawn = runtime.spawn();
+        assert_eq!(runtime.block_on(spawn.unblock(|| 7)), Some(7));
+        let failed = spawn.unblock(|| -> u8 { panic!("work that fails, on purpose") });
+        assert_eq!(runtime.block_on(failed), None);
+        assert_eq!(runtime.block_on(spawn.unblock(|| 8)), Some(8));
+    }
+
+    #[test]
+    fn blocking_work_runs_side_by_side_up_to_the_limit() {
+        let runtime = SmolRuntime::new(1).unwrap();
+        let spawn = runtime.spawn();
+        let all_here = Arc::new(Barrier::new(BLOCKING_THREADS));
+        let waits = (0..BLOCKING_THREADS * 3).map(|_| {
+            let all_here = all_here.clone();
+            spawn.unblock(move || all_here.wait().is_leader())
+        });
+        let leaders = runtime.block_on(futures::future::join_all(waits));
+        assert_eq!(leaders.iter().filter(|is_leader| **is_leader == Some(true)).count(), 3);
+    }
+
+    #[test]
+    fn the_end_of_the_runtime_drops_its_jobs() {
+        let runtime = SmolRuntime::new(2).unwrap();
+        let spawn = runtime.spawn();
+        let (held, dropped) = bounded::<()>(1);
+        let inside = spawn.clone();
+        spawn.spawn(Box::pin(async move {
+            // A job usually holds the door that it came through.
+            let _held = (held, inside);
+            futures::future::pending::<()>().await;
+        }));
+        drop(runtime);
+        assert!(smol::block_on(dropped.recv()).is_err());
+    }
+}

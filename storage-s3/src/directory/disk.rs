@@ -1,0 +1,164 @@
+//! The operations themselves. All block their thread.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::ops::{ControlFlow, Range};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use fulmar_core::platform::{Listed, Object, Page, Payload, StoreError, When};
+use futures_lite::future::block_on;
+use object_store::local::LocalFileSystem;
+
+use super::walk;
+use crate::{PAGE_OBJECTS, adapter};
+
+/// Nobody but the owner may read mail.
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// A directory, opened. object_store writes a file under another name in the same folder (`<name>#1`), flushes it, and
+/// links (create) or renames it (put) to its own name, then flushes the folder.
+#[derive(Debug)]
+pub(super) struct Disk {
+    files: LocalFileSystem,
+    root: PathBuf,
+}
+
+impl Disk {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        make_directory(path)?;
+        let root = path.canonicalize()?;
+        let files = LocalFileSystem::new_with_prefix(&root)?.with_fsync(true);
+        Ok(Self { files, root })
+    }
+
+    pub(super) fn put(&self, key: &str, payload: &Payload, when: When) -> Result<(), StoreError> {
+        let file = self.file(key)?;
+        match block_on(adapter::put(&self.files, key, payload, when)) {
+            Ok(()) => Ok(()),
+            // Whoever made it may have failed to flush the folder (our own earlier try, perhaps), and the caller is
+            // about to build on what it finds there.
+            Err(StoreError::AlreadyExists) => {
+                flush_folder_of(&file).map_err(unknown)?;
+                Err(StoreError::AlreadyExists)
+            }
+            Err(error) => Err(settle(error, holds(&file, payload))),
+        }
+    }
+
+    pub(super) fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Object, StoreError> {
+        block_on(adapter::get(&self.files, key, range))
+    }
+
+    pub(super) fn head(&self, key: &str) -> Result<Listed, StoreError> {
+        block_on(adapter::head(&self.files, key))
+    }
+
+    pub(super) fn delete(&self, key: &str) -> Result<(), StoreError> {
+        block_on(adapter::delete(&self.files, key))
+    }
+
+    pub(super) fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let target = self.file(to)?;
+        // Equal ETags mean one file with two names: they are made of its inode.
+        let original = self.head(from)?;
+        let is_copied = || match self.head(to) {
+            Ok(found) => Ok(found.etag == original.etag),
+            Err(StoreError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        };
+        if is_copied()? {
+            // A rename between two names of one file does nothing, and would leave the staged name behind.
+            return flush_folder_of(&target).map_err(unknown);
+        }
+        block_on(adapter::copy(&self.files, from, to)).map_err(|error| match error {
+            StoreError::NotFound => error,
+            _ => settle(error, is_copied().map_err(io::Error::other)),
+        })
+    }
+
+    /// One page of the objects below `prefix` whose keys come after `after`, in the order of the keys' octets.
+    pub(super) fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+        let folder = adapter::folder(prefix)?.map_or(self.root.clone(), |path| self.root.join(path.as_ref()));
+        let mut page = Page::default();
+        let _ = walk::walk(&folder, prefix, after, &mut |key| {
+            if page.objects.len() == PAGE_OBJECTS {
+                page.more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            match self.head(key) {
+                Ok(listed) => page.objects.push(listed),
+                // Deleted a moment ago.
+                Err(StoreError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(page)
+    }
+
+    fn file(&self, key: &str) -> Result<PathBuf, StoreError> {
+        self.files.path_to_filesystem(&adapter::path(key)?).map_err(adapter::failure)
+    }
+}
+
+/// Makes a directory and those above it that are missing, durably.
+fn make_directory(path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    if path.exists() && !path.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let missing = path.ancestors().take_while(|directory| !directory.exists()).count();
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&path)?;
+    // Each new directory stands in the one above it.
+    path.ancestors().skip(1).take(missing).try_for_each(flush)
+}
+
+/// What the caller is told of a write that failed. The write has ended, so that one can look what became of it.
+fn settle(error: StoreError, has_happened: io::Result<bool>) -> StoreError {
+    match (has_happened, error) {
+        (Ok(false), error) => error,
+        // It took effect, but may not be durable.
+        (Ok(true), StoreError::Unavailable(reason) | StoreError::Refused(reason)) => {
+            StoreError::Unknown(reason)
+        }
+        (Ok(true), error) => error,
+        (Err(doubt), error) => StoreError::Unknown(format!("{error}; then {doubt}")),
+    }
+}
+
+/// Whether a file holds exactly this.
+fn holds(file: &Path, payload: &Payload) -> io::Result<bool> {
+    let held = match File::open(file) {
+        Ok(held) => held,
+        Err(error) if is_nowhere(&error) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if held.metadata()?.len() != payload.len() as u64 {
+        return Ok(false);
+    }
+    let held = std::fs::read(file)?;
+    let rest = payload.pieces().iter().try_fold(&held[..], |rest, piece| rest.strip_prefix(&piece[..]));
+    Ok(rest.is_some_and(<[u8]>::is_empty))
+}
+
+/// Whether no file is, or can be, where one was looked for.
+fn is_nowhere(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::InvalidFilename)
+}
+
+fn flush_folder_of(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), flush)
+}
+
+fn flush(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn unknown(error: io::Error) -> StoreError {
+    StoreError::Unknown(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;
