@@ -28,7 +28,7 @@ fn this_process() -> io::Result<ProcessIdentity> {
         boot: fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned(),
         pid_namespace: fs::read_link("/proc/self/ns/pid")?.to_string_lossy().into_owned(),
         pid,
-        started: start_time(pid)?,
+        started: stat(pid)?.started,
     })
 }
 
@@ -40,23 +40,38 @@ fn is_gone(this: &ProcessIdentity, other: &ProcessIdentity) -> bool {
     // `/proc` may hide the processes of other users, so that absence there proves nothing.
     match test_kill_process(pid) {
         Err(Errno::SRCH) => true,
-        _ => start_time(other.pid).is_ok_and(|started| started != other.started),
+        _ => stat(other.pid)
+            .is_ok_and(|stat| stat.started != other.started || (stat.is_zombie && is_alone(other.pid))),
     }
 }
 
-/// When a process started, in ticks since boot.
-fn start_time(pid: u32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_start_time(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
+/// Whether a process has no thread but its first. One whose first thread has ended may have others that still run.
+fn is_alone(pid: u32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() <= 1)
 }
 
-/// Field 22 of `/proc/<pid>/stat` (proc_pid_stat(5)). Field 2 is the program's name in parentheses, which may itself hold
-/// blanks and parentheses.
-fn parse_start_time(stat: &str) -> Option<u64> {
-    const START_TIME: usize = 22;
-    const FIRST_AFTER_NAME: usize = 3;
+/// What `/proc/<pid>/stat` says of a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// When it started, in ticks since boot.
+    started: u64,
+    /// Whether it has ended and its parent has not asked how.
+    is_zombie: bool,
+}
+
+fn stat(pid: u32) -> io::Result<Stat> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse_stat(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Fields 3 and 22 of `/proc/<pid>/stat` (proc_pid_stat(5)). Field 2 is the program's name in parentheses, which may itself
+/// hold blanks and parentheses.
+fn parse_stat(stat: &str) -> Option<Stat> {
+    const START_TIME_AFTER_STATE: usize = 22 - 3 - 1;
     let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(START_TIME - FIRST_AFTER_NAME)?.parse().ok()
+    let mut fields = rest.split_ascii_whitespace();
+    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    Some(Stat { started: fields.nth(START_TIME_AFTER_STATE)?.parse().ok()?, is_zombie })
 }
 
 #[cfg(test)]
@@ -70,10 +85,10 @@ mod tests {
         let fields: Vec<_> = (4..=52).map(|field| field.to_string()).collect();
         for name in ["fulmar", "a b", "x) R (", ")"] {
             let stat = format!("17 ({name}) S {}\n", fields.join(" "));
-            assert_eq!(parse_start_time(&stat), Some(22), "{name}");
+            assert_eq!(parse_stat(&stat), Some(Stat { started: 22, is_zombie: false }), "{name}");
         }
-        assert_eq!(parse_start_time("17 (short) S 4 5"), None);
-        assert_eq!(parse_start_time(""), None);
+        assert_eq!(parse_stat("17 (short) S 4 5"), None);
+        assert_eq!(parse_stat(""), None);
     }
 
     #[test]
@@ -81,9 +96,14 @@ mod tests {
         let host = host();
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let pid = child.id();
-        let other = ProcessIdentity { pid, started: start_time(pid).unwrap(), ..host.process.clone() };
+        let other = ProcessIdentity { pid, started: stat(pid).unwrap().started, ..host.process.clone() };
         assert!(!(host.is_gone)(&other));
         child.kill().unwrap();
+        // It is a zombie until it is waited for, and gone all the same.
+        while !stat(pid).unwrap().is_zombie {
+            std::thread::yield_now();
+        }
+        assert!((host.is_gone)(&other));
         child.wait().unwrap();
         assert!((host.is_gone)(&other));
     }

@@ -19,6 +19,13 @@ pub struct Target {
     pub class: Class,
 }
 
+impl Target {
+    /// An address of another host.
+    pub fn relay(address: Address) -> Self {
+        Self { address, class: Class::Relay }
+    }
+}
+
 /// What a recipient comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolution {
@@ -42,29 +49,52 @@ impl Directory {
         postmaster: Option<&Address>,
         limit: usize,
     ) -> Result<Resolution, ChainError> {
+        let resolution = self.expand(recipient, limit).await?;
+        let is_nobody = match resolution {
+            Resolution::NoSuchUser => true,
+            Resolution::Foreign => recipient.domain() == host,
+            Resolution::Targets(_) | Resolution::TooMany => false,
+        };
+        if !(is_nobody && recipient.is_postmaster()) {
+            return Ok(resolution);
+        }
+        if let Some(postmaster) = postmaster {
+            match self.expand(postmaster, limit).await? {
+                Resolution::Foreign => {
+                    return Ok(Resolution::Targets(vec![Target::relay(postmaster.clone())]));
+                }
+                Resolution::NoSuchUser => {}
+                found => return Ok(found),
+            }
+        }
+        // Never refused: the delivery makes the account.
+        Ok(Resolution::Targets(vec![Target { address: recipient.normalized(), class: Class::Local }]))
+    }
+
+    /// Follows aliases level by level. An address that comes up again, be it in a loop, is not followed again but taken
+    /// for the account of that name: so an alias may name itself beside others to keep a copy.
+    async fn expand(&self, recipient: &Address, limit: usize) -> Result<Resolution, ChainError> {
         if !self.is_local(recipient.domain()).await? {
-            let is_ours = recipient.is_postmaster() && recipient.domain() == host;
-            return if is_ours {
-                self.postmaster(recipient, postmaster).await
-            } else {
-                Ok(Resolution::Foreign)
-            };
+            return Ok(Resolution::Foreign);
         }
         let mut found: BTreeMap<Address, Class> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
-        let mut level = vec![recipient.normalized()];
+        let mut followed = BTreeSet::new();
+        let mut level = vec![recipient.clone()];
         for _ in 0..DEPTH {
             let mut next = Vec::new();
             for address in std::mem::take(&mut level) {
-                if !seen.insert(address.clone()) {
-                    continue;
-                }
                 if !self.is_local(address.domain()).await? {
                     found.insert(address, Class::Relay);
-                } else if let Some(targets) = self.alias(&address).await? {
-                    next.extend(targets);
-                } else if self.has_account(&address.normalized()).await? {
-                    found.insert(address.normalized(), Class::Local);
+                } else {
+                    let address = address.normalized();
+                    let targets = self.alias(&address).await?;
+                    match targets.filter(|_| followed.insert(address.clone())) {
+                        Some(targets) => next.extend(targets),
+                        None if self.has_account(&address).await? => {
+                            drop(found.insert(address, Class::Local))
+                        }
+                        None => {}
+                    }
                 }
                 if found.len() + next.len() > limit {
                     return Ok(Resolution::TooMany);
@@ -72,28 +102,9 @@ impl Directory {
             }
             level = next;
         }
-        if !found.is_empty() {
-            let targets = found.into_iter().map(|(address, class)| Target { address, class });
-            return Ok(Resolution::Targets(targets.collect()));
+        if found.is_empty() {
+            return Ok(Resolution::NoSuchUser);
         }
-        if recipient.is_postmaster() {
-            self.postmaster(recipient, postmaster).await
-        } else {
-            Ok(Resolution::NoSuchUser)
-        }
-    }
-
-    /// Where mail for a postmaster goes that is neither account nor alias: it is never refused.
-    async fn postmaster(
-        &self,
-        asked: &Address,
-        postmaster: Option<&Address>,
-    ) -> Result<Resolution, ChainError> {
-        let (address, class) = match postmaster {
-            Some(address) if !self.is_local(address.domain()).await? => (address.clone(), Class::Relay),
-            Some(address) => (address.normalized(), Class::Local),
-            None => (asked.normalized(), Class::Local),
-        };
-        Ok(Resolution::Targets(vec![Target { address, class }]))
+        Ok(Resolution::Targets(found.into_iter().map(|(address, class)| Target { address, class }).collect()))
     }
 }

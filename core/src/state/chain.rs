@@ -243,7 +243,8 @@ impl<S: State> Chain<S> {
                 return Ok(self.tip());
             }
             let number = self.tip() + 1;
-            let at = clock.utc().max(self.replayed.time);
+            // Not the time of this try: what is sent to the same number again must be the same octets.
+            let at = now.max(self.replayed.time);
             let commit = Commit { nonce, n: number, at, before: self.state().summary(), ops: draft.ops };
             let object = frame::encode(&commit, draft.data);
             let sent = clock.instant();

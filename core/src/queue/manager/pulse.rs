@@ -60,7 +60,7 @@ impl Manager {
         if self.pulse.under_way || self.is_ending() {
             return None;
         }
-        let Some(sent) = self.pulse.last_sent else { return Some(self.instant()) };
+        let Some(sent) = self.pulse.last_sent else { return Some(Instant::from_origin(Duration::ZERO)) };
         let wanted = self.wanted_interval();
         let rest = match self.pulse.announced {
             _ if self.pulse.failed => BEAT_PAUSE,

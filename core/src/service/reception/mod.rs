@@ -167,9 +167,7 @@ async fn resolve(
         Ok(Resolution::Targets(targets)) => Ok(targets),
         Ok(Resolution::TooMany) => Err(Reply::new(452, (4, 5, 3), "too many recipients")),
         Ok(Resolution::NoSuchUser) => Err(Reply::new(550, (5, 1, 1), format!("<{address}> is nobody here"))),
-        Ok(Resolution::Foreign) if may_relay(config, origin) => {
-            Ok(vec![Target { address: address.clone(), class: Class::Relay }])
-        }
+        Ok(Resolution::Foreign) if may_relay(config, origin) => Ok(vec![Target::relay(address.clone())]),
         Ok(Resolution::Foreign) => Err(Reply::new(550, (5, 7, 1), format!("<{address}>: relaying denied"))),
         Err(error) => {
             let doing = format!("resolving {address}");
