@@ -1,11 +1,11 @@
 """Sends messages by smtplib and prints one JSON line for every attempt.
 
-    send.py HOST PORT CONNECTIONS < jobs
+    send.py HOST PORT CONNECTIONS PATIENCE < jobs
 
 A job is one JSON line: {"id", "reverse_path", "forward_paths", "file"}. The file holds the content with CRLF line ends.
 An attempt prints {"id", "whole", "queue_id", "reply"}: `whole` says that the final dot was handed to the system, so that
 the server may have kept the message; `queue_id` is set when it answered that it has. A job that got no 250 is tried
-again with the same message, until PATIENCE is over or the server refuses it for good.
+again with the same message, until PATIENCE seconds are over or the server refuses it for good.
 """
 
 import json
@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 
-PATIENCE = 120  # seconds for one job
 PAUSE = 0.05  # seconds between two attempts of one job
 PER_CONNECTION = 10  # messages
 REPLY_TIMEOUT = 60  # seconds
@@ -40,9 +39,10 @@ def expect(wanted, answer):
 
 
 class Sender(threading.Thread):
-    def __init__(self, host, port, jobs, output):
+    def __init__(self, host, port, patience, jobs, output):
         super().__init__()
-        self.host, self.port, self.jobs, self.output = host, port, jobs, output
+        self.host, self.port, self.patience = host, port, patience
+        self.jobs, self.output = jobs, output
         self.smtp, self.sent = None, 0
 
     def run(self):
@@ -52,7 +52,7 @@ class Sender(threading.Thread):
             except queue.Empty:
                 self.disconnect()
                 return
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + self.patience
             while not self.attempt(job) and time.monotonic() < deadline:
                 time.sleep(PAUSE)
 
@@ -111,7 +111,7 @@ class Sender(threading.Thread):
 
 
 def main():
-    host, port, connections = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    host, port, connections, patience = sys.argv[1], *map(int, sys.argv[2:])
     jobs = queue.Queue()
     for line in sys.stdin:
         jobs.put(json.loads(line))
@@ -121,7 +121,7 @@ def main():
         with lock:
             print(json.dumps(answer), flush=True)
 
-    senders = [Sender(host, port, jobs, output) for _ in range(connections)]
+    senders = [Sender(host, port, patience, jobs, output) for _ in range(connections)]
     for sender in senders:
         sender.start()
     for sender in senders:

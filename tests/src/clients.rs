@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::Fallible;
 
 const SCRIPT: &str = include_str!("../clients/send.py");
-/// How long one message is tried by `swaks`.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two attempts at one message.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -43,16 +41,19 @@ pub struct Answer {
     pub reply: String,
 }
 
-/// Sends jobs by `smtplib` over this many connections at a time, until each is accepted or given up.
+/// Sends jobs by `smtplib` over this many connections at a time. Each is tried again until it is accepted, refused for
+/// good, or `patience` is over.
 pub fn send_by_smtplib(
     jobs: &[Job],
     server: SocketAddr,
     connections: usize,
+    patience: Duration,
     mut on_answer: impl FnMut(Answer),
 ) -> Fallible<()> {
     let mut child = Command::new("python3")
         .args(["-c", SCRIPT])
-        .args([server.ip().to_string(), server.port().to_string(), connections.to_string()])
+        .args([server.ip().to_string(), server.port().to_string()])
+        .args([connections.to_string(), patience.as_secs().to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -69,11 +70,16 @@ pub fn send_by_smtplib(
     if status.success() { Ok(()) } else { Err(format!("clients/send.py: {status}").into()) }
 }
 
-/// Sends jobs by `swaks`, one after the other, until each is accepted or given up.
-pub fn send_by_swaks(jobs: &[Job], server: SocketAddr, mut on_answer: impl FnMut(Answer)) -> Fallible<()> {
+/// Sends jobs by `swaks`, one after the other, each tried again as by `smtplib`.
+pub fn send_by_swaks(
+    jobs: &[Job],
+    server: SocketAddr,
+    patience: Duration,
+    mut on_answer: impl FnMut(Answer),
+) -> Fallible<()> {
     for (number, job) in jobs.iter().enumerate() {
         let data = dot_stuffed(&job.file)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         loop {
             let answer = attempt_by_swaks(job, &data, server, number % 2 == 0)?;
             let is_refused = answer.reply.contains("<** 5");

@@ -28,6 +28,8 @@ const ATTACHMENT_MESSAGES: usize = 3;
 const ATTACHMENT_SIZE: usize = (20 << 20) / 3 * 4;
 const SMTPLIB_CONNECTIONS: usize = 6;
 const SWAKS_AT_A_TIME: usize = 3;
+/// A large message may have to outlive every kill before it gets through.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// One in so many messages goes out by `swaks`, which takes a process for each.
 const SWAKS_SHARE: usize = 5;
 /// Octets up to which a message is sent by `swaks`, which reads it line by line.
@@ -60,7 +62,7 @@ pub fn run(program: &Path, target: &Path, plan: Plan) -> Fallible<String> {
         format!("{plan:?}, {} real messages among them, prepared in {:.1?}", real.len(), started.elapsed());
 
     let sending = Instant::now();
-    let (mut ledger, server, lives) = send_and_kill(&site, ledger, &jobs, plan)?;
+    let (mut ledger, server, mut lives) = send_and_kill(&site, ledger, &jobs, plan)?;
     write!(report, "\nsent in {:.1?}", sending.elapsed())?;
     let draining = Instant::now();
     site.wait_until_delivered()?;
@@ -68,7 +70,7 @@ pub fn run(program: &Path, target: &Path, plan: Plan) -> Fallible<String> {
     let reading = Instant::now();
     read_mailboxes(&site, &accounts, &mut ledger)?;
     write!(report, ", read back in {:.1?}", reading.elapsed())?;
-    server.stop()?;
+    lives.learn(&server.stop()?);
 
     let verdict = ledger.verdict();
     write!(report, "\n{lives}\n{verdict}")?;
@@ -173,11 +175,11 @@ fn send_and_kill(
         let mut clients = vec![scope.spawn({
             let answers = answers.clone();
             let jobs = &by_smtplib;
-            move || send_by_smtplib(jobs, address, SMTPLIB_CONNECTIONS, report_to(answers))
+            move || send_by_smtplib(jobs, address, SMTPLIB_CONNECTIONS, PATIENCE, report_to(answers))
         })];
         for jobs in by_swaks.chunks(by_swaks.len().div_ceil(SWAKS_AT_A_TIME).max(1)) {
             let answers = answers.clone();
-            clients.push(scope.spawn(move || send_by_swaks(jobs, address, report_to(answers))));
+            clients.push(scope.spawn(move || send_by_swaks(jobs, address, PATIENCE, report_to(answers))));
         }
         drop(answers);
 

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod case;
 pub mod clients;
 pub mod corpus;
 pub mod dice;

@@ -118,9 +118,12 @@ impl Site {
         }
     }
 
-    /// Starts `fulmar serve` there and returns once it listens.
+    /// Starts `fulmar serve` there and returns once it listens. The system ends it together with the thread that calls
+    /// this, so that nothing is left behind when the harness itself is killed.
     pub fn serve(&self, address: SocketAddr) -> Fallible<Server> {
-        let mut command = self.command();
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
+        let mut command = self.prepared(command);
         command
             .arg("serve")
             .env("FULMAR_LISTEN", format!("smtp={address}"))
@@ -136,7 +139,10 @@ impl Site {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        self.prepared(Command::new(&self.program))
+    }
+
+    fn prepared(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FULMAR_") {
                 command.env_remove(name);
@@ -161,7 +167,7 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     lines: Receiver<Line>,
-    log: Vec<(Duration, Value)>,
+    log: Vec<(Instant, String)>,
     started: Instant,
     /// From the start of the process until it said that it listens.
     pub ready_after: Duration,
@@ -205,26 +211,49 @@ impl Server {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Line::Stdout(line)) if line.starts_with("listening smtp ") => return Ok(()),
                 Ok(Line::Stdout(_)) => {}
-                Ok(Line::Log(at, line)) => self.keep(at, line),
+                Ok(Line::Log(at, line)) => self.log.push((at, line)),
                 Err(RecvTimeoutError::Timeout) => return Err(self.complaint("does not listen")),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.complaint("has ended")),
             }
         }
     }
 
-    fn keep(&mut self, at: Instant, line: String) {
-        let fields = serde_json::from_str(&line).unwrap_or(Value::String(line));
-        self.log.push((at - self.started, fields));
-    }
-
     fn complaint(&self, what: &str) -> Box<dyn std::error::Error + Send + Sync> {
-        let tail: Vec<String> = self.log.iter().rev().take(10).map(|(_, line)| line.to_string()).collect();
+        let tail: Vec<&str> = self.log.iter().rev().take(10).map(|(_, line)| line.as_str()).collect();
         format!("the server {what}; its last lines, newest first:\n{}", tail.join("\n")).into()
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns when the log has told `count` times, counted from the start, of what this part of a line says; gives
+    /// when it did so last.
+    pub fn wait_for_log(&mut self, part: &str, count: usize) -> Fallible<Instant> {
+        let deadline = Instant::now() + DRAIN_LIMIT;
+        let mut told: Vec<Instant> =
+            self.log.iter().filter(|(_, line)| line.contains(part)).map(|(at, _)| *at).collect();
+        while told.len() < count {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Line::Stdout(_)) => {}
+                Ok(Line::Log(at, line)) => {
+                    if line.contains(part) {
+                        told.push(at);
+                    }
+                    self.log.push((at, line));
+                }
+                Err(_) => {
+                    return Err(self.complaint(&format!("has told of {part} {} times only", told.len())));
+                }
+            }
+        }
+        Ok(told.last().copied().unwrap_or(self.started))
     }
 
     /// The largest resident set so far, in octets.
@@ -265,7 +294,7 @@ impl Server {
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Line::Stdout(_)) => {}
-                Ok(Line::Log(at, line)) => self.keep(at, line),
+                Ok(Line::Log(at, line)) => self.log.push((at, line)),
                 Err(RecvTimeoutError::Timeout) => return Err(self.complaint("does not stop")),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -280,10 +309,14 @@ impl Server {
     fn take_log(&mut self) -> Vec<(Duration, Value)> {
         while let Ok(line) = self.lines.recv() {
             if let Line::Log(at, line) = line {
-                self.keep(at, line);
+                self.log.push((at, line));
             }
         }
+        let fields = |line: String| serde_json::from_str(&line).unwrap_or(Value::String(line));
         std::mem::take(&mut self.log)
+            .into_iter()
+            .map(|(at, line)| (at - self.started, fields(line)))
+            .collect()
     }
 }
 

@@ -6,17 +6,17 @@
 #![allow(clippy::print_stdout)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use fulmar_tests::Fallible;
-use fulmar_tests::clients::{Answer, Job, send_by_smtplib, send_by_swaks};
+use fulmar_tests::case::{PATIENCE, RECIPIENT, jobs, read_back, site};
+use fulmar_tests::clients::{Answer, send_by_smtplib, send_by_swaks};
 use fulmar_tests::corpus::{made_message, with_attachment};
-use fulmar_tests::dice::Dice;
-use fulmar_tests::ledger::{ID_FIELD, Ledger};
+use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
-use fulmar_tests::process::{Server, Site, free_address};
+use fulmar_tests::process::{Server, free_address};
 
 /// What a case is given.
 struct Setting {
@@ -38,7 +38,6 @@ const CASES: [Case; 7] = [
     ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
 ];
 
-const RECIPIENT: &str = "u@example.org";
 const LARGE_CLIENTS: usize = 20;
 const LARGE_SIZE: usize = 25 << 20;
 
@@ -110,26 +109,26 @@ fn run_cases(setting: &Setting, only: &str) -> ExitCode {
 
 fn sent_by_swaks(setting: &Setting) -> Fallible<String> {
     let mut ledger = Ledger::default();
-    let site = site(setting)?;
+    let site = site(&setting.program)?;
     let server = site.serve(free_address()?)?;
     let jobs = jobs(&site, &mut ledger, "swaks", 4, |dice, n| made_message(dice, 2_000, n % 2 == 0))?;
-    send_by_swaks(&jobs, server.address(), |answer| ledger.answer(answer))?;
+    send_by_swaks(&jobs, server.address(), PATIENCE, |answer| ledger.answer(answer))?;
     read_back(&site, ledger)
 }
 
 fn sent_by_smtplib(setting: &Setting) -> Fallible<String> {
     let mut ledger = Ledger::default();
-    let site = site(setting)?;
+    let site = site(&setting.program)?;
     let server = site.serve(free_address()?)?;
     let jobs = jobs(&site, &mut ledger, "smtplib", 4, |dice, n| made_message(dice, 2_000, n % 2 == 0))?;
-    send_by_smtplib(&jobs, server.address(), 2, |answer| ledger.answer(answer))?;
+    send_by_smtplib(&jobs, server.address(), 2, PATIENCE, |answer| ledger.answer(answer))?;
     read_back(&site, ledger)
 }
 
 /// `fulmar send` has no server to talk to: it writes a log of its own and leaves it to whoever serves.
 fn sent_by_command_line(setting: &Setting) -> Fallible<String> {
     let mut ledger = Ledger::default();
-    let site = site(setting)?;
+    let site = site(&setting.program)?;
     let _server = site.serve(free_address()?)?;
     for job in jobs(&site, &mut ledger, "send", 1, |dice, _| made_message(dice, 2_000, true))? {
         let file = job.file.display().to_string();
@@ -143,7 +142,7 @@ fn sent_by_command_line(setting: &Setting) -> Fallible<String> {
 }
 
 fn cold_start(setting: &Setting) -> Fallible<String> {
-    let site = site(setting)?;
+    let site = site(&setting.program)?;
     let mut starts = Vec::new();
     for _ in 0..5 {
         let server = site.serve(free_address()?)?;
@@ -155,23 +154,23 @@ fn cold_start(setting: &Setting) -> Fallible<String> {
 
 fn two_nodes(setting: &Setting) -> Fallible<String> {
     let mut ledger = Ledger::default();
-    let site = site(setting)?;
+    let site = site(&setting.program)?;
     let servers = [site.serve(free_address()?)?, site.serve(free_address()?)?];
     for (number, server) in servers.iter().enumerate() {
         let name = format!("node{number}");
         let jobs = jobs(&site, &mut ledger, &name, 50, |dice, _| made_message(dice, 5_000, false))?;
-        send_by_smtplib(&jobs, server.address(), 4, |answer| ledger.answer(answer))?;
+        send_by_smtplib(&jobs, server.address(), 4, PATIENCE, |answer| ledger.answer(answer))?;
     }
     read_back(&site, ledger)
 }
 
 fn large_messages(setting: &Setting) -> Fallible<String> {
     let mut ledger = Ledger::default();
-    let site = site(setting)?;
+    let site = site(&setting.program)?;
     let server = site.serve(free_address()?)?;
     let jobs = jobs(&site, &mut ledger, "large", LARGE_CLIENTS, |dice, _| with_attachment(dice, LARGE_SIZE))?;
     let began = Instant::now();
-    send_by_smtplib(&jobs, server.address(), LARGE_CLIENTS, |answer| ledger.answer(answer))?;
+    send_by_smtplib(&jobs, server.address(), LARGE_CLIENTS, PATIENCE, |answer| ledger.answer(answer))?;
     let sent = began.elapsed();
     let report = read_back(&site, ledger)?;
     Ok(format!("sent in {sent:.1?}; {}\n{report}", memory(&server)?))
@@ -186,46 +185,4 @@ fn memory(server: &Server) -> Fallible<String> {
 
 fn ledger(setting: &Setting) -> Fallible<String> {
     ledger_run::run(&setting.program, &setting.target, setting.plan)
-}
-
-fn site(setting: &Setting) -> Fallible<Site> {
-    Site::new(Path::new(&setting.program), &[RECIPIENT.to_owned()])
-}
-
-/// So many messages to the one recipient, entered in the books.
-fn jobs(
-    site: &Site,
-    ledger: &mut Ledger,
-    name: &str,
-    count: usize,
-    make: impl Fn(&mut Dice, usize) -> Vec<u8>,
-) -> Fallible<Vec<Job>> {
-    let mut dice = Dice::new(1);
-    let folder = site.scratch()?;
-    let mut jobs = Vec::new();
-    for number in 0..count {
-        let id = format!("{name}-{number}");
-        let content = [format!("{ID_FIELD}{id}\r\n").into_bytes(), make(&mut dice, number)].concat();
-        let file = folder.join(format!("{id}.eml"));
-        fs::write(&file, &content)?;
-        let job = Job {
-            id,
-            reverse_path: "a@client.test".to_owned(),
-            forward_paths: vec![RECIPIENT.to_owned()],
-            file,
-        };
-        ledger.enter(job.clone(), content);
-        jobs.push(job);
-    }
-    Ok(jobs)
-}
-
-/// Waits until everything is delivered, reads it, and lets the ledger judge.
-fn read_back(site: &Site, mut ledger: Ledger) -> Fallible<String> {
-    site.wait_until_delivered()?;
-    for (uid, file) in site.read_all(RECIPIENT)? {
-        ledger.find(RECIPIENT, uid, &fs::read(file)?);
-    }
-    let verdict = ledger.verdict();
-    if verdict.is_clean() { Ok(verdict.to_string()) } else { Err(verdict.to_string().into()) }
 }
