@@ -9,14 +9,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::Fallible;
 use crate::clients::{Answer, Job, send_by_smtplib, send_by_swaks};
 use crate::corpus::{made_message, real_messages, with_attachment};
 use crate::dice::Dice;
 use crate::ledger::{ID_FIELD, Ledger};
-use crate::process::{Server, Site, free_address};
+use crate::process::{LogLine, Server, Site, free_address};
 
 /// Accounts that ordinary messages go to.
 const ACCOUNTS: usize = 10;
@@ -130,9 +128,9 @@ struct Lives {
 }
 
 impl Lives {
-    fn learn(&mut self, log: &[(Duration, Value)]) {
-        let adopted = log.iter().find(|(_, line)| line["event"] == "adopted");
-        self.takeovers.extend(adopted.map(|(after, _)| *after));
+    fn learn(&mut self, log: &[LogLine]) {
+        let adopted = log.iter().find(|line| line.fields["event"] == "adopted");
+        self.takeovers.extend(adopted.map(|line| line.after));
     }
 }
 

@@ -173,6 +173,15 @@ pub struct Server {
     pub ready_after: Duration,
 }
 
+/// One line of a server's log.
+#[derive(Clone, Debug)]
+pub struct LogLine {
+    /// Since the start of the process.
+    pub after: Duration,
+    /// As it was written; a JSON string where it was no JSON.
+    pub fields: Value,
+}
+
 /// What a server writes, as it comes.
 #[derive(Debug)]
 enum Line {
@@ -277,15 +286,15 @@ impl Server {
         Ok(self.started.elapsed())
     }
 
-    /// Ends it as a power cut would, and gives its log: time since its start, and the line's fields.
-    pub fn kill(mut self) -> Fallible<Vec<(Duration, Value)>> {
+    /// Ends it as a power cut would, and gives its log.
+    pub fn kill(mut self) -> Fallible<Vec<LogLine>> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(self.take_log())
     }
 
     /// Asks it to stop, waits until it has, and gives its log.
-    pub fn stop(mut self) -> Fallible<Vec<(Duration, Value)>> {
+    pub fn stop(mut self) -> Fallible<Vec<LogLine>> {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         if !asked.success() {
             return Err(self.complaint("cannot be signalled"));
@@ -306,17 +315,18 @@ impl Server {
         Ok(self.take_log())
     }
 
-    fn take_log(&mut self) -> Vec<(Duration, Value)> {
+    fn take_log(&mut self) -> Vec<LogLine> {
         while let Ok(line) = self.lines.recv() {
             if let Line::Log(at, line) = line {
                 self.log.push((at, line));
             }
         }
-        let fields = |line: String| serde_json::from_str(&line).unwrap_or(Value::String(line));
-        std::mem::take(&mut self.log)
-            .into_iter()
-            .map(|(at, line)| (at - self.started, fields(line)))
-            .collect()
+        let started = self.started;
+        let line = |(at, text): (Instant, String)| LogLine {
+            after: at - started,
+            fields: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        };
+        std::mem::take(&mut self.log).into_iter().map(line).collect()
     }
 }
 
