@@ -91,7 +91,7 @@ impl Directory {
                     match targets.filter(|_| followed.insert(address.clone())) {
                         Some(targets) => next.extend(targets),
                         None if self.has_account(&address).await? => {
-                            drop(found.insert(address, Class::Local))
+                            found.insert(address, Class::Local);
                         }
                         None => {}
                     }
