@@ -1,0 +1,188 @@
+//! Real clients against the real binary: named cases, each from an empty store.
+//!
+//! `interop --fulmar PATH [--long] [--only PART_OF_A_NAME] [--messages N] [--kills N] [--seed N]`
+
+// Printing is what this program is for.
+#![allow(clippy::print_stdout)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use fulmar_tests::Fallible;
+use fulmar_tests::case::{PATIENCE, RECIPIENT, jobs, read_back, site};
+use fulmar_tests::clients::{Answer, send_by_smtplib, send_by_swaks};
+use fulmar_tests::corpus::{made_message, with_attachment};
+use fulmar_tests::ledger::Ledger;
+use fulmar_tests::ledger_run::{self, Plan};
+use fulmar_tests::process::{Server, free_address};
+
+/// What a case is given.
+struct Setting {
+    program: PathBuf,
+    /// Where cargo builds: fetched messages are kept there.
+    target: PathBuf,
+    plan: Plan,
+}
+
+type Case = (&'static str, fn(&Setting) -> Fallible<String>);
+
+const CASES: [Case; 7] = [
+    ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
+    ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
+    ("a_message_sent_by_the_command_line_is_read_back", sent_by_command_line),
+    ("the_first_greeting_comes_soon_after_a_cold_start", cold_start),
+    ("a_second_process_on_the_same_store_joins_and_both_deliver", two_nodes),
+    ("twenty_clients_that_send_25_mib_each_are_all_served", large_messages),
+    ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
+];
+
+const LARGE_CLIENTS: usize = 20;
+const LARGE_SIZE: usize = 25 << 20;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match parse(&arguments) {
+        Ok((setting, only)) => run_cases(&setting, &only),
+        Err(error) => {
+            println!(
+                "{error}\ninterop --fulmar PATH [--long] [--only PART] [--messages N] [--kills N] [--seed N]"
+            );
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn parse(arguments: &[String]) -> Fallible<(Setting, String)> {
+    let executable = std::env::current_exe()?;
+    let profile = executable.parent().ok_or("no folder above this program")?;
+    let target = profile.parent().ok_or("no folder above the profile's")?.to_owned();
+    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let mut setting =
+        Setting { program: profile.join("fulmar"), target, plan: Plan { messages: 1_000, kills: 20, seed } };
+    let mut only = String::new();
+    let mut rest = arguments.iter();
+    while let Some(option) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| format!("{option} needs a value"));
+        match option.as_str() {
+            "--fulmar" => setting.program = fs::canonicalize(value()?)?,
+            "--long" => (setting.plan.messages, setting.plan.kills) = (5_000, 200),
+            "--only" => only = value()?.clone(),
+            "--messages" => setting.plan.messages = value()?.parse()?,
+            "--kills" => setting.plan.kills = value()?.parse()?,
+            "--seed" => setting.plan.seed = value()?.parse()?,
+            _ => return Err(format!("unknown option {option}").into()),
+        }
+    }
+    Ok((setting, only))
+}
+
+/// Runs the chosen cases and closes as cargo's own tests do, so that one reader can sum them all up.
+fn run_cases(setting: &Setting, only: &str) -> ExitCode {
+    let (mut passed, mut failed) = (0, 0);
+    let started = Instant::now();
+    for (name, case) in CASES.iter().filter(|(name, _)| name.contains(only)) {
+        let began = Instant::now();
+        let (verdict, report) = match case(setting) {
+            Ok(report) => {
+                passed += 1;
+                ("ok", report)
+            }
+            Err(error) => {
+                failed += 1;
+                ("FAILED", error.to_string())
+            }
+        };
+        println!("test interop::{name} ... {verdict} ({:.1?})", began.elapsed());
+        for line in report.lines() {
+            println!("    {line}");
+        }
+    }
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; finished in {:.1?}",
+        started.elapsed()
+    );
+    ExitCode::from(u8::from(failed > 0))
+}
+
+fn sent_by_swaks(setting: &Setting) -> Fallible<String> {
+    let mut ledger = Ledger::default();
+    let site = site(&setting.program)?;
+    let server = site.serve(free_address()?)?;
+    let jobs = jobs(&site, &mut ledger, "swaks", 4, |dice, n| made_message(dice, 2_000, n % 2 == 0))?;
+    send_by_swaks(&jobs, server.address(), PATIENCE, |answer| ledger.answer(answer))?;
+    read_back(&site, ledger)
+}
+
+fn sent_by_smtplib(setting: &Setting) -> Fallible<String> {
+    let mut ledger = Ledger::default();
+    let site = site(&setting.program)?;
+    let server = site.serve(free_address()?)?;
+    let jobs = jobs(&site, &mut ledger, "smtplib", 4, |dice, n| made_message(dice, 2_000, n % 2 == 0))?;
+    send_by_smtplib(&jobs, server.address(), 2, PATIENCE, |answer| ledger.answer(answer))?;
+    read_back(&site, ledger)
+}
+
+/// `fulmar send` has no server to talk to: it writes a log of its own and leaves it to whoever serves.
+fn sent_by_command_line(setting: &Setting) -> Fallible<String> {
+    let mut ledger = Ledger::default();
+    let site = site(&setting.program)?;
+    let _server = site.serve(free_address()?)?;
+    for job in jobs(&site, &mut ledger, "send", 1, |dice, _| made_message(dice, 2_000, true))? {
+        let file = job.file.display().to_string();
+        let printed =
+            site.run(["send", "--from", &job.reverse_path, "--to", RECIPIENT, &file, "--json"], b"")?;
+        let reply: serde_json::Value = serde_json::from_slice(&printed)?;
+        let queue_id = reply["queue_id"].as_str().map(ToOwned::to_owned);
+        ledger.answer(Answer { id: job.id, whole: true, queue_id, reply: reply.to_string() });
+    }
+    read_back(&site, ledger)
+}
+
+fn cold_start(setting: &Setting) -> Fallible<String> {
+    let site = site(&setting.program)?;
+    let mut starts = Vec::new();
+    for _ in 0..5 {
+        let server = site.serve(free_address()?)?;
+        starts.push(server.first_greeting()?);
+        server.stop()?;
+    }
+    Ok(format!("from the start of the process to the first 220: {starts:.1?}"))
+}
+
+fn two_nodes(setting: &Setting) -> Fallible<String> {
+    let mut ledger = Ledger::default();
+    let site = site(&setting.program)?;
+    let servers = [site.serve(free_address()?)?, site.serve(free_address()?)?];
+    for (number, server) in servers.iter().enumerate() {
+        let name = format!("node{number}");
+        let jobs = jobs(&site, &mut ledger, &name, 50, |dice, _| made_message(dice, 5_000, false))?;
+        send_by_smtplib(&jobs, server.address(), 4, PATIENCE, |answer| ledger.answer(answer))?;
+    }
+    read_back(&site, ledger)
+}
+
+fn large_messages(setting: &Setting) -> Fallible<String> {
+    let mut ledger = Ledger::default();
+    let site = site(&setting.program)?;
+    let server = site.serve(free_address()?)?;
+    let jobs = jobs(&site, &mut ledger, "large", LARGE_CLIENTS, |dice, _| with_attachment(dice, LARGE_SIZE))?;
+    let began = Instant::now();
+    send_by_smtplib(&jobs, server.address(), LARGE_CLIENTS, PATIENCE, |answer| ledger.answer(answer))?;
+    let sent = began.elapsed();
+    let report = read_back(&site, ledger)?;
+    Ok(format!("sent in {sent:.1?}; {}\n{report}", memory(&server)?))
+}
+
+fn memory(server: &Server) -> Fallible<String> {
+    Ok(format!(
+        "peak resident set of the server {:.1} MiB",
+        server.peak_memory()? as f64 / f64::from(1 << 20)
+    ))
+}
+
+fn ledger(setting: &Setting) -> Fallible<String> {
+    ledger_run::run(&setting.program, &setting.target, setting.plan)
+}

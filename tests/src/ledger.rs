@@ -1,0 +1,259 @@
+//! What clients were told, against what mailboxes hold. The ledger knows nothing of the engine: it sees replies on one
+//! side and stored messages on the other.
+//!
+//! A message carries its own `X-Ledger-Id` field. A copy in a mailbox is told by that, and by the queue id in the
+//! `Received` field in front of it. The rules, for every message and recipient:
+//!
+//! 1. each queue id that a client was given has exactly one copy: none is lost, none is doubled;
+//! 2. a queue id that no client was given (its `250` was lost) has at most one copy, and there are at most as many of
+//!    them as attempts that sent the whole content and got no `250`;
+//! 3. every copy is what was sent, octet for octet, behind one `Return-Path` and one `Received`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::clients::{Answer, Job};
+
+/// The field that tells messages apart. It comes first in the content.
+pub const ID_FIELD: &str = "X-Ledger-Id: ";
+/// How many findings of one kind are printed.
+const SHOWN: usize = 10;
+
+/// The books.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    entries: BTreeMap<String, Entry>,
+    altered: Vec<String>,
+    unknown: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: Job,
+    content: Vec<u8>,
+    attempts: usize,
+    /// Attempts that sent everything and got no `250`.
+    unanswered: usize,
+    answered: Vec<String>,
+    last_reply: String,
+    /// How many copies a recipient holds under a queue id.
+    copies: BTreeMap<(String, String), usize>,
+}
+
+impl Ledger {
+    /// A message is about to be sent.
+    pub fn enter(&mut self, job: Job, content: Vec<u8>) {
+        let entry = Entry {
+            content,
+            attempts: 0,
+            unanswered: 0,
+            answered: Vec::new(),
+            last_reply: String::new(),
+            copies: BTreeMap::new(),
+            job,
+        };
+        self.entries.insert(entry.job.id.clone(), entry);
+    }
+
+    /// A client's attempt has ended.
+    pub fn answer(&mut self, answer: Answer) {
+        let Some(entry) = self.entries.get_mut(&answer.id) else {
+            self.unknown.push(format!("an answer for {}", answer.id));
+            return;
+        };
+        entry.attempts += 1;
+        entry.last_reply = answer.reply;
+        match answer.queue_id {
+            Some(queue_id) => entry.answered.push(queue_id),
+            None if answer.whole => entry.unanswered += 1,
+            None => {}
+        }
+    }
+
+    /// A mailbox holds this message.
+    pub fn find(&mut self, recipient: &str, uid: u64, stored: &[u8]) {
+        let place = format!("{recipient} UID {uid}");
+        let trace = Trace::read(stored);
+        let id = ledger_id(trace.as_ref().map_or(stored, |trace| trace.content));
+        let Some(entry) = id.and_then(|id| self.entries.get_mut(&id)) else {
+            self.unknown.push(place);
+            return;
+        };
+        let queue_id = trace.as_ref().map_or_else(String::new, |trace| trace.queue_id.clone());
+        *entry.copies.entry((recipient.to_owned(), queue_id)).or_default() += 1;
+        let is_same = trace.is_some_and(|trace| {
+            trace.content == entry.content && trace.reverse_path == entry.job.reverse_path
+        });
+        if !is_same {
+            self.altered.push(format!("{} at {place}", entry.job.id));
+        }
+    }
+
+    /// What the rules say about all of it.
+    pub fn verdict(&self) -> Verdict {
+        let mut verdict =
+            Verdict { altered: self.altered.clone(), unknown: self.unknown.clone(), ..Verdict::default() };
+        for entry in self.entries.values() {
+            entry.judge(&mut verdict);
+        }
+        verdict
+    }
+}
+
+impl Entry {
+    fn judge(&self, verdict: &mut Verdict) {
+        verdict.sent += 1;
+        verdict.resent += self.attempts.saturating_sub(1);
+        verdict.answered += self.answered.len();
+        verdict.found += self.copies.values().sum::<usize>();
+        if self.answered.is_empty() {
+            verdict.refused.push(format!("{}: {}", self.job.id, self.last_reply));
+        }
+        for recipient in &self.job.forward_paths {
+            for queue_id in &self.answered {
+                verdict.owed += 1;
+                let copies = self.copies.get(&(recipient.clone(), queue_id.clone())).copied().unwrap_or(0);
+                let finding = format!("{} as {queue_id} for {recipient}", self.job.id);
+                match copies {
+                    0 => verdict.lost.push(finding),
+                    1 => {}
+                    more => verdict.doubled.push(format!("{finding}: {more} copies")),
+                }
+            }
+        }
+        // Copies of attempts whose reply never came, by recipient.
+        let mut spare: BTreeMap<&str, usize> = BTreeMap::new();
+        for ((recipient, queue_id), copies) in &self.copies {
+            if !self.job.forward_paths.contains(recipient) {
+                verdict.unknown.push(format!("{} for {recipient}, to whom it was not sent", self.job.id));
+            } else if !self.answered.contains(queue_id) {
+                *spare.entry(recipient).or_default() += 1;
+                verdict.spare += copies;
+                if *copies > 1 {
+                    verdict
+                        .doubled
+                        .push(format!("{} as {queue_id} for {recipient}: {copies} copies", self.job.id));
+                }
+            }
+        }
+        for (recipient, spare) in spare {
+            if spare > self.unanswered {
+                let unanswered = self.unanswered;
+                verdict.doubled.push(format!(
+                    "{} for {recipient}: {spare} copies without a 250, of {unanswered} such attempts",
+                    self.job.id
+                ));
+            }
+        }
+    }
+}
+
+/// The sums, and every breach of a rule.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Messages.
+    pub sent: usize,
+    /// `250`s to their final dots.
+    pub answered: usize,
+    /// Attempts after the first.
+    pub resent: usize,
+    /// Copies that the `250`s promise: one for each of the message's recipients.
+    pub owed: usize,
+    /// Copies in mailboxes.
+    pub found: usize,
+    /// Of these, copies of attempts whose reply was lost, which a resend makes unavoidable.
+    pub spare: usize,
+    /// Messages that never got a `250`.
+    pub refused: Vec<String>,
+    /// Promised copies that are not there.
+    pub lost: Vec<String>,
+    /// Copies that there are too many of.
+    pub doubled: Vec<String>,
+    /// Copies that differ from what was sent.
+    pub altered: Vec<String>,
+    /// Messages in mailboxes that nobody sent there.
+    pub unknown: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether no rule is broken and every message was accepted.
+    pub fn is_clean(&self) -> bool {
+        [&self.refused, &self.lost, &self.doubled, &self.altered, &self.unknown]
+            .iter()
+            .all(|list| list.is_empty())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "sent {}, answered {}, resent {}; copies owed {}, found {} ({} of them of attempts without a 250)",
+            self.sent, self.answered, self.resent, self.owed, self.found, self.spare
+        )?;
+        write!(
+            f,
+            "refused {}, lost {}, doubled {}, byte-different {}, unknown {}",
+            self.refused.len(),
+            self.lost.len(),
+            self.doubled.len(),
+            self.altered.len(),
+            self.unknown.len()
+        )?;
+        let lists = [
+            ("refused", &self.refused),
+            ("lost", &self.lost),
+            ("doubled", &self.doubled),
+            ("byte-different", &self.altered),
+            ("unknown", &self.unknown),
+        ];
+        for (name, list) in lists {
+            for finding in list.iter().take(SHOWN) {
+                write!(f, "\n  {name}: {finding}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A stored message, taken apart.
+#[derive(Debug)]
+struct Trace<'a> {
+    reverse_path: String,
+    queue_id: String,
+    content: &'a [u8],
+}
+
+impl<'a> Trace<'a> {
+    /// Reads `Return-Path` and one `Received` (RFC 5321 §4.4); nothing where the message does not begin with them.
+    fn read(stored: &'a [u8]) -> Option<Self> {
+        let (return_path, rest) = take_field(stored, "Return-Path: ")?;
+        let (received, content) = take_field(rest, "Received: ")?;
+        let reverse_path = return_path.trim().strip_prefix('<')?.strip_suffix('>')?.to_owned();
+        let mut words = received.split([' ', '\t', '\r', '\n', ';']).skip_while(|word| *word != "id");
+        let queue_id = words.nth(1)?.to_owned();
+        Some(Self { reverse_path, queue_id, content })
+    }
+}
+
+/// The value of the field of this name that comes first, with its folds, and what follows it.
+fn take_field<'a>(message: &'a [u8], name: &str) -> Option<(&'a str, &'a [u8])> {
+    let rest = message.strip_prefix(name.as_bytes())?;
+    let mut length = 0;
+    for line in rest.split_inclusive(|octet| *octet == b'\n') {
+        if length > 0 && !line.starts_with(b" ") && !line.starts_with(b"\t") {
+            break;
+        }
+        length += line.len();
+    }
+    let (value, rest) = rest.split_at(length);
+    Some((std::str::from_utf8(value).ok()?, rest))
+}
+
+fn ledger_id(content: &[u8]) -> Option<String> {
+    let (value, _) = take_field(content, ID_FIELD)?;
+    Some(value.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests;
