@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use fulmar_core::admin::AdminError;
 use fulmar_core::engine::StartError;
-use fulmar_core::mailbox::ContentError;
+
 use fulmar_core::model::Reply;
 use fulmar_core::model::reply::Severity;
+use fulmar_core::state::StateError;
 
 use crate::config::Mistake;
 
@@ -53,17 +54,17 @@ impl fmt::Display for Failure {
 impl From<AdminError> for Failure {
     fn from(error: AdminError) -> Self {
         match error {
-            AdminError::Unavailable(_) => Self::TryAgain(error.to_string()),
+            AdminError::State(StateError::Unavailable(_)) => Self::TryAgain(error.to_string()),
             AdminError::NotFound(_)
             | AdminError::Exists(_)
             | AdminError::Invalid(_)
-            | AdminError::Damaged { .. } => Self::Failed(error.to_string()),
+            | AdminError::State(StateError::Damaged { .. }) => Self::Failed(error.to_string()),
         }
     }
 }
 
-impl From<ContentError> for Failure {
-    fn from(error: ContentError) -> Self {
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
         AdminError::from(error).into()
     }
 }

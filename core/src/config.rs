@@ -144,8 +144,8 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         Self {
-            attempt_timeout: Duration::from_secs(15),
-            deadline: Duration::from_secs(45),
+            attempt_timeout: Duration::from_secs(10),
+            deadline: Duration::from_secs(20),
             pause: Duration::from_millis(50),
             pause_limit: Duration::from_secs(3),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Admin, AdminError};
 use crate::model::Address;
 use crate::sasl::password::{SALT_OCTETS, verifier};
+use crate::state::StateError;
 use crate::state::account::{Account, Op};
 use crate::state::chain::Draft;
 use crate::state::frame::Data;
@@ -108,7 +109,7 @@ impl Admin {
         self.platform.entropy.fill(&mut salt);
         let password = password.to_owned();
         let hashed = self.platform.spawn.unblock(move || verifier(&password, salt)).await;
-        let hashed = hashed.ok_or_else(|| AdminError::Unavailable("hashing was interrupted".to_owned()))?;
+        let hashed = hashed.ok_or_else(|| StateError::Unavailable("hashing was interrupted".to_owned()))?;
         hashed.map_err(|error| AdminError::Invalid(error.to_string()))
     }
 }

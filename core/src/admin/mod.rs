@@ -12,13 +12,13 @@ pub use domains::{AliasSummary, DomainSummary};
 pub use queue::{QueueItem, QueueState};
 
 use crate::config::Config;
-use crate::mailbox::{ContentError, Mailboxes, ReadError};
 pub use crate::mailbox::{Listing, MessageReader};
+use crate::mailbox::{Mailboxes, ReadError};
 use crate::model::event::Journal;
 use crate::model::{Address, Domain};
 use crate::platform::{Platform, StoreError};
+use crate::state::StateError;
 use crate::state::account::Account;
-use crate::state::chain::ChainError;
 use crate::state::chains::Chains;
 use crate::state::contract::{self, Verdict};
 use crate::state::domain::LocalDomain;
@@ -38,49 +38,22 @@ pub enum AdminError {
     /// It makes no sense.
     #[error("{0}")]
     Invalid(String),
-    /// The store is away. To be tried again.
-    #[error("{0}")]
-    Unavailable(String),
-    /// An object is not what it should be.
-    #[error("{key}: {reason}")]
-    Damaged {
-        /// The object.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// The store is away, or holds something that is not what it should be.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<ChainError> for AdminError {
-    fn from(error: ChainError) -> Self {
-        match error {
-            ChainError::Unavailable(reason) => Self::Unavailable(reason),
-            ChainError::Damaged { key, reason } => Self::Damaged { key, reason },
-        }
+        Self::State(error.into())
     }
 }
 
 impl From<ReadError> for AdminError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Chain(error) => error.into(),
-            ReadError::Content(error) => error.into(),
+            ReadError::State(error) => error.into(),
             missing => Self::NotFound(missing.to_string()),
-        }
-    }
-}
-
-impl From<ContentError> for AdminError {
-    fn from(error: ContentError) -> Self {
-        match error {
-            ContentError::Unavailable(reason) => Self::Unavailable(reason),
-            ContentError::Damaged { key, reason } => Self::Damaged { key, reason },
         }
     }
 }
@@ -89,7 +62,9 @@ impl From<FormatError> for AdminError {
     fn from(error: FormatError) -> Self {
         match error {
             FormatError::Store(error) => error.into(),
-            FormatError::Foreign(reason) => Self::Damaged { key: layout::FORMAT.to_owned(), reason },
+            FormatError::Foreign(reason) => {
+                Self::State(StateError::Damaged { key: layout::FORMAT.to_owned(), reason })
+            }
         }
     }
 }

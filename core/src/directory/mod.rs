@@ -10,8 +10,8 @@ pub use resolve::{Resolution, Target};
 
 use crate::model::{Address, Domain};
 use crate::platform::Instant;
+use crate::state::StateError;
 use crate::state::account::Account;
-use crate::state::chain::ChainError;
 use crate::state::chains::Chains;
 use crate::state::domain::LocalDomain;
 use crate::state::layout;
@@ -48,19 +48,19 @@ impl Directory {
     }
 
     /// Whether a domain is ours.
-    pub async fn is_local(&self, domain: &Domain) -> Result<bool, ChainError> {
+    pub async fn is_local(&self, domain: &Domain) -> Result<bool, StateError> {
         let chain = self.shared.domains.hold(&layout::domain(domain), FRESH).await?;
         Ok(chain.state().exists)
     }
 
     /// What a local-part of a domain of ours stands for; nothing where it is no alias.
-    async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, ChainError> {
+    async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, StateError> {
         let chain = self.shared.domains.hold(&layout::domain(address.domain()), FRESH).await?;
         Ok(chain.state().aliases.get(address.normalized().local_part()).cloned())
     }
 
     /// Whether an account is there.
-    async fn has_account(&self, address: &Address) -> Result<bool, ChainError> {
+    async fn has_account(&self, address: &Address) -> Result<bool, StateError> {
         let now = self.shared.requests.platform().clock.instant();
         if let Some((exists, found)) = self.existing().get(address) {
             let fresh = if *exists { FRESH } else { FRESH_ABSENCE };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Directory;
 use crate::model::{Address, Domain};
-use crate::state::chain::ChainError;
+use crate::state::StateError;
 use crate::state::log::Class;
 
 /// Aliases that lead to aliases are followed this deep.
@@ -48,7 +48,7 @@ impl Directory {
         host: &Domain,
         postmaster: Option<&Address>,
         limit: usize,
-    ) -> Result<Resolution, ChainError> {
+    ) -> Result<Resolution, StateError> {
         let resolution = self.expand(recipient, limit).await?;
         let is_nobody = match resolution {
             Resolution::NoSuchUser => true,
@@ -73,7 +73,7 @@ impl Directory {
 
     /// Follows aliases level by level. An address that comes up again, be it in a loop, is not followed again but taken
     /// for the account of that name: so an alias may name itself beside others to keep a copy.
-    async fn expand(&self, recipient: &Address, limit: usize) -> Result<Resolution, ChainError> {
+    async fn expand(&self, recipient: &Address, limit: usize) -> Result<Resolution, StateError> {
         if !self.is_local(recipient.domain()).await? {
             return Ok(Resolution::Foreign);
         }
@@ -91,7 +91,7 @@ impl Directory {
                     match targets.filter(|_| followed.insert(address.clone())) {
                         Some(targets) => next.extend(targets),
                         None if self.has_account(&address).await? => {
-                            drop(found.insert(address, Class::Local))
+                            found.insert(address, Class::Local);
                         }
                         None => {}
                     }

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::content::{ContentError, read_part};
+use super::content::{missing, read_part};
 use crate::model::message::return_path_field;
 use crate::model::{Address, BodyId, Outcome, QueueId, Reply, UtcTime};
+use crate::state::StateError;
 use crate::state::account::{Account, Arrival, INBOX, Op, Stored, StoredBody};
-use crate::state::chain::{ChainError, Draft};
+use crate::state::chain::Draft;
 use crate::state::chains::Chains;
 use crate::state::frame::Data;
 use crate::state::layout;
@@ -162,7 +163,7 @@ impl Mailboxes {
         &self,
         account: &Address,
         letter: &Letter,
-    ) -> Result<(Vec<Bytes>, u32, u64, Option<StoredBody>), ContentError> {
+    ) -> Result<(Vec<Bytes>, u32, u64, Option<StoredBody>), StateError> {
         let content = &letter.envelope.content;
         let return_path = Bytes::from(return_path_field(&letter.envelope.reverse_path));
         let mut body = None;
@@ -188,13 +189,13 @@ impl Mailboxes {
     }
 
     /// Copies a large body out of the spool into the account, under an identity drawn for this attempt.
-    async fn copy_body(&self, account: &Address, pieces: &Pieces) -> Result<StoredBody, ContentError> {
+    async fn copy_body(&self, account: &Address, pieces: &Pieces) -> Result<StoredBody, StateError> {
         let (now, entropy) = self.requests.platform().draw();
         let id = BodyId::draw(now, entropy);
         for index in 0..pieces.pieces.len() {
             let from = layout::spool_piece(pieces.inc, pieces.body, index);
             let to = layout::account_piece(account, id, index);
-            self.requests.copy(&from, &to).await.map_err(|error| ContentError::of(&from, error))?;
+            self.requests.copy(&from, &to).await.map_err(|error| missing(&from, error))?;
         }
         Ok(StoredBody { id, pieces: pieces.pieces.clone() })
     }
@@ -207,7 +208,7 @@ impl Mailboxes {
                     Outcome::Delivered(Reply::new(250, (2, 1, 5), "delivered"))
                 }
                 Ok(_) => Outcome::Deferred(Reply::new(450, (4, 2, 1), "the account is not there any more")),
-                Err(ChainError::Unavailable(error)) => {
+                Err(StateError::Unavailable(error)) => {
                     Outcome::Deferred(Reply::new(451, (4, 3, 0), error.clone()))
                 }
                 Err(error) => {
@@ -220,7 +221,7 @@ impl Mailboxes {
     }
 
     /// Appends the messages that the account has not received yet. Gives those that it has received in the end.
-    async fn append(&self, account: &Address, batch: &[Prepared]) -> Result<Vec<QueueId>, ChainError> {
+    async fn append(&self, account: &Address, batch: &[Prepared]) -> Result<Vec<QueueId>, StateError> {
         let mut chain = self.accounts.hold(&layout::account(account), FRESH).await?;
         chain.append(&self.requests, |state| draft(account, state, batch)).await?;
         let state = chain.state();

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Mailboxes;
-use super::content::{ContentError, read_part, read_piece};
+use super::content::{read_part, read_piece};
 use crate::model::{Address, QueueId, UtcTime};
+use crate::state::StateError;
 use crate::state::account::Message;
-use crate::state::chain::ChainError;
+
 use crate::state::layout;
 use crate::state::log::Piece;
 use crate::state::requests::Requests;
@@ -40,9 +41,7 @@ pub enum ReadError {
     #[error("mailbox {0} has no message with UID {1}")]
     NoMessage(String, u32),
     #[error(transparent)]
-    Chain(#[from] ChainError),
-    #[error(transparent)]
-    Content(#[from] ContentError),
+    State(#[from] StateError),
 }
 
 impl Mailboxes {
@@ -113,7 +112,7 @@ impl MessageReader {
     }
 
     /// The next part of the whole content, header block first; nothing at its end.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, ContentError> {
+    pub async fn next(&mut self) -> Result<Option<Bytes>, StateError> {
         if let Some(part) = self.ready.pop_front() {
             return Ok(Some(part));
         }

@@ -18,7 +18,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::spool::{Refusal, Spool};
+use super::command::Refusal;
+use super::spool::Spool;
 use crate::model::{Event, Incarnation, Nonce};
 use crate::platform::StoreError;
 use crate::state::frame::{self, FrameError};

@@ -31,11 +31,14 @@
 //! is known; the clients in it are told `451` meanwhile. A number whose create certainly did not happen may carry other octets.
 
 pub mod adoption;
+mod command;
 pub mod liveness;
 mod manager;
 mod open_log;
+mod pulse;
 mod schedule;
 mod spool;
 
+pub use command::{Acceptance, AcceptedBody, Fresh, Refusal, Upload, Work};
 pub use manager::Manager;
-pub use spool::{Acceptance, AcceptedBody, Fresh, Lease, Refusal, Spool, Upload, Work};
+pub use spool::Spool;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::spool::{Acceptance, AcceptedBody, Fresh, Refusal};
+use super::command::{Acceptance, AcceptedBody, Fresh, Refusal};
 use crate::model::{Incarnation, Nonce, QueueId, UtcTime};
 use crate::platform::{Clock, Instant, Payload};
 use crate::state::frame::Data;

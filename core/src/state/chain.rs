@@ -23,6 +23,7 @@ use futures::stream::{self, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::StateError;
 use super::frame::{self, Data, FrameError};
 use super::layout;
 use super::requests::{Created, Requests};
@@ -63,28 +64,6 @@ pub struct Position {
     pub time: UtcTime,
     /// Where the data area begins in the commit's object.
     pub data_at: u64,
-}
-
-/// Why a chain cannot be read or written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum ChainError {
-    /// To be tried again later.
-    #[error("{0}")]
-    Unavailable(String),
-    /// An object of the chain is damaged, or written by a newer version. The chain can still be read up to there.
-    #[error("{key}: {reason}")]
-    Damaged {
-        /// The object.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-impl From<StoreError> for ChainError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
 }
 
 /// What an append writes: changes, and the data that they refer to by extents in its data area.
@@ -152,7 +131,7 @@ impl<S: State> Chain<S> {
     }
 
     /// Reads the whole chain; one that is not there has tip 0 and the default state.
-    async fn load(&mut self, requests: &Requests) -> Result<(), ChainError> {
+    async fn load(&mut self, requests: &Requests) -> Result<(), StateError> {
         let asked = requests.platform().clock.instant();
         let replayed = latest_snapshot(requests, &self.folder).await?;
         let snapshot = replayed.tip;
@@ -199,7 +178,7 @@ impl<S: State> Chain<S> {
     }
 
     /// Reads on to the tip. One request where nothing was written meanwhile.
-    pub async fn refresh(&mut self, requests: &Requests) -> Result<(), ChainError> {
+    pub async fn refresh(&mut self, requests: &Requests) -> Result<(), StateError> {
         if self.age(requests.platform().clock.instant()) > PROBE_RIGHT {
             return self.load(requests).await;
         }
@@ -224,7 +203,7 @@ impl<S: State> Chain<S> {
         &mut self,
         requests: &Requests,
         mut decide: impl FnMut(&S) -> Draft<S::Op> + Send,
-    ) -> Result<u64, ChainError> {
+    ) -> Result<u64, StateError> {
         let clock = requests.platform().clock.clone();
         let (now, entropy) = requests.platform().draw();
         let nonce = Nonce::draw(now, entropy);
@@ -236,7 +215,7 @@ impl<S: State> Chain<S> {
                 return Ok(self.tip());
             }
             if let Some((key, reason)) = self.obstacle.clone() {
-                return Err(ChainError::Damaged { key, reason });
+                return Err(StateError::Damaged { key, reason });
             }
             let draft = decide(self.state());
             if draft.ops.is_empty() {
@@ -259,7 +238,7 @@ impl<S: State> Chain<S> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(ChainError::Unavailable(format!("{}: lost {RACES} races in a row", self.folder)))
+        Err(StateError::Unavailable(format!("{}: lost {RACES} races in a row", self.folder)))
     }
 
     /// Writes a snapshot where one is due. Not needed for anything but speed, so its failure is only reported.
@@ -325,7 +304,7 @@ async fn read_commit(requests: &Requests, key: String, number: u64) -> Result<(u
 }
 
 /// The latest snapshot that can be read. A damaged one is reported, and costs time.
-async fn latest_snapshot<S: State>(requests: &Requests, folder: &str) -> Result<Replayed<S>, ChainError> {
+async fn latest_snapshot<S: State>(requests: &Requests, folder: &str) -> Result<Replayed<S>, StateError> {
     let mut listed = requests.list(&format!("{folder}snap/"), None).await?;
     listed.sort_by(|a, b| b.key.cmp(&a.key));
     for object in listed {
@@ -333,7 +312,7 @@ async fn latest_snapshot<S: State>(requests: &Requests, folder: &str) -> Result<
         match frame::decode::<Snapshot<S>>(&octets) {
             Ok(frame) => return Ok(frame.header.replayed),
             Err(error @ FrameError::Version { .. }) => {
-                return Err(ChainError::Damaged { key: object.key, reason: error.to_string() });
+                return Err(StateError::Damaged { key: object.key, reason: error.to_string() });
             }
             Err(error) => {
                 requests

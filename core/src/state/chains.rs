@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_lock::{Mutex, MutexGuardArc};
 
-use super::chain::{Chain, ChainError, State};
+use super::StateError;
+use super::chain::{Chain, State};
 use super::requests::Requests;
 
 /// Chains kept, at most; the longest unused go first.
@@ -35,7 +36,7 @@ impl<S: State> Chains<S> {
 
     /// Waits for its turn with the chain in this folder, and reads on to its tip unless that was confirmed within
     /// `fresh`. Nobody else on this node touches the chain while the guard lives.
-    pub async fn hold(&self, folder: &str, fresh: Duration) -> Result<MutexGuardArc<Chain<S>>, ChainError> {
+    pub async fn hold(&self, folder: &str, fresh: Duration) -> Result<MutexGuardArc<Chain<S>>, StateError> {
         let mut chain = self.slot(folder).lock_arc().await;
         if chain.age(self.requests.platform().clock.instant()) > fresh {
             chain.refresh(&self.requests).await?;

@@ -177,7 +177,7 @@ mod tests {
         fn what_is_encoded_decodes_to_the_same(header: Vec<String>, data: Vec<u8>) {
             let mut collected = Data::default();
             let data = Bytes::from(data);
-            let extent = collected.push(&[data.clone()], crc32fast::hash(&data));
+            let extent = collected.push(std::slice::from_ref(&data), crc32fast::hash(&data));
             let encoded = encode(&header, collected);
             let octets = encoded.payload.to_bytes();
             let frame = decode::<Vec<String>>(&octets).unwrap();

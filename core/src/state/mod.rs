@@ -7,9 +7,12 @@ pub mod chain;
 pub mod chains;
 pub mod contract;
 pub mod domain;
+mod error;
 pub mod format;
 pub mod frame;
 pub mod layout;
 pub mod log;
 pub mod owner;
 pub mod requests;
+
+pub use error::StateError;

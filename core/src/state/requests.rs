@@ -83,47 +83,52 @@ impl Meter {
 /// The store, asked properly. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Requests {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     platform: Platform,
     settings: StoreSettings,
-    meter: Arc<Meter>,
+    meter: Meter,
     journal: Journal,
 }
 
 impl Requests {
     /// Requests to the platform's store.
     pub fn new(platform: Platform, settings: StoreSettings, journal: Journal) -> Self {
-        Self { platform, settings, meter: Arc::default(), journal }
+        Self { shared: Arc::new(Shared { platform, settings, meter: Meter::default(), journal }) }
     }
 
     /// The doors behind it.
     pub fn platform(&self) -> &Platform {
-        &self.platform
+        &self.shared.platform
     }
 
     /// Where trouble is reported.
     pub fn journal(&self) -> &Journal {
-        &self.journal
+        &self.shared.journal
     }
 
     /// Requests so far.
     pub fn meter(&self) -> &Meter {
-        &self.meter
+        &self.shared.meter
     }
 
     /// How long an operation is repeated.
     pub fn deadline(&self) -> Duration {
-        self.settings.deadline
+        self.shared.settings.deadline
     }
 
     /// Reads an object or a range of it.
     pub async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Object, StoreError> {
         let object = self
             .repeat("get", key, || {
-                Meter::add(&self.meter.get, 1);
-                self.platform.store.get(key, range.clone())
+                Meter::add(&self.shared.meter.get, 1);
+                self.shared.platform.store.get(key, range.clone())
             })
             .await?;
-        Meter::add(&self.meter.get_bytes, object.bytes.len() as u64);
+        Meter::add(&self.shared.meter.get_bytes, object.bytes.len() as u64);
         Ok(object)
     }
 
@@ -172,8 +177,8 @@ impl Requests {
     /// Copies an object within the store.
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
         self.repeat("copy", from, || {
-            Meter::add(&self.meter.copy, 1);
-            self.platform.store.copy(from, to)
+            Meter::add(&self.shared.meter.copy, 1);
+            self.shared.platform.store.copy(from, to)
         })
         .await
     }
@@ -182,8 +187,8 @@ impl Requests {
     pub async fn delete(&self, keys: &[String]) -> Result<(), StoreError> {
         let Some(first) = keys.first() else { return Ok(()) };
         self.repeat("delete", first, || {
-            Meter::add(&self.meter.delete, keys.len() as u64);
-            self.platform.store.delete(keys)
+            Meter::add(&self.shared.meter.delete, keys.len() as u64);
+            self.shared.platform.store.delete(keys)
         })
         .await
     }
@@ -191,8 +196,8 @@ impl Requests {
     /// One page of a listing.
     pub async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
         self.repeat("list", prefix, || {
-            Meter::add(&self.meter.list, 1);
-            self.platform.store.list(prefix, after)
+            Meter::add(&self.shared.meter.list, 1);
+            self.shared.platform.store.list(prefix, after)
         })
         .await
     }
@@ -218,9 +223,9 @@ impl Requests {
         payload: &Payload,
         when: When,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'a {
-        Meter::add(&self.meter.put, 1);
-        Meter::add(&self.meter.put_bytes, payload.len() as u64);
-        self.platform.store.put(key, payload.clone(), when)
+        Meter::add(&self.shared.meter.put, 1);
+        Meter::add(&self.shared.meter.put_bytes, payload.len() as u64);
+        self.shared.platform.store.put(key, payload.clone(), when)
     }
 
     async fn repeat<T, F>(&self, verb: &str, key: &str, mut send: impl FnMut() -> F) -> Result<T, StoreError>
@@ -249,20 +254,21 @@ impl Requests {
         &self,
         request: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let clock = &self.platform.clock;
-        let late = clock.instant() + self.settings.attempt_timeout;
+        let clock = &self.shared.platform.clock;
+        let late = clock.instant() + self.shared.settings.attempt_timeout;
         let unanswered =
-            || StoreError::Unknown(format!("no answer within {:?}", self.settings.attempt_timeout));
+            || StoreError::Unknown(format!("no answer within {:?}", self.shared.settings.attempt_timeout));
         clock.before(late, request).await.unwrap_or_else(|| Err(unanswered()))
     }
 
     fn repeats(&self) -> Repeats<'_> {
-        let deadline = self.platform.clock.instant() + self.settings.deadline;
-        Repeats { requests: self, deadline, pause: self.settings.pause }
+        let deadline = self.shared.platform.clock.instant() + self.shared.settings.deadline;
+        Repeats { requests: self, deadline, pause: self.shared.settings.pause }
     }
 
     fn report(&self, verb: &str, key: &str, error: &StoreError) {
-        self.journal
+        self.shared
+            .journal
             .report(&Event::StoreTrouble { operation: format!("{verb} {key}"), error: error.to_string() });
     }
 }
@@ -278,7 +284,7 @@ impl Repeats<'_> {
     /// Waits before the next attempt: anything up to the pause, so that nodes which failed together do not return
     /// together. False once the deadline has passed.
     async fn pause(&mut self) -> bool {
-        let Requests { platform, settings, .. } = self.requests;
+        let Shared { platform, settings, .. } = &*self.requests.shared;
         let now = platform.clock.instant();
         if now >= self.deadline {
             return false;

@@ -21,7 +21,7 @@ impl Manager {
         let now = self.now();
         let Some(log) = &self.log else { return };
         let age = log.right.elapsed(now);
-        if age > RETIREMENT && !self.is_holding() && !self.pulse.under_way && !self.is_ending() {
+        if age > RETIREMENT && !self.is_holding() && !self.pulse.is_under_way() && !self.is_ending() {
             self.end();
         } else if age > RIGHT {
             self.fence("an hour has passed since the last successful write");
@@ -39,7 +39,7 @@ impl Manager {
         let (Some(closing), Some(log)) = (&self.closing, &self.log) else { return };
         let is_busy = !self.pending.is_empty() || !log.under_way.is_empty() || log.has_vacancy();
         let is_attempting = self.outstanding > 0 && now < closing.attempts_until;
-        if is_busy || is_attempting || self.pulse.under_way || self.is_ending() {
+        if is_busy || is_attempting || self.pulse.is_under_way() || self.is_ending() {
             return;
         }
         if log.live.is_empty() || log.live.closed {

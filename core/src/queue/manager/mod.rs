@@ -5,7 +5,6 @@
 //! command, or the next point in time at which something is due.
 
 mod ending;
-mod pulse;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -17,36 +16,23 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use self::pulse::Pulse;
+use super::command::{Acceptance, AcceptedBody, Command, Fresh, Refusal, Work};
 use super::open_log::{OpenLog, Pending, Stamp};
+use super::pulse::Pulse;
 use super::schedule::{Schedule, pause};
-use super::spool::{Acceptance, AcceptedBody, Fresh, Refusal, Spool, Work};
+use super::spool::Spool;
 use crate::config::{Config, QueueSettings};
 use crate::model::{Domain, Event, Incarnation, Nonce, Outcome, QueueId};
 use crate::platform::{Host, Instant, StoreError};
+use crate::state::beat::Beat;
 use crate::state::layout;
 use crate::state::log::{Attempt, Checkpoint, Record};
 use crate::state::requests::{Created, Requests};
 
 /// How long a record that nobody waits for may wait for company.
 const NOTE_DELAY: Duration = Duration::from_millis(250);
-/// How long a log that was asked to stand announces 10 s without holding anything.
-const STANDING: Duration = Duration::from_mins(10);
 /// The longest that the loop sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
-
-/// What the manager is asked to do.
-#[derive(Debug)]
-pub(super) enum Command {
-    Accept { acceptance: Acceptance, done: oneshot::Sender<Result<Incarnation, Refusal>> },
-    Attempted { incarnation: Incarnation, id: QueueId, to: u32, attempts: u32, outcome: Outcome },
-    Lease { done: oneshot::Sender<Result<Incarnation, Refusal>> },
-    Unlease { incarnation: Incarnation },
-    Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
-    Current { done: oneshot::Sender<Option<Incarnation>> },
-    Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
-    Close { attempts_until: Instant, done: oneshot::Sender<()> },
-}
 
 /// A request that ended.
 #[derive(Debug)]
@@ -187,8 +173,7 @@ impl Manager {
             Command::Stand { done } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
             Command::Stand { done } => {
                 self.open();
-                self.pulse.stand_until = Some(self.instant() + STANDING);
-                self.pulse.standing.push(done);
+                self.pulse.stand(self.instant(), done);
             }
             Command::Current { done } => drop(done.send(self.log.as_ref().map(|log| log.incarnation))),
             Command::Adopt { incarnation, record, done } => {
@@ -291,7 +276,7 @@ impl Manager {
                 Err(error) => self.unwritten(number, &error),
             },
             Done::Beat { incarnation, interval, result } if Some(incarnation) == current => {
-                self.beaten(incarnation, interval, &result);
+                self.pulse.answered(incarnation, interval, result.is_ok());
             }
             Done::Checkpoint { incarnation, covers, result } if Some(incarnation) == current => {
                 if let (Some(log), Ok(_)) = (&mut self.log, result) {
@@ -307,6 +292,47 @@ impl Manager {
             // Of a log that is not ours any more.
             Done::Segment { .. } | Done::Beat { .. } | Done::Checkpoint { .. } => {}
         }
+    }
+
+    /// Whether the log must be seen to be alive: somebody else would have to take over if we were gone.
+    fn is_holding(&self) -> bool {
+        let Some(log) = &self.log else { return false };
+        !(log.live.is_empty()
+            && log.under_way.is_empty()
+            && log.leases == 0
+            && !log.has_vacancy()
+            && self.pending.is_empty()
+            && !self.pulse.is_wanted(self.instant()))
+    }
+
+    /// When the next heartbeat is to be sent, if none is under way and the log is not being ended.
+    fn beat_due(&self) -> Option<Instant> {
+        self.log.as_ref()?;
+        if self.is_ending() { None } else { self.pulse.due(self.is_holding()) }
+    }
+
+    /// Sends a heartbeat if one is due.
+    fn beat(&mut self) {
+        let (now, is_holding) = (self.instant(), self.is_holding());
+        let Some(log) = &self.log else { return };
+        if self.beat_due().is_none_or(|due| now < due) {
+            return;
+        }
+        let (seq, interval) = self.pulse.send(now, is_holding);
+        let beat = Beat {
+            inc: log.incarnation,
+            seq,
+            interval,
+            next_due: self.schedule.next(),
+            hostname: self.hostname.clone(),
+            process: self.host.process.clone(),
+        };
+        let (incarnation, payload) = (log.incarnation, beat.encode().payload);
+        let requests = self.requests.clone();
+        self.jobs.push(Box::pin(async move {
+            let result = requests.put(&layout::beat(incarnation), &payload).await;
+            Done::Beat { incarnation, interval, result }
+        }));
     }
 
     /// Writes a checkpoint once enough segments stand.

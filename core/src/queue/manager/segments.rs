@@ -5,10 +5,9 @@ use std::time::Duration;
 use super::{Done, InMemory, Manager};
 use crate::model::{Event, Nonce, QueueId};
 use crate::platform::StoreError;
+use crate::queue::command::{Fresh, Refusal};
 use crate::queue::open_log::{Pending, RIGHT, SEGMENT_OCTETS, Waiter};
 use crate::queue::schedule::Schedule;
-use crate::queue::spool::{Fresh, Refusal};
-use crate::state::beat::HOLDING_INTERVAL;
 use crate::state::layout;
 use crate::state::log::Record;
 
@@ -80,13 +79,12 @@ impl Manager {
             }
         }
         let incarnation = log.incarnation;
-        let stands = self.pulse.announced == Some(HOLDING_INTERVAL);
         for waiter in segment.waiters {
             match waiter {
                 Waiter::Adopt(done) => drop(done.send(Ok(()))),
                 Waiter::Accept(id, content, done) => {
                     self.keep(id, content);
-                    if stands { drop(done.send(Ok(incarnation))) } else { self.pulse.standing.push(done) }
+                    self.pulse.tell(incarnation, done);
                 }
             }
         }
@@ -145,8 +143,7 @@ impl Manager {
         self.requests.journal().report(&Event::Fenced { incarnation, reason: reason.to_owned() });
         let waiters = log.under_way.into_values().flat_map(|segment| segment.waiters);
         waiters.for_each(|waiter| waiter.refuse(Refusal::Fenced));
-        let standing = std::mem::take(&mut self.pulse.standing);
-        standing.into_iter().for_each(|done| drop(done.send(Err(Refusal::Fenced))));
+        self.pulse.fence();
         self.schedule = Schedule::default();
         self.in_memory.clear();
         self.in_memory_octets = 0;

@@ -1,0 +1,165 @@
+//! What the manager is asked, in values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Sender;
+use bytes::Bytes;
+use futures::channel::oneshot;
+
+use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath};
+use crate::platform::{Instant, Payload};
+use crate::state::layout;
+use crate::state::log::{Class, Envelope, Piece, Pieces, Recipient, Record};
+use crate::state::requests::Requests;
+
+/// How long after its first piece was uploaded a body may be committed to: the folder that it lies in could be given up
+/// after that.
+const UPLOAD_RIGHT: Duration = Duration::from_hours(1);
+
+/// Why the queue did not take something. The client is told `451`, and that is always safe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The store did not take it.
+    #[error("storage is not available: {0}")]
+    Store(String),
+    /// It may have been taken: the answer is not known.
+    #[error("storage gave no answer in time")]
+    Unknown,
+    /// The log it was meant for is not ours any more.
+    #[error("the queue changed hands")]
+    Fenced,
+    /// The node is ending.
+    #[error("the node is shutting down")]
+    Closing,
+}
+
+/// A message to be accepted.
+#[derive(Debug)]
+pub struct Acceptance {
+    /// Names it.
+    pub id: QueueId,
+    /// Where reports go.
+    pub reverse_path: ReversePath,
+    /// Whether the client declared `BODY=8BITMIME`.
+    pub eight_bit: bool,
+    /// Final recipients: address, the alias that led there, and how it is delivered.
+    pub recipients: Vec<(Address, Option<Address>, Class)>,
+    /// The header block, our trace fields included.
+    pub header: Bytes,
+    /// CRC-32 of the header block.
+    pub header_crc: u32,
+    /// The body.
+    pub body: AcceptedBody,
+}
+
+/// The body of a message to be accepted.
+#[derive(Debug)]
+pub enum AcceptedBody {
+    /// Small enough to go into the segment; with its CRC-32.
+    Inline(Vec<Bytes>, u32),
+    /// In the store already.
+    Uploaded(Upload),
+}
+
+/// A message's content as it was received, for first attempts.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    /// The header block.
+    pub header: Bytes,
+    /// The body where it is small; a large one is in the store.
+    pub body: Vec<Bytes>,
+}
+
+/// One recipient to be attempted.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The log that the entry is in.
+    pub incarnation: Incarnation,
+    /// The message.
+    pub envelope: Arc<Envelope>,
+    /// The recipient.
+    pub recipient: Recipient,
+    /// The content, where it is still in memory.
+    pub fresh: Option<Fresh>,
+}
+
+/// What the manager is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    Accept { acceptance: Acceptance, done: oneshot::Sender<Result<Incarnation, Refusal>> },
+    Attempted { incarnation: Incarnation, id: QueueId, to: u32, attempts: u32, outcome: Outcome },
+    Lease { done: oneshot::Sender<Result<Incarnation, Refusal>> },
+    Unlease { incarnation: Incarnation },
+    Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
+    Current { done: oneshot::Sender<Option<Incarnation>> },
+    Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
+    Close { attempts_until: Instant, done: oneshot::Sender<()> },
+}
+
+/// Holds an incarnation open while a body is uploaded into its folder.
+#[derive(Debug)]
+struct Lease {
+    incarnation: Incarnation,
+    commands: Sender<Command>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Fails only when the manager has ended, and with it the log.
+        let _ = self.commands.try_send(Command::Unlease { incarnation: self.incarnation });
+    }
+}
+
+/// A large body on its way into the store, piece by piece. Dropped before it is accepted it leaves pieces that nothing names; they go with their
+/// folder.
+#[derive(Debug)]
+pub struct Upload {
+    lease: Lease,
+    pieces: Pieces,
+    began: Instant,
+    requests: Requests,
+}
+
+impl Upload {
+    /// Nothing uploaded yet.
+    pub(super) fn new(incarnation: Incarnation, commands: Sender<Command>, requests: Requests) -> Self {
+        let (now, entropy) = requests.platform().draw();
+        let began = requests.platform().clock.instant();
+        let pieces = Pieces { inc: incarnation, body: BodyId::draw(now, entropy), pieces: Vec::new() };
+        Self { lease: Lease { incarnation, commands }, pieces, began, requests }
+    }
+
+    /// Writes the next piece.
+    pub async fn push(&mut self, piece: Vec<Bytes>, crc: u32) -> Result<(), Refusal> {
+        let payload: Payload = piece.into_iter().collect();
+        let key = layout::spool_piece(self.pieces.inc, self.pieces.body, self.pieces.pieces.len());
+        let len = payload.len() as u64;
+        // The key is under an identity drawn for this upload alone: nobody else writes it.
+        self.requests.put(&key, &payload).await.map_err(|error| Refusal::Store(error.to_string()))?;
+        self.pieces.pieces.push(Piece { len, crc });
+        Ok(())
+    }
+
+    /// Octets so far.
+    pub fn len(&self) -> u64 {
+        self.pieces.len()
+    }
+
+    /// Whether nothing was uploaded.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.lease.incarnation
+    }
+
+    pub(super) fn pieces(&self) -> &Pieces {
+        &self.pieces
+    }
+
+    pub(super) fn is_too_old(&self, now: Instant) -> bool {
+        now.since(self.began) > UPLOAD_RIGHT
+    }
+}
