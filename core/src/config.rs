@@ -15,7 +15,8 @@ pub struct Config {
     /// This node's name in greetings and trace fields.
     pub hostname: Domain,
     /// Who gets mail for `<Postmaster>`, and for the postmaster of a local domain that has no such account or alias.
-    /// Without it such mail goes to `postmaster@` that domain, which is then made.
+    /// Without it, or where it leads
+    /// to nobody, such mail goes to `postmaster@` that domain, which is then made.
     pub postmaster: Option<Address>,
     /// Clients that may relay without authentication.
     pub relay_networks: Vec<IpNet>,
@@ -58,12 +59,18 @@ pub struct SmtpLimits {
     pub message_size: u64,
     /// Octets of header block. Beyond: `552 5.3.4`.
     pub header_block: usize,
+    /// Octets, in transport form, that are read on for the end of content that is refused already. Beyond: the refusal at
+    /// once, then `421 4.7.0`, and the connection is closed.
+    pub refused_content: u64,
     /// Recipients in a transaction, before and after expansion; floor 100 (RFC 5321 §4.5.3.1.8). Beyond: `452 4.5.3`.
     pub recipients: usize,
     /// `Received` fields; floor 100 (RFC 5321 §6.3). Beyond: `554 5.4.6`.
     pub hops: usize,
     /// Commands answered with 5yz in one session. Beyond: `421 4.7.0` and the connection is closed.
     pub errors: usize,
+    /// Commands since the session began or its last message was accepted, recipients that were taken not counted. Beyond:
+    /// `421 4.7.0` and the connection is closed.
+    pub fruitless_commands: usize,
     /// How long a client may take for one whole command (RFC 5321 §4.5.3.2.7). Beyond: `421 4.4.2`.
     pub command_timeout: Duration,
     /// How long content may pause, and how long a client may take to read a reply (RFC 5321 §4.5.3.2.5). Beyond: `421 4.4.2`.
@@ -83,9 +90,11 @@ impl Default for SmtpLimits {
             content_line: 64 << 10,
             message_size: 50 << 20,
             header_block: 256 << 10,
+            refused_content: 1 << 30,
             recipients: 10_000,
             hops: 100,
             errors: 20,
+            fruitless_commands: 1_000,
             command_timeout: Duration::from_mins(5),
             content_timeout: Duration::from_mins(3),
             least_rate: 128,

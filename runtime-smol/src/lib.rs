@@ -23,6 +23,6 @@ mod runtime;
 pub use clock::SmolClock;
 pub use entropy::SmolEntropy;
 pub use host::host;
-pub use listener::{accept, listen};
+pub use listener::{accept, listen, listen_when_free};
 pub use net::SmolNet;
 pub use runtime::{BLOCKING_THREADS, SmolRuntime};

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use futures::future::{Either, select};
@@ -14,10 +14,25 @@ use tracing::warn;
 /// How long nothing is accepted after a failure that is ours: no descriptors or no memory left. Clients wait in the
 /// listener's backlog meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+/// Pause between two tries to open a listener on an address that is in use.
+const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens a listener.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(Async::<std::net::TcpListener>::bind(address)?.into())
+}
+
+/// Opens a listener; waits this long for the address where it is in use.
+pub async fn listen_when_free(address: SocketAddr, patience: Duration) -> io::Result<TcpListener> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match listen(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                Timer::after(IN_USE_PAUSE).await;
+            }
+            listener => return listener,
+        }
+    }
 }
 
 /// Hands connections to `serve` until `shutdown` is done, then closes the listener. `serve` must start a job and return:
@@ -73,6 +88,7 @@ mod tests {
     use std::io::Read;
     use std::net::{Ipv4Addr, TcpStream as StdStream};
 
+    use futures::FutureExt;
     use futures::channel::oneshot;
 
     use super::*;
@@ -98,6 +114,28 @@ mod tests {
             assert_eq!(client.read(&mut [0]).unwrap(), 0);
         }
         assert!(StdStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn an_address_in_use_is_waited_for_but_not_for_ever() {
+        let holder = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = holder.local_addr().unwrap();
+        let refused = smol::block_on(listen_when_free(address, IN_USE_PAUSE * 2));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+
+        let listening = listen_when_free(address, Duration::from_secs(30));
+        pin_mut!(listening);
+        assert!(listening.as_mut().now_or_never().is_none());
+        drop(holder);
+        smol::block_on(listening).unwrap();
+    }
+
+    #[test]
+    fn no_other_failure_is_waited_for() {
+        // An address of documentation (RFC 5737 §3) is not this machine's.
+        let listening = listen_when_free(([192, 0, 2, 1], 0).into(), Duration::from_secs(30));
+        let failed = listening.now_or_never().unwrap();
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! Fulmar's harness for real processes: it starts servers, sends by real clients, and keeps a ledger of what clients
-//! were told against what mailboxes hold.
+//! What the tests have in common: whole engines in this process and clients that misbehave towards them, and a harness
+//! for real processes, which starts servers, sends by real clients, and keeps a ledger of what clients were told against
+//! what mailboxes hold.
 
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod client;
 pub mod clients;
 pub mod corpus;
 pub mod dice;
 pub mod ledger;
 pub mod ledger_run;
+pub mod node;
 pub mod process;
 
 /// What a step of the harness gives, or why it could not be done.

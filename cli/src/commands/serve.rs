@@ -8,7 +8,7 @@ use fulmar_core::admin::AdminError;
 use fulmar_core::config::Listener;
 use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
-use fulmar_runtime_smol::{accept, host, listen};
+use fulmar_runtime_smol::{accept, host, listen_when_free};
 use futures::channel::oneshot;
 use futures::future::{Either, FutureExt, select};
 use futures::stream::StreamExt;
@@ -21,6 +21,8 @@ use crate::logging;
 
 /// How long sessions may take to finish after the first signal.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long an address may be in use still: the kernel may close the sockets of a killed predecessor a moment after its end.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);
 /// The account of a server to try things on.
 const TRIAL_USER: &str = "user";
 
@@ -32,8 +34,9 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     let mut bound = Vec::new();
     for listener in &context.settings.listeners {
         let at = listener.address;
-        let socket =
-            listen(at).map_err(|error| Failure::Failed(format!("cannot listen on {at}: {error}")))?;
+        let socket = listen_when_free(at, ADDRESS_PATIENCE)
+            .await
+            .map_err(|error| Failure::Failed(format!("cannot listen on {at}: {error}")))?;
         let address = socket.local_addr().map_err(|error| Failure::Failed(format!("{at}: {error}")))?;
         bound.push((socket, Listener { protocol: listener.protocol, address }));
     }

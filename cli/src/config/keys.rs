@@ -153,6 +153,12 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "smtp",
+        name: "refused_content",
+        set: |s, w| put(&mut s.engine.smtp.refused_content, size(w, 1 << 20..=1 << 40)),
+        show: |s| octets(s.engine.smtp.refused_content),
+    },
+    Key {
+        section: "smtp",
         name: "recipients",
         set: |s, w| put(&mut s.engine.smtp.recipients, count(w, 100..=100_000)),
         show: |s| number(s.engine.smtp.recipients as u64),
@@ -168,6 +174,12 @@ pub(super) const KEYS: &[Key] = &[
         name: "errors",
         set: |s, w| put(&mut s.engine.smtp.errors, count(w, 1..=10_000)),
         show: |s| number(s.engine.smtp.errors as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "fruitless_commands",
+        set: |s, w| put(&mut s.engine.smtp.fruitless_commands, count(w, 100..=1_000_000)),
+        show: |s| number(s.engine.smtp.fruitless_commands as u64),
     },
     Key {
         section: "smtp",

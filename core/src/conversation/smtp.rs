@@ -92,6 +92,10 @@ pub async fn serve(
             Step::EndOfContent => {
                 let (Ok(reply) | Err(reply)) = handler.end_of_content().await;
                 session.conclude(reply);
+                // The next commands may have come with the content, and then no wait for them shows this.
+                if shutdown.is_closed() {
+                    session.shut_down();
+                }
             }
             Step::Reset => handler.reset().await,
             Step::Refused { recipient, reply } => handler.refused(recipient.as_ref(), &reply),
@@ -145,6 +149,11 @@ impl Connection<'_> {
         let awaited = session.awaits();
         let began = self.clock.instant();
         let deadline = self.pace.deadline(session.progress(), awaited, began, self.limits);
+        // Where octets are always there already, the wait below never gets as far as looking at the time.
+        if awaited == Awaited::Command && began >= deadline {
+            session.time_out();
+            return 0;
+        }
         let reading = read_or_shut_down(
             &mut self.stream,
             buffer,

@@ -9,6 +9,8 @@ use crate::state::log::Class;
 
 /// Aliases that lead to aliases are followed this deep.
 const DEPTH: usize = 10;
+/// Addresses that are looked at for one recipient, aliases among them.
+const LOOKED_AT: usize = 50_000;
 
 /// One address that mail for a recipient goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub enum Resolution {
     Targets(Vec<Target>),
     /// More than were asked for at most.
     TooMany,
+    /// Aliases lead to more aliases than are followed, so that not all addresses are known.
+    Tangled,
     /// Its domain is ours and there is nobody of that name.
     NoSuchUser,
     /// Its domain is not ours.
@@ -53,7 +57,7 @@ impl Directory {
         let is_nobody = match resolution {
             Resolution::NoSuchUser => true,
             Resolution::Foreign => recipient.domain() == host,
-            Resolution::Targets(_) | Resolution::TooMany => false,
+            _ => false,
         };
         if !(is_nobody && recipient.is_postmaster()) {
             return Ok(resolution);
@@ -79,10 +83,10 @@ impl Directory {
         }
         let mut found: BTreeMap<Address, Class> = BTreeMap::new();
         let mut followed = BTreeSet::new();
-        let mut level = vec![recipient.clone()];
+        let mut level = BTreeSet::from([recipient.clone()]);
         for _ in 0..DEPTH {
-            let mut next = Vec::new();
-            for address in std::mem::take(&mut level) {
+            let mut next = BTreeSet::new();
+            for address in level {
                 if !self.is_local(address.domain()).await? {
                     found.insert(address, Class::Relay);
                 } else {
@@ -96,15 +100,22 @@ impl Directory {
                         None => {}
                     }
                 }
-                if found.len() + next.len() > limit {
+                if found.len() > limit {
                     return Ok(Resolution::TooMany);
+                }
+                if found.len() + followed.len() + next.len() > LOOKED_AT {
+                    return Ok(Resolution::Tangled);
                 }
             }
             level = next;
         }
+        if !level.is_empty() {
+            return Ok(Resolution::Tangled);
+        }
         if found.is_empty() {
             return Ok(Resolution::NoSuchUser);
         }
-        Ok(Resolution::Targets(found.into_iter().map(|(address, class)| Target { address, class }).collect()))
+        let targets = found.into_iter().map(|(address, class)| Target { address, class });
+        Ok(Resolution::Targets(targets.collect()))
     }
 }

@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod contract;
+mod hostile;
 mod structure;
 mod transcripts;

@@ -156,6 +156,8 @@ impl Transcript {
                     "message_size" => self.limits.message_size = number as u64,
                     "recipients" => self.limits.recipients = number,
                     "errors" => self.limits.errors = number,
+                    "refused_content" => self.limits.refused_content = number as u64,
+                    "fruitless_commands" => self.limits.fruitless_commands = number,
                     _ => panic!("unknown limit: {name}"),
                 }
             }

@@ -47,6 +47,8 @@ struct Wire {
     window: usize,
     largest_write: usize,
     is_broken: bool,
+    /// Moved on by a second at each read, which there is always something for.
+    flood: Option<Arc<HandClock>>,
 }
 
 struct ServerEnd(Arc<Mutex<Wire>>);
@@ -56,6 +58,11 @@ impl AsyncRead for ServerEnd {
         let mut wire = self.0.lock().unwrap();
         if wire.is_broken {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if let Some(clock) = &wire.flood {
+            *clock.0.lock().unwrap() += Duration::from_secs(1);
+            buffer.fill(b'x');
+            return Poll::Ready(Ok(buffer.len()));
         }
         let octets = buffer.len().min(wire.to_server.len());
         if octets == 0 && !wire.client_has_closed {
@@ -244,7 +251,7 @@ fn a_pipelined_group_is_answered_by_one_write_and_a_huge_one_in_bounded_ones() {
     let replies = client.send("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<no@x.test>\r\nRCPT TO:<b@x.test>\r\n");
     assert_eq!(client.wire().largest_write, replies.len());
     assert_eq!(client.last_calls(2), ["refused <no@x.test> 550", "recipient <b@x.test>"]);
-    client.send(&"HELP\r\n".repeat(10_000));
+    client.send(&"HELP\r\n".repeat(900));
     let largest = client.wire().largest_write;
     assert!((16 << 10..17 << 10).contains(&largest), "{largest}");
 }
@@ -275,6 +282,16 @@ fn a_command_has_one_deadline_however_slowly_its_octets_come() {
     client.pass(MINUTE * 5 / 4);
     assert!(client.replies().starts_with("421 4.4.2 "));
     client.close();
+    client.assert_ended(0, Closing::TimedOut);
+}
+
+#[test]
+fn a_command_line_without_end_has_that_deadline_too_however_fast_it_comes() {
+    let mut client = Client::connect();
+    client.replies();
+    let clock = client.clock.clone();
+    client.wire().flood = Some(clock);
+    assert!(client.send("").starts_with("421 4.4.2 "));
     client.assert_ended(0, Closing::TimedOut);
 }
 

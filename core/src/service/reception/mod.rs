@@ -67,9 +67,8 @@ impl Handler for Reception {
         let origin = Origin::Client(self.peer.ip());
         let address = forward_path.address_at(&context.config.hostname);
         let transaction = self.in_transaction()?;
-        let room = context.config.smtp.recipients.saturating_sub(transaction.recipients.len());
-        let targets = resolve(&context, origin, &address, room).await?;
-        add(&mut transaction.recipients, &address, targets);
+        let targets = resolve(&context, origin, &address).await?;
+        add(&mut transaction.recipients, &address, targets, context.config.smtp.recipients)?;
         if transaction.named.len() < 2 && !transaction.named.contains(&address) {
             transaction.named.push(address);
         }
@@ -134,9 +133,8 @@ pub async fn submit(
 ) -> Result<QueueId, Reply> {
     let mut recipients = Recipients::new();
     for address in named {
-        let room = context.config.smtp.recipients.saturating_sub(recipients.len());
-        let targets = resolve(context, Origin::Operator, address, room).await?;
-        add(&mut recipients, address, targets);
+        let targets = resolve(context, Origin::Operator, address).await?;
+        add(&mut recipients, address, targets, context.config.smtp.recipients)?;
     }
     let mut sink = ContentSink::new(context.clone());
     sink.push(content).await.map_err(reply)?;
@@ -154,18 +152,18 @@ pub async fn submit(
 }
 
 /// What one recipient comes to, or what its client is told (RFC 5321 §3.3, RFC 3463 §3.2).
-async fn resolve(
-    context: &Context,
-    origin: Origin,
-    address: &Address,
-    room: usize,
-) -> Result<Vec<Target>, Reply> {
+async fn resolve(context: &Context, origin: Origin, address: &Address) -> Result<Vec<Target>, Reply> {
     let config = &context.config;
-    let resolution =
-        context.directory.resolve(address, &config.hostname, config.postmaster.as_ref(), room).await;
-    match resolution {
+    let (postmaster, limit) = (config.postmaster.as_ref(), config.smtp.recipients);
+    match context.directory.resolve(address, &config.hostname, postmaster, limit).await {
         Ok(Resolution::Targets(targets)) => Ok(targets),
-        Ok(Resolution::TooMany) => Err(Reply::new(452, (4, 5, 3), "too many recipients")),
+        Ok(Resolution::TooMany) => {
+            let text = format!("<{address}> comes to more recipients than a message may have");
+            Err(Reply::new(452, (4, 5, 3), text))
+        }
+        Ok(Resolution::Tangled) => {
+            Err(Reply::new(451, (4, 2, 4), format!("<{address}> leads through too many aliases")))
+        }
         Ok(Resolution::NoSuchUser) => Err(Reply::new(550, (5, 1, 1), format!("<{address}> is nobody here"))),
         Ok(Resolution::Foreign) if may_relay(config, origin) => Ok(vec![Target::relay(address.clone())]),
         Ok(Resolution::Foreign) => Err(Reply::new(550, (5, 7, 1), format!("<{address}>: relaying denied"))),
@@ -177,12 +175,23 @@ async fn resolve(
     }
 }
 
-/// Two recipients that come to the same address get one copy.
-fn add(recipients: &mut Recipients, named: &Address, targets: Vec<Target>) {
+/// Two recipients that come to the same address get one copy. All targets are taken or, beyond the limit, none.
+fn add(
+    recipients: &mut Recipients,
+    named: &Address,
+    targets: Vec<Target>,
+    limit: usize,
+) -> Result<(), Reply> {
+    let new = targets.iter().filter(|target| !recipients.contains_key(&target.address)).count();
+    if recipients.len() + new > limit {
+        let text = "too many recipients; send the rest in another transaction";
+        return Err(Reply::new(452, (4, 5, 3), text));
+    }
     for target in targets {
         let alias = (target.address != *named).then(|| named.clone());
         recipients.entry(target.address).or_insert((target.class, alias));
     }
+    Ok(())
 }
 
 /// A message that has come in whole.

@@ -9,6 +9,11 @@ use crate::smtp::syntax::{self, Command, MailParameters, SyntaxError};
 
 impl Session {
     pub(super) fn take_line(&mut self, line: Line) {
+        self.fruitless += 1;
+        if self.fruitless > self.limits.fruitless_commands {
+            self.reply(replies::too_many_commands(&self.hostname));
+            return self.close(Closing::TooManyCommands);
+        }
         let line = match line {
             Line::Whole(line) => line,
             Line::TooLong => return self.reply(replies::long_command_line()),

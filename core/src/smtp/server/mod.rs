@@ -52,6 +52,8 @@ pub struct Session {
     output: Vec<u8>,
     /// Replies of 5yz so far.
     errors: usize,
+    /// As [`SmtpLimits::fruitless_commands`] counts them.
+    fruitless: usize,
     progress: u64,
     messages: u64,
     is_shutting_down: bool,
@@ -107,6 +109,7 @@ impl Session {
             steps: VecDeque::new(),
             output: Vec::new(),
             errors: 0,
+            fruitless: 0,
             progress: 0,
             messages: 0,
             is_shutting_down: false,
@@ -128,20 +131,34 @@ impl Session {
             match &mut self.state {
                 State::Closed(closing) => return Step::Closed(*closing),
                 State::Asked(_) => return Step::Idle,
-                State::Receiving(receiving) => match receiving.decoder.decode(input) {
-                    None => return Step::Idle,
-                    Some(Decoded::Content(octets)) if receiving.refusal.is_none() => {
-                        return Step::Content(octets);
+                State::Receiving(receiving) => {
+                    let before = input.len();
+                    let decoded = receiving.decoder.decode(input);
+                    if receiving.refusal.is_some() {
+                        receiving.swallowed += (before - input.len()) as u64;
                     }
-                    Some(Decoded::Content(_)) => {}
-                    Some(Decoded::Fault(fault)) => self.refuse_content(replies::faulty_content(fault)),
-                    Some(Decoded::End) => self.end_content(),
-                    Some(Decoded::Cut) => {
-                        // A fault was told before, so this sends its reply.
-                        self.end_content();
-                        self.close(Closing::LooseEnd);
+                    match decoded {
+                        Some(Decoded::End) => self.end_content(),
+                        Some(Decoded::Cut) => {
+                            // A fault was told before, so this sends its reply.
+                            self.end_content();
+                            self.close(Closing::LooseEnd);
+                        }
+                        Some(Decoded::Fault(fault)) => self.refuse_content(replies::faulty_content(fault)),
+                        _ if receiving.swallowed > self.limits.refused_content => {
+                            self.end_content();
+                            if !matches!(self.state, State::Closed(_)) {
+                                self.reply(replies::endless_content(&self.hostname));
+                                self.close(Closing::EndlessContent);
+                            }
+                        }
+                        Some(Decoded::Content(octets)) if receiving.refusal.is_none() => {
+                            return Step::Content(octets);
+                        }
+                        Some(Decoded::Content(_)) => {}
+                        None => return Step::Idle,
                     }
-                },
+                }
                 State::Inviting(_) if input.is_empty() => self.invite(),
                 State::Inviting(_) => {
                     self.reply(replies::input_after_data());
@@ -176,6 +193,7 @@ impl Session {
             }
             (State::Asked(Asked::Recipient(mut transaction, _)), Ok(())) => {
                 transaction.recipients += 1;
+                self.fruitless = self.fruitless.saturating_sub(1);
                 self.state = State::Transaction(transaction);
                 self.reply(replies::forward_path_taken());
             }
@@ -200,7 +218,10 @@ impl Session {
     pub fn conclude(&mut self, reply: Reply) {
         match self.take_state() {
             State::Asked(Asked::EndOfContent(client)) => {
-                self.messages += u64::from(reply.severity() == Severity::Positive);
+                if reply.severity() == Severity::Positive {
+                    self.messages += 1;
+                    self.fruitless = 0;
+                }
                 self.state = State::Ready(client);
                 self.reply(reply);
             }
@@ -253,7 +274,7 @@ impl Session {
             State::Inviting(Transaction { client, .. }) => {
                 self.reply(replies::go_ahead());
                 let decoder = Decoder::new(self.limits.content_line, self.limits.message_size);
-                State::Receiving(Receiving { client, decoder, refusal: None })
+                State::Receiving(Receiving { client, decoder, refusal: None, swallowed: 0 })
             }
             state => state,
         };

@@ -144,6 +144,16 @@ pub(super) fn too_many_errors(hostname: &Domain) -> Reply {
     Reply::new(421, (4, 7, 0), format!("{hostname} too many errors; closing"))
 }
 
+/// RFC 5321 §7.8.
+pub(super) fn endless_content(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{hostname} refused content goes on for too long; closing"))
+}
+
+/// RFC 5321 §7.8.
+pub(super) fn too_many_commands(hostname: &Domain) -> Reply {
+    Reply::new(421, (4, 7, 0), format!("{hostname} too many commands without a message; closing"))
+}
+
 /// RFC 5321 §7.8: no mail client speaks HTTP.
 pub(super) fn not_http(hostname: &Domain) -> Reply {
     Reply::new(421, (4, 7, 0), format!("{hostname} speaks SMTP, not HTTP; closing"))

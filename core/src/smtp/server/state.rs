@@ -58,6 +58,8 @@ pub(super) struct Receiving {
     pub(super) decoder: Decoder,
     /// What the content will be answered with, once that is known to be a refusal.
     pub(super) refusal: Option<Reply>,
+    /// Octets that came after that was known, in transport form.
+    pub(super) swallowed: u64,
 }
 
 /// Why a session is over.
@@ -75,12 +77,18 @@ pub enum Closing {
     /// Too many commands were answered with 5yz.
     #[error("too many errors")]
     TooManyErrors,
+    /// Too many commands brought no message.
+    #[error("too many commands without a message")]
+    TooManyCommands,
     /// The client sent on after DATA without waiting for its reply.
     #[error("input after DATA before its reply")]
     InputAfterData,
     /// The content ended in a way that only a lax server would see.
     #[error("bare CR or LF at the end of content")]
     LooseEnd,
+    /// Content that was refused did not come to its end.
+    #[error("refused content without end")]
+    EndlessContent,
     /// The client speaks HTTP.
     #[error("not SMTP")]
     NotSmtp,

@@ -1,0 +1,259 @@
+//! A whole node: engine, runtime and listener as in production, on a free port.
+
+#![expect(clippy::expect_used, reason = "what does not go as expected fails the test that asked for it")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use fulmar_core::admin::{Admin, QueueItem};
+use fulmar_core::config::{Config, Listener, Protocol};
+use fulmar_core::engine::Engine;
+use fulmar_core::model::event::Journal;
+use fulmar_core::model::{Address, Domain, Event, Outcome};
+use fulmar_core::platform::{Host, Platform, Store};
+use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolRuntime, accept, listen};
+use fulmar_storage_s3::{DirectoryStore, MemoryStore};
+use futures::FutureExt;
+use futures::channel::oneshot;
+
+use crate::client::Client;
+
+/// How long an event may be waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An address that is known to be one.
+pub fn address(text: &str) -> Address {
+    Address::parse(text).expect("an address")
+}
+
+/// A store with its domains, accounts and aliases, made before a node sees it: what a node has looked up it believes for a while.
+#[derive(Debug)]
+pub struct Ground {
+    runtime: SmolRuntime,
+    platform: Platform,
+    admin: Admin,
+    config: Config,
+}
+
+impl Ground {
+    /// An empty store in memory, for nodes called `mx.test` whose settings `change` may alter.
+    pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(change, |_| Arc::new(MemoryStore::new()))
+    }
+
+    /// The same in a directory.
+    pub fn in_directory(path: &std::path::Path, change: impl FnOnce(&mut Config)) -> Self {
+        let open = |runtime: &SmolRuntime| {
+            Arc::new(DirectoryStore::open(path, runtime.spawn()).expect("a directory")) as Arc<dyn Store>
+        };
+        Self::on(change, open)
+    }
+
+    fn on(change: impl FnOnce(&mut Config), open: impl FnOnce(&SmolRuntime) -> Arc<dyn Store>) -> Self {
+        let runtime = SmolRuntime::new(SmolRuntime::default_threads()).expect("threads");
+        let platform = Platform {
+            store: open(&runtime),
+            clock: Arc::new(SmolClock),
+            entropy: Arc::new(SmolEntropy),
+            spawn: runtime.spawn(),
+        };
+        let mut config = Config::new(Domain::parse("mx.test").expect("a domain"));
+        change(&mut config);
+        let admin = Admin::new(config.clone(), platform.clone(), Journal::silent());
+        Self { runtime, platform, admin, config }
+    }
+
+    /// Makes an account, and its domain ours.
+    pub fn account(self, account: &str) -> Self {
+        let account = address(account);
+        self.runtime.block_on(async {
+            self.admin.domain_add(account.domain()).await.expect("a domain is made");
+            self.admin.account_add(&account, "password").await.expect("an account is made");
+        });
+        self
+    }
+
+    /// Makes an alias in a domain that is ours already.
+    pub fn alias(self, alias: &str, targets: &[&str]) -> Self {
+        let alias = address(alias);
+        let targets: Vec<Address> = targets.iter().map(|target| address(target)).collect();
+        let made = self.admin.alias_add(&alias, &targets);
+        self.runtime.block_on(made).expect("an alias is made");
+        self
+    }
+
+    /// Every message of an account's INBOX, whole.
+    pub fn inbox(&self, account: &str) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        self.each_message(account, |message| messages.push(message));
+        messages
+    }
+
+    /// Reads every message of an account's INBOX, one at a time.
+    pub fn each_message(&self, account: &str, mut look: impl FnMut(Vec<u8>)) {
+        let account = address(account);
+        self.runtime.block_on(async {
+            for listing in self.admin.mailbox(&account, "INBOX").await.expect("the mailbox is there") {
+                let opened = self.admin.message(&account, "INBOX", listing.uid).await;
+                let mut reader = opened.expect("it was listed");
+                let mut message = Vec::new();
+                while let Some(part) = reader.next().await.expect("it can be read") {
+                    message.extend_from_slice(&part);
+                }
+                look(message);
+            }
+        });
+    }
+
+    /// What stands in the queue.
+    pub fn queue(&self) -> Vec<QueueItem> {
+        self.runtime.block_on(self.admin.queue()).expect("the queue can be read")
+    }
+
+    /// The names of all objects.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let listing = self.platform.store.list("", keys.last().map(String::as_str));
+            let page = self.runtime.block_on(listing).expect("a listing");
+            keys.extend(page.objects.into_iter().map(|object| object.key));
+            if !page.more {
+                return keys;
+            }
+        }
+    }
+
+    /// Starts a node on it.
+    pub fn start(self) -> Node {
+        let events = Arc::new(Events::default());
+        let seen = events.clone();
+        let journal = Journal::new(move |event| seen.push(event));
+        let started = Engine::start(self.config.clone(), self.platform.clone(), Host::unknown(), journal);
+        let engine = self.runtime.block_on(started).expect("the node starts");
+        let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let server = socket.local_addr().expect("a bound socket");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (serving, spawn) = (engine.clone(), self.platform.spawn.clone());
+        let listener = Listener { protocol: Protocol::Smtp, address: server };
+        let accepting = accept(socket, stopped.map(drop), move |stream, peer| {
+            let engine = serving.clone();
+            spawn.spawn(Box::pin(async move { engine.serve(Box::new(stream), peer, &listener).await }));
+        });
+        self.platform.spawn.spawn(Box::pin(accepting));
+        Node { ground: self, engine, server, events, stop: Some(stop) }
+    }
+}
+
+/// A node that serves.
+#[derive(Debug)]
+pub struct Node {
+    ground: Ground,
+    engine: Engine,
+    server: SocketAddr,
+    events: Arc<Events>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl Node {
+    /// Where it listens.
+    pub fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// A client of it that has said EHLO.
+    pub fn client(&self) -> Client {
+        Client::greeted(self.server)
+    }
+
+    /// Waits for an event, past or to come.
+    pub fn wait_for(&self, what: &str, is_it: impl Fn(&Event) -> bool) -> Event {
+        self.events.wait(is_it).unwrap_or_else(|| panic!("no event: {what}"))
+    }
+
+    /// Waits for a message to be delivered to an account.
+    pub fn delivered(&self, id: &str, account: &str) {
+        let account = address(account);
+        self.wait_for(&format!("delivery of {id} to {account}"), |event| match event {
+            Event::Attempted { queue_id, recipient, outcome: Outcome::Delivered(_), .. } => {
+                queue_id.to_string() == id && *recipient == account
+            }
+            _ => false,
+        });
+    }
+
+    /// Waits until this many recipients have been delivered to.
+    pub fn delivered_in_all(&self, recipients: u64) {
+        self.wait_for(&format!("{recipients} deliveries"), |event| {
+            matches!(event, Event::Attempted { outcome: Outcome::Delivered(_), .. })
+                && self.engine.statistics().delivered >= recipients
+        });
+    }
+
+    /// Waits for the end of the first session whose reason reads so.
+    pub fn session_closed(&self, expected: &str) {
+        self.wait_for(
+            &format!("session closed: {expected}"),
+            |event| matches!(event, Event::SessionClosed { reason, .. } if reason == expected),
+        );
+    }
+
+    /// See [`Ground::inbox`].
+    pub fn inbox(&self, account: &str) -> Vec<Vec<u8>> {
+        self.ground.inbox(account)
+    }
+
+    /// See [`Ground::queue`].
+    pub fn queue(&self) -> Vec<QueueItem> {
+        self.ground.queue()
+    }
+
+    /// See [`Ground::keys`].
+    pub fn keys(&self) -> Vec<String> {
+        self.ground.keys()
+    }
+
+    /// Messages that it acknowledged so far.
+    pub fn accepted(&self) -> u64 {
+        self.engine.statistics().accepted
+    }
+
+    /// Stops it as a signal would: no more connections, then an orderly end within `grace`.
+    pub fn shut_down(&mut self, grace: Duration) {
+        self.stop = None;
+        self.ground.runtime.block_on(self.engine.shutdown(grace));
+    }
+
+    /// The store again, for a node that comes after.
+    pub fn into_ground(self) -> Ground {
+        self.ground
+    }
+}
+
+/// Everything that a node has reported.
+#[derive(Debug, Default)]
+struct Events {
+    all: Mutex<Vec<Event>>,
+    more: Condvar,
+}
+
+impl Events {
+    fn push(&self, event: &Event) {
+        self.all.lock().expect("no panic while locked").push(event.clone());
+        self.more.notify_all();
+    }
+
+    fn wait(&self, is_it: impl Fn(&Event) -> bool) -> Option<Event> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut events = self.all.lock().expect("no panic while locked");
+        let mut looked_at = 0;
+        loop {
+            if let Some(event) = events[looked_at..].iter().find(|event| is_it(event)) {
+                return Some(event.clone());
+            }
+            looked_at = events.len();
+            let left = deadline.checked_duration_since(Instant::now())?;
+            events = self.more.wait_timeout(events, left).expect("no panic while locked").0;
+        }
+    }
+}
