@@ -367,6 +367,7 @@ impl Manager {
                 at(due.max(now));
             }
             if self.outstanding < self.settings.local_attempts
+                && self.closing.is_none()
                 && let Some(due) = self.schedule.next()
             {
                 at(now + due.since(utc));
