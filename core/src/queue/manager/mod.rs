@@ -186,9 +186,13 @@ impl Manager {
             Command::Unlease { incarnation } => self.unlease(incarnation),
             Command::Stand { done } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
             Command::Stand { done } => {
-                self.open();
+                let incarnation = self.open().incarnation;
                 self.pulse.stand_until = Some(self.instant() + STANDING);
-                self.pulse.standing.push(done);
+                if self.stands() {
+                    drop(done.send(Ok(incarnation)));
+                } else {
+                    self.pulse.standing.push(done);
+                }
             }
             Command::Current { done } => drop(done.send(self.log.as_ref().map(|log| log.incarnation))),
             Command::Adopt { incarnation, record, done } => {
@@ -216,6 +220,9 @@ impl Manager {
         };
         if misplaced {
             drop(done.send(Err(Refusal::Fenced)))
+        } else if self.is_unseen() {
+            // It would be delivered, and its client told to send it again.
+            drop(done.send(Err(Refusal::Store("heartbeats cannot be written".to_owned()))))
         } else {
             self.push(Pending::Accept(acceptance, done))
         }

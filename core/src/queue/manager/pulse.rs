@@ -54,6 +54,17 @@ impl Manager {
             && self.pulse.stand_until.is_none_or(|until| until <= self.instant()))
     }
 
+    /// Whether the heartbeat in the store announces 10 s, as far as is known, and no other is on its way.
+    pub(super) fn stands(&self) -> bool {
+        let Pulse { announced, under_way, failed, .. } = self.pulse;
+        announced == Some(HOLDING_INTERVAL) && !under_way && !failed
+    }
+
+    /// Whether nobody would see that the log is being written, because the store does not take heartbeats.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.log.is_some() && self.pulse.failed && self.pulse.announced != Some(HOLDING_INTERVAL)
+    }
+
     /// When the next heartbeat is to be sent, if none is under way.
     pub(super) fn beat_due(&self) -> Option<Instant> {
         self.log.as_ref()?;
