@@ -76,16 +76,14 @@ impl Watch {
         }
         self.gone.retain(|incarnation| sighting.beating.contains(incarnation));
         dead.extend(&self.gone);
-        let alive: Vec<Incarnation> =
-            sighting.beating.iter().copied().filter(|incarnation| !dead.contains(incarnation)).collect();
         for incarnation in &dead {
-            self.adopt(*incarnation, &alive).await;
+            self.adopt(*incarnation, &dead).await;
         }
-        Ok(!dead.is_empty() || alive.iter().any(|incarnation| Some(*incarnation) != ours))
+        Ok(!dead.is_empty() || sighting.beating.iter().any(|incarnation| Some(*incarnation) != ours))
     }
 
-    async fn adopt(&mut self, from: Incarnation, alive: &[Incarnation]) {
-        let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, alive };
+    async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) {
+        let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, dead };
         let reason = match adopter.adopt(from).await {
             Ok(Adoption::Done { .. } | Adoption::Closed) => {
                 self.gone.remove(&from);

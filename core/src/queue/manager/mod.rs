@@ -45,6 +45,7 @@ pub(super) enum Command {
     Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
     Current { done: oneshot::Sender<Option<Incarnation>> },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
+    HasAdopted { incarnation: Incarnation, of: Incarnation, done: oneshot::Sender<bool> },
     Close { attempts_until: Instant, done: oneshot::Sender<()> },
 }
 
@@ -203,6 +204,10 @@ impl Manager {
                 } else {
                     drop(done.send(Err(Refusal::Fenced)));
                 }
+            }
+            Command::HasAdopted { incarnation, of, done } => {
+                let log = self.log.as_ref().filter(|log| log.incarnation == incarnation);
+                let _ = done.send(log.is_some_and(|log| log.live.adopted.contains_key(&of)));
             }
             Command::Close { attempts_until, done } => {
                 self.closing = Some(Closing { attempts_until, done, said: false });
