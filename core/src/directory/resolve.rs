@@ -79,6 +79,9 @@ impl Directory {
         if recipient.is_postmaster() {
             self.postmaster(recipient, postmaster).await
         } else {
+            for address in &seen {
+                self.is_whole(address.domain()).await?;
+            }
             Ok(Resolution::NoSuchUser)
         }
     }
