@@ -1,1 +1,6 @@
-//! To be written.
+//! What tests of whole engines share.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod faults;

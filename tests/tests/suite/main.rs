@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod contract;
+mod crash;
 mod structure;
 mod transcripts;
