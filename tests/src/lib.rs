@@ -7,8 +7,10 @@
 pub mod case;
 pub mod client;
 pub mod clients;
+pub mod clock;
 pub mod corpus;
 pub mod dice;
+pub mod faults;
 pub mod ledger;
 pub mod ledger_run;
 pub mod node;

@@ -61,11 +61,11 @@ impl Admin {
         self.change_existing(address, Op::Remove {}).await
     }
 
-    /// All accounts.
+    /// All accounts but those that cannot be read at all, which are reported.
     pub async fn accounts(&self) -> Result<Vec<AccountSummary>, AdminError> {
         let mut accounts = Vec::new();
         for folder in self.folders(layout::ACCOUNTS).await? {
-            let chain = self.accounts.hold(&folder, Duration::ZERO).await?;
+            let Some(chain) = self.readable(&self.accounts, &folder).await? else { continue };
             let damaged = chain.obstacle().map(|(key, reason)| format!("{key}: {reason}"));
             let state = chain.state();
             if let (true, Some(address)) = (state.exists, &state.address) {

@@ -6,6 +6,9 @@ mod domains;
 mod queue;
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use async_lock::MutexGuardArc;
 
 pub use accounts::AccountSummary;
 pub use domains::{AliasSummary, DomainSummary};
@@ -15,10 +18,11 @@ use crate::config::Config;
 pub use crate::mailbox::{Listing, MessageReader};
 use crate::mailbox::{Mailboxes, ReadError};
 use crate::model::event::Journal;
-use crate::model::{Address, Domain};
+use crate::model::{Address, Domain, Event};
 use crate::platform::{Platform, StoreError};
 use crate::state::StateError;
 use crate::state::account::Account;
+use crate::state::chain::{Chain, State};
 use crate::state::chains::Chains;
 use crate::state::contract::{self, Verdict};
 use crate::state::domain::LocalDomain;
@@ -127,10 +131,35 @@ impl Admin {
                     folders.push(folder.to_owned());
                 }
             }
-            match folders.last() {
-                Some(last) if page.more => after = Some(layout::past(last)),
+            match page.objects.last() {
+                Some(last) if page.more => {
+                    // What lies in no folder is not ours, and is passed by.
+                    let key = || last.key.clone();
+                    after = Some(layout::folder(root, &last.key).map_or_else(key, layout::past));
+                }
                 _ => return Ok(folders),
             }
+        }
+    }
+
+    /// The chain in a folder; nothing, and a report, where not even its beginning can be read.
+    async fn readable<S: State>(
+        &self,
+        chains: &Chains<S>,
+        folder: &str,
+    ) -> Result<Option<MutexGuardArc<Chain<S>>>, AdminError> {
+        let damage = match chains.hold(folder, Duration::ZERO).await {
+            Ok(chain) if chain.tip() > 0 => return Ok(Some(chain)),
+            Ok(chain) => chain.whole(),
+            Err(error) => Err(error),
+        };
+        match damage {
+            Err(StateError::Damaged { key, reason }) => {
+                self.requests.journal().report(&Event::ObjectDamaged { key, reason });
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+            Ok(()) => Ok(None),
         }
     }
 

@@ -50,7 +50,15 @@ impl Directory {
     /// Whether a domain is ours.
     pub async fn is_local(&self, domain: &Domain) -> Result<bool, StateError> {
         let chain = self.shared.domains.hold(&layout::domain(domain), FRESH).await?;
+        if !chain.state().exists {
+            chain.whole()?;
+        }
         Ok(chain.state().exists)
+    }
+
+    /// Fails where a domain of ours cannot be read to its end, so that nobody can say who is not there.
+    async fn is_whole(&self, domain: &Domain) -> Result<(), StateError> {
+        self.shared.domains.hold(&layout::domain(domain), FRESH).await?.whole()
     }
 
     /// What a local-part of a domain of ours stands for; nothing where it is no alias.
@@ -70,6 +78,9 @@ impl Directory {
         }
         let exists = {
             let chain = self.shared.accounts.hold(&layout::account(address), FRESH_ABSENCE).await?;
+            if !chain.state().exists {
+                chain.whole()?;
+            }
             chain.state().exists
         };
         let mut existing = self.existing();

@@ -113,6 +113,10 @@ impl Directory {
             return Ok(Resolution::Tangled);
         }
         if found.is_empty() {
+            for address in &followed {
+                self.is_whole(address.domain()).await?;
+            }
+            self.is_whole(recipient.domain()).await?;
             return Ok(Resolution::NoSuchUser);
         }
         let targets = found.into_iter().map(|(address, class)| Target { address, class });

@@ -88,6 +88,7 @@ impl Mailboxes {
         let chain = self.accounts().hold(&layout::account(account), Duration::ZERO).await?;
         let state = chain.state();
         if !state.exists {
+            chain.whole()?;
             return Err(ReadError::NoAccount(account.clone()));
         }
         let found = state.mailboxes.get(mailbox);

@@ -13,9 +13,10 @@
 //! 6. *Write Adopt into our own log.* This create is the transfer: before it the entries are in the old log, after it in ours, and
 //!    whoever comes after us finds it in step 3.
 //! 7. *Close.* Logs whose Adopt was found in this one, then this one; then its signs of life. Until that is done others
-//!    find the chain with our claim at its end and leave it alone while we live.
+//!    find the chain with our claim at its end and leave it alone while we live; and we, when we come back to it, write no
+//!    second Adopt, which would bring back what we have done with meanwhile, and do not give up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::command::Refusal;
@@ -76,8 +77,8 @@ pub struct Adopter<'a> {
     pub requests: &'a Requests,
     /// This node's queue.
     pub spool: &'a Spool,
-    /// Logs whose heartbeat stands in the latest listing and is not dead.
-    pub alive: &'a [Incarnation],
+    /// Logs that are dead or released, as far as this node knows.
+    pub dead: &'a BTreeSet<Incarnation>,
 }
 
 type Owners = BTreeMap<u64, Owner>;
@@ -86,10 +87,21 @@ impl Adopter<'_> {
     /// Adopts a log that is dead, released, or found with no sign of life.
     pub async fn adopt(&self, log: Incarnation) -> Result<Adoption, AdoptionError> {
         let mut log = log;
+        let mut outer = Vec::new();
         for _ in 0..DEPTH {
             match self.adopt_one(log).await? {
+                Step::Instead(owner) => {
+                    outer.push(log);
+                    log = owner;
+                }
+                Step::Done(Adoption::Closed) => {
+                    // Its owner ended without having closed what it had adopted.
+                    for log in outer {
+                        self.close(log).await?;
+                    }
+                    return Ok(Adoption::Closed);
+                }
                 Step::Done(adoption) => return Ok(adoption),
-                Step::Instead(owner) => log = owner,
             }
         }
         Err(AdoptionError::TooDeep)
@@ -103,15 +115,16 @@ impl Adopter<'_> {
             return Ok(Step::Done(Adoption::Closed));
         }
         let me = self.spool.stand().await?;
+        let is_taken = self.spool.has_adopted(me, log).await?;
         let epoch = match last {
             Some((epoch, Claim::By(owner), at)) if owner == me => {
-                if self.requests.platform().clock.utc().since(at) > PATIENCE {
+                if !is_taken && self.requests.platform().clock.utc().since(at) > PATIENCE {
                     self.link(log, epoch + 1, Claim::GivenUp).await?;
                     return Ok(Step::Done(Adoption::Left("given up after ten minutes".to_owned())));
                 }
                 epoch
             }
-            Some((_, Claim::By(owner), _)) if self.alive.contains(&owner) => {
+            Some((_, Claim::By(owner), _)) if self.lives(owner).await? => {
                 return Ok(Step::Done(Adoption::Left(format!("{owner} is adopting it"))));
             }
             last => {
@@ -131,12 +144,17 @@ impl Adopter<'_> {
         if now.last_key_value().is_none_or(|(last, owner)| *last != epoch || owner.claim != Claim::By(me)) {
             return Ok(Step::Done(Adoption::Left("another node has claimed it since".to_owned())));
         }
-        let entries = self.take(log, epoch, me, &scanned).await?;
+        let entries = if is_taken { 0 } else { self.take(log, epoch, me, &scanned).await? };
         for adopted in scanned.live.adopted.keys() {
             self.close(*adopted).await?;
         }
         self.close(log).await?;
         Ok(Step::Done(Adoption::Done { log, entries }))
+    }
+
+    /// Whether an owner is at work. It may have begun since this node looked last.
+    async fn lives(&self, owner: Incarnation) -> Result<bool, StoreError> {
+        Ok(!self.dead.contains(&owner) && self.requests.find(&layout::beat(owner)).await?.is_some())
     }
 
     /// Step 3. Gives the earlier owner in whose log an Adopt of this one stands, if there is one.

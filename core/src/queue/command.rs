@@ -94,6 +94,7 @@ pub(super) enum Command {
     Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
     Current { done: oneshot::Sender<Option<Incarnation>> },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
+    HasAdopted { incarnation: Incarnation, of: Incarnation, done: oneshot::Sender<bool> },
     Close { attempts_until: Instant, done: oneshot::Sender<()> },
 }
 

@@ -150,6 +150,9 @@ impl OpenLog {
     }
 
     /// Puts together the next segment from what is pending, as much as one holds. Gives its number.
+    ///
+    /// A note may speak of an entry that stands under any number in use, and is replayed after it only under a number
+    /// above all of those: a vacant number below takes none.
     pub(super) fn assemble(&mut self, pending: &mut VecDeque<Pending>, nonce: Nonce, now: Stamp) -> u64 {
         let number = self.vacant.pop_first().unwrap_or_else(|| {
             self.next += 1;
@@ -164,11 +167,14 @@ impl OpenLog {
             records: Vec::with_capacity(pending.len()),
         };
         let mut waiters = Vec::new();
+        let takes_notes = number + 1 == self.next;
+        let mut left = VecDeque::new();
         while data.len() < SEGMENT_OCTETS
             && let Some(item) = pending.pop_front()
         {
             match item {
-                Pending::Note(record) => segment.records.push(record),
+                Pending::Note(record) if takes_notes => segment.records.push(record),
+                Pending::Note(_) => left.push_back(item),
                 Pending::Adopt(record, done) => {
                     segment.records.push(record);
                     waiters.push(Waiter::Adopt(done));
@@ -180,6 +186,8 @@ impl OpenLog {
                 }
             }
         }
+        left.append(pending);
+        *pending = left;
         let object = segment.encode(data);
         let mut records = segment.records;
         for record in &mut records {

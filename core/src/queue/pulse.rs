@@ -22,7 +22,8 @@ type Waiter = oneshot::Sender<Result<Incarnation, Refusal>>;
 pub(super) struct Pulse {
     /// The interval that the heartbeat in the store announces.
     announced: Option<u64>,
-    is_under_way: bool,
+    /// What the heartbeat announces that has been sent and not answered.
+    under_way: Option<u64>,
     /// The last one did not get through.
     failed: bool,
     count: u64,
@@ -41,9 +42,9 @@ impl Pulse {
     }
 
     /// Somebody wants the log to stand for some minutes, whether it holds anything or not.
-    pub(super) fn stand(&mut self, now: Instant, waiter: Waiter) {
+    pub(super) fn stand(&mut self, now: Instant, incarnation: Incarnation, waiter: Waiter) {
         self.stand_until = Some(now + STANDING);
-        self.waiting.push(waiter);
+        self.tell(incarnation, waiter);
     }
 
     /// Tells the waiter as soon as the log stands: now, if it does.
@@ -59,12 +60,17 @@ impl Pulse {
 
     /// Whether a heartbeat has been sent and not answered.
     pub(super) fn is_under_way(&self) -> bool {
-        self.is_under_way
+        self.under_way.is_some()
+    }
+
+    /// Whether nobody would see that the log is being written, because the store does not take heartbeats.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.failed && self.announced != Some(HOLDING_INTERVAL)
     }
 
     /// When the next heartbeat is due, if none is under way. What is due at once is due at the clock's origin.
     pub(super) fn due(&self, is_holding: bool) -> Option<Instant> {
-        if self.is_under_way {
+        if self.is_under_way() {
             return None;
         }
         let Some(sent) = self.last_sent else { return Some(Instant::from_origin(Duration::ZERO)) };
@@ -79,7 +85,7 @@ impl Pulse {
 
     /// A heartbeat is being sent; gives its number and the interval that it announces.
     pub(super) fn send(&mut self, now: Instant, is_holding: bool) -> (u64, u64) {
-        self.is_under_way = true;
+        self.under_way = Some(interval(is_holding));
         self.last_sent = Some(now);
         self.count += 1;
         (self.count, interval(is_holding))
@@ -87,10 +93,13 @@ impl Pulse {
 
     /// A heartbeat that announced this interval was answered.
     pub(super) fn answered(&mut self, incarnation: Incarnation, interval: u64, is_written: bool) {
-        self.is_under_way = false;
+        self.under_way = None;
         self.failed = !is_written;
         if is_written {
             self.announced = Some(interval);
+        } else if self.announced != Some(interval) {
+            // It may have been written all the same.
+            self.announced = None;
         }
         self.tell_all(incarnation);
     }
@@ -101,7 +110,9 @@ impl Pulse {
     }
 
     fn tell_all(&mut self, incarnation: Incarnation) {
-        if self.announced == Some(HOLDING_INTERVAL) {
+        // A heartbeat on its way must not announce less.
+        let keeps = self.under_way.is_none_or(|interval| interval == HOLDING_INTERVAL);
+        if self.announced == Some(HOLDING_INTERVAL) && keeps {
             self.waiting.drain(..).for_each(|waiter| drop(waiter.send(Ok(incarnation))));
         }
     }
@@ -151,5 +162,12 @@ mod tests {
         assert_eq!(told.try_recv(), Ok(None));
         pulse.answered(incarnation, HOLDING_INTERVAL, true);
         assert_eq!(told.try_recv(), Ok(Some(Ok(incarnation))));
+
+        pulse.send(at(10), false);
+        let (waiter, mut told) = oneshot::channel();
+        pulse.tell(incarnation, waiter);
+        assert_eq!(told.try_recv(), Ok(None), "one that announces 60 s is on its way");
+        pulse.answered(incarnation, IDLE_INTERVAL, false);
+        assert_eq!(told.try_recv(), Ok(None), "and may have arrived");
     }
 }

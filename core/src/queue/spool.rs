@@ -68,6 +68,11 @@ impl Spool {
         self.ask(|done| Command::Adopt { incarnation, record, done }).await?
     }
 
+    /// Whether the log of this incarnation is still the one being written, and an Adopt of the other one stands in it.
+    pub async fn has_adopted(&self, incarnation: Incarnation, of: Incarnation) -> Result<bool, Refusal> {
+        self.ask(|done| Command::HasAdopted { incarnation, of, done }).await
+    }
+
     /// Ends the log: what is pending is written, and the log released or, with nothing left in it, closed. Attempts
     /// under way are waited for until `attempts_until`.
     pub async fn close(&self, attempts_until: Instant) {

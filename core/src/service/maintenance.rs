@@ -14,7 +14,8 @@ use crate::model::{Event, Incarnation};
 use crate::platform::{Host, StoreError};
 use crate::queue::adoption::{Adopter, Adoption};
 use crate::queue::liveness::{Observer, is_dead};
-use crate::state::beat::Beat;
+use crate::state::beat::{Beat, IDLE_INTERVAL};
+use crate::state::frame::FrameError;
 use crate::state::requests::Requests;
 use crate::state::{frame, layout};
 
@@ -58,7 +59,7 @@ impl Watch {
         let sighting = self.observer.observe(&listed, now);
         for incarnation in sighting.new {
             if Some(incarnation) != ours
-                && let Some(beat) = read_beat(&requests, incarnation).await?
+                && let Some(Ok(beat)) = read_beat(&requests, incarnation).await?
                 && (self.host.is_gone)(&beat.process)
             {
                 self.gone.insert(incarnation);
@@ -67,25 +68,30 @@ impl Watch {
         let mut dead: BTreeSet<Incarnation> = sighting.free.iter().copied().collect();
         for (incarnation, still_for) in sighting.still {
             // Read only now: what it announces may have changed since it was first seen.
-            if Some(incarnation) != ours
-                && let Some(beat) = read_beat(&requests, incarnation).await?
-                && is_dead(beat.interval, still_for)
-            {
+            if Some(incarnation) == ours {
+                continue;
+            }
+            let interval = match read_beat(&requests, incarnation).await? {
+                Some(Ok(beat)) => beat.interval,
+                // Nobody can say what it announces. A living node will have written another by then.
+                Some(Err(FrameError::Damaged(_))) => IDLE_INTERVAL,
+                // Nodes of another version look after each other.
+                Some(Err(FrameError::Version { .. })) | None => continue,
+            };
+            if is_dead(interval, still_for) {
                 dead.insert(incarnation);
             }
         }
         self.gone.retain(|incarnation| sighting.beating.contains(incarnation));
         dead.extend(&self.gone);
-        let alive: Vec<Incarnation> =
-            sighting.beating.iter().copied().filter(|incarnation| !dead.contains(incarnation)).collect();
         for incarnation in &dead {
-            self.adopt(*incarnation, &alive).await;
+            self.adopt(*incarnation, &dead).await;
         }
-        Ok(!dead.is_empty() || alive.iter().any(|incarnation| Some(*incarnation) != ours))
+        Ok(!dead.is_empty() || sighting.beating.iter().any(|incarnation| Some(*incarnation) != ours))
     }
 
-    async fn adopt(&mut self, from: Incarnation, alive: &[Incarnation]) {
-        let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, alive };
+    async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) {
+        let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, dead };
         let reason = match adopter.adopt(from).await {
             Ok(Adoption::Done { .. } | Adoption::Closed) => {
                 self.gone.remove(&from);
@@ -98,15 +104,16 @@ impl Watch {
     }
 }
 
-/// A heartbeat's content; nothing where it has gone, or is of another version, whose nodes look after each other.
-async fn read_beat(requests: &Requests, incarnation: Incarnation) -> Result<Option<Beat>, StoreError> {
+/// A heartbeat's content, if it is still there. One that cannot be read is reported.
+async fn read_beat(
+    requests: &Requests,
+    incarnation: Incarnation,
+) -> Result<Option<Result<Beat, FrameError>>, StoreError> {
     let key = layout::beat(incarnation);
     let Some(object) = requests.find(&key).await? else { return Ok(None) };
-    match frame::decode::<Beat>(&object.bytes) {
-        Ok(frame) => Ok(Some(frame.header)),
-        Err(error) => {
-            requests.journal().report(&Event::ObjectDamaged { key, reason: error.to_string() });
-            Ok(None)
-        }
+    let beat = frame::decode::<Beat>(&object.bytes).map(|frame| frame.header);
+    if let Err(error) = &beat {
+        requests.journal().report(&Event::ObjectDamaged { key, reason: error.to_string() });
     }
+    Ok(Some(beat))
 }

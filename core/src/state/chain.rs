@@ -177,11 +177,21 @@ impl<S: State> Chain<S> {
         self.obstacle.as_ref().map(|(key, reason)| (key.as_str(), reason.as_str()))
     }
 
-    /// Reads on to the tip. One request where nothing was written meanwhile.
+    /// Fails where the chain has an obstacle: what is not found in its state may stand behind it.
+    pub fn whole(&self) -> Result<(), StateError> {
+        match self.obstacle.clone() {
+            Some((key, reason)) => Err(StateError::Damaged { key, reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads on to the tip. One request where nothing was written meanwhile. What could not be read last time is read
+    /// again: an operator may have mended it.
     pub async fn refresh(&mut self, requests: &Requests) -> Result<(), StateError> {
         if self.age(requests.platform().clock.instant()) > PROBE_RIGHT {
             return self.load(requests).await;
         }
+        self.obstacle = None;
         while self.obstacle.is_none() {
             let asked = requests.platform().clock.instant();
             match requests.find(&self.commit_key(self.tip() + 1)).await? {
@@ -207,16 +217,22 @@ impl<S: State> Chain<S> {
         let clock = requests.platform().clock.clone();
         let (now, entropy) = requests.platform().draw();
         let nonce = Nonce::draw(now, entropy);
+        let until = clock.instant() + requests.deadline();
         if self.age(clock.instant()) > FRESH {
             self.refresh(requests).await?;
         }
-        for _ in 0..RACES {
+        for race in 0..RACES {
             if self.replayed.nonces.contains_key(&nonce) {
                 return Ok(self.tip());
             }
-            if let Some((key, reason)) = self.obstacle.clone() {
-                return Err(StateError::Damaged { key, reason });
+            // What is unanswered now may still happen. Whoever tries again decides on the state that it finds then.
+            if race > 0 && clock.instant() >= until {
+                return Err(StateError::Unavailable(format!(
+                    "{}: no commit got through in time",
+                    self.folder
+                )));
             }
+            self.whole()?;
             let draft = decide(self.state());
             if draft.ops.is_empty() {
                 return Ok(self.tip());

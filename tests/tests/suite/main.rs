@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod contract;
+mod crash;
 mod hostile;
 mod structure;
 mod transcripts;

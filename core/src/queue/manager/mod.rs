@@ -172,8 +172,8 @@ impl Manager {
             Command::Unlease { incarnation } => self.unlease(incarnation),
             Command::Stand { done } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
             Command::Stand { done } => {
-                self.open();
-                self.pulse.stand(self.instant(), done);
+                let incarnation = self.open().incarnation;
+                self.pulse.stand(self.instant(), incarnation, done);
             }
             Command::Current { done } => drop(done.send(self.log.as_ref().map(|log| log.incarnation))),
             Command::Adopt { incarnation, record, done } => {
@@ -185,7 +185,13 @@ impl Manager {
                     drop(done.send(Err(Refusal::Fenced)));
                 }
             }
+            Command::HasAdopted { incarnation, of, done } => {
+                let log = self.log.as_ref().filter(|log| log.incarnation == incarnation);
+                let _ = done.send(log.is_some_and(|log| log.live.adopted.contains_key(&of)));
+            }
             Command::Close { attempts_until, done } => {
+                // What has just been accepted is due now, and may still be delivered.
+                self.dispatch();
                 self.closing = Some(Closing { attempts_until, done, said: false });
             }
         }
@@ -201,6 +207,9 @@ impl Manager {
         };
         if misplaced {
             drop(done.send(Err(Refusal::Fenced)))
+        } else if self.pulse.is_unseen() {
+            // It would be delivered, and its client told to send it again.
+            drop(done.send(Err(Refusal::Store("heartbeats cannot be written".to_owned()))))
         } else {
             self.push(Pending::Accept(acceptance, done))
         }
@@ -337,12 +346,12 @@ impl Manager {
 
     /// Writes a checkpoint once enough segments stand.
     fn checkpoint(&mut self) {
-        let (time, entropy) = self.requests.platform().draw();
         let Some(log) = &mut self.log else { return };
         let covers = log.lowest_unacknowledged();
         if covers < log.covered + self.settings.checkpoint_segments {
             return;
         }
+        let (time, entropy) = self.requests.platform().draw();
         // Not tried again before as many more segments stand.
         log.covered = covers;
         let incarnation = log.incarnation;
@@ -393,6 +402,7 @@ impl Manager {
                 at(due.max(now));
             }
             if self.outstanding < self.settings.local_attempts
+                && self.closing.is_none()
                 && let Some(due) = self.schedule.next()
             {
                 at(now + due.since(utc));

@@ -25,10 +25,11 @@ impl Manager {
             return false;
         }
         let is_window_over = self.window_end.is_some_and(|end| end <= now);
+        if log.has_vacancy() {
+            return true;
+        }
         if self.pending.is_empty() {
-            let keepalive =
-                self.is_holding() && log.under_way.is_empty() && now.since(log.last_sent) >= KEEPALIVE;
-            return log.has_vacancy() || keepalive;
+            return self.is_holding() && log.under_way.is_empty() && now.since(log.last_sent) >= KEEPALIVE;
         }
         let is_idle = log.under_way.is_empty() && self.pending.iter().any(Pending::is_awaited);
         is_idle || is_window_over || self.pending_octets >= SEGMENT_OCTETS || self.closing.is_some()
@@ -134,6 +135,9 @@ impl Manager {
         for note in notes.rev().collect::<Vec<_>>() {
             self.pending.push_front(Pending::Note(note));
         }
+        if !self.pending.is_empty() {
+            self.window_end = self.window_end.or(Some(rest_until));
+        }
     }
 
     /// The log is somebody else's, or soon will be. Nothing of it may be acknowledged or attempted from now on.
@@ -147,6 +151,8 @@ impl Manager {
         self.schedule = Schedule::default();
         self.in_memory.clear();
         self.in_memory_octets = 0;
+        self.pending_octets = 0;
+        self.window_end = None;
         for item in std::mem::take(&mut self.pending) {
             match item {
                 // These were in no segment yet: the next incarnation takes them.

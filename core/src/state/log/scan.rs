@@ -66,7 +66,22 @@ enum Found {
     Damaged(String),
 }
 
-/// Reads a log. Objects in it that are damaged are reported, listed in [`Live::damaged`], and passed over.
+impl Found {
+    /// Applies what was found; false where it is a hole.
+    fn take(self, live: &mut Live) -> bool {
+        match self {
+            Self::Segment(segment) => segment.records.iter().for_each(|record| live.apply(record)),
+            Self::Hole => return false,
+            Self::Damaged(key) => {
+                live.damaged.insert(key);
+            }
+        }
+        true
+    }
+}
+
+/// Reads a log. Objects in it that are damaged are reported, listed in [`Live::damaged`], and passed over. So is a segment that is
+/// missing though others stand further on than the writer could have come without it.
 pub async fn read_log(
     requests: &Requests,
     log: Incarnation,
@@ -89,12 +104,8 @@ pub async fn read_log(
             (None, Some(seal)) => seal_or_read(requests, log, number, seal).await?,
             (None, None) => Found::Hole,
         };
-        match found {
-            Found::Segment(segment) => segment.records.iter().for_each(|record| live.apply(record)),
-            Found::Hole => hole = hole.or(Some(number)),
-            Found::Damaged(key) => {
-                live.damaged.insert(key);
-            }
+        if !found.take(&mut live) {
+            hole = hole.or(Some(number));
         }
         number += 1;
         // The writer closes only what it knows to be complete, and writes nothing after that.
@@ -102,7 +113,15 @@ pub async fn read_log(
             break;
         }
     }
-    Ok(Scanned { live, from, end: hole.unwrap_or(number) })
+    let Some(hole) = hole else { return Ok(Scanned { live, from, end: number }) };
+    while let Some(found) = ahead.next().await {
+        let key = layout::segment(log, hole);
+        if found?.take(&mut live) && live.damaged.insert(key.clone()) {
+            let reason = "it is missing, though later segments are there".to_owned();
+            requests.journal().report(&Event::ObjectDamaged { key, reason });
+        }
+    }
+    Ok(Scanned { live, from, end: hole })
 }
 
 /// Creates a seal at a number, or reads what the writer has put there before.

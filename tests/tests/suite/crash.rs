@@ -1,0 +1,6 @@
+//! Nothing that was answered 250 is lost, and nothing is doubled in a mailbox: whole engines on a store in memory that
+//! die, are cut off, and meet failing requests and broken objects.
+
+mod ledger;
+mod matrix;
+mod world;
