@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod ledger_run;
 pub mod node;
 pub mod process;
+pub mod small_disk;
 
 /// What a step of the harness gives, or why it could not be done.
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

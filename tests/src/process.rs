@@ -33,7 +33,12 @@ pub struct Site {
 impl Site {
     /// A new store with the domain `example.org` and these accounts in it.
     pub fn new(program: &Path, accounts: &[String]) -> Fallible<Self> {
-        let directory = TempDir::with_prefix("fulmar-")?;
+        Self::below(&std::env::temp_dir(), program, accounts)
+    }
+
+    /// The same, below a folder that is there.
+    pub fn below(folder: &Path, program: &Path, accounts: &[String]) -> Fallible<Self> {
+        let directory = TempDir::with_prefix_in("fulmar-", folder)?;
         let site = Self { program: program.to_owned(), directory };
         site.run(["domain", "add", "example.org"], b"")?;
         for account in accounts {
@@ -212,6 +217,26 @@ impl Server {
         server.wait_for_listener()?;
         server.ready_after = started.elapsed();
         Ok(server)
+    }
+
+    /// Starts `fulmar serve` with nothing configured, at home in a folder, and gives the lines to paste that it prints, in
+    /// their order. It takes its default addresses, which must be free.
+    pub fn unconfigured(program: &Path, home: &Path) -> Fallible<(Self, Vec<String>)> {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).arg("serve");
+        command.env_clear().env("HOME", home).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.current_dir(home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut server = Self::start(command, SocketAddr::from((Ipv4Addr::LOCALHOST, 2525)))?;
+        let mut lines: Vec<String> = Vec::new();
+        while lines.last().is_none_or(|line| !line.contains("mailbox read")) {
+            match server.lines.recv_timeout(START_LIMIT) {
+                Ok(Line::Stdout(line)) => lines.push(line),
+                Ok(Line::Log(at, line)) => server.log.push((at, line)),
+                Err(_) => return Err(server.complaint("does not say how to read a message")),
+            }
+        }
+        lines.retain(|line| line.starts_with("  "));
+        Ok((server, lines))
     }
 
     fn wait_for_listener(&mut self) -> Fallible<()> {

@@ -6,17 +6,20 @@
 #![allow(clippy::print_stdout)]
 
 use std::fs;
+use std::panic::catch_unwind;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fulmar_tests::Fallible;
 use fulmar_tests::case::{PATIENCE, RECIPIENT, jobs, read_back, site};
+use fulmar_tests::client::Client;
 use fulmar_tests::clients::{Answer, send_by_smtplib, send_by_swaks};
 use fulmar_tests::corpus::{made_message, with_attachment};
 use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
-use fulmar_tests::process::{Server, free_address};
+use fulmar_tests::process::{Server, Site, free_address};
+use fulmar_tests::small_disk::SmallDisk;
 
 /// What a case is given.
 struct Setting {
@@ -28,13 +31,15 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 9] = [
+    ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
     ("a_message_sent_by_the_command_line_is_read_back", sent_by_command_line),
     ("the_first_greeting_comes_soon_after_a_cold_start", cold_start),
     ("a_second_process_on_the_same_store_joins_and_both_deliver", two_nodes),
     ("twenty_clients_that_send_25_mib_each_are_all_served", large_messages),
+    ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
     ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
 ];
 
@@ -84,7 +89,8 @@ fn run_cases(setting: &Setting, only: &str) -> ExitCode {
     let started = Instant::now();
     for (name, case) in CASES.iter().filter(|(name, _)| name.contains(only)) {
         let began = Instant::now();
-        let (verdict, report) = match case(setting) {
+        let result = catch_unwind(|| case(setting)).unwrap_or_else(|_| Err("it panicked, see above".into()));
+        let (verdict, report) = match result {
             Ok(report) => {
                 passed += 1;
                 ("ok", report)
@@ -174,6 +180,62 @@ fn large_messages(setting: &Setting) -> Fallible<String> {
     let sent = began.elapsed();
     let report = read_back(&site, ledger)?;
     Ok(format!("sent in {sent:.1?}; {}\n{report}", memory(&server)?))
+}
+
+/// Pastes the lines that `fulmar serve` prints when nothing is configured: they send two messages and read the first.
+fn unconfigured(setting: &Setting) -> Fallible<String> {
+    let home = tempfile::TempDir::with_prefix("fulmar-home-")?;
+    let (mut server, lines) = Server::unconfigured(&setting.program, home.path())?;
+    let mut printed = String::new();
+    for line in &lines {
+        if line.contains("mailbox") {
+            server.wait_for_log(" attempted ", 1)?;
+        }
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", line.trim()]).env_clear().env("HOME", home.path());
+        let output = shell.env("PATH", std::env::var("PATH")?).output()?;
+        if !output.status.success() {
+            return Err(format!("{line}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        printed.push_str(&String::from_utf8_lossy(&output.stdout));
+    }
+    for part in ["Return-Path: <user@localhost>\r\n", "Subject: first\r\n\r\nIt works.\r\n"] {
+        if !printed.contains(part) {
+            return Err(format!("{part:?} is not in what they print:\n{printed}").into());
+        }
+    }
+    Ok(format!("{} lines pasted", lines.len()))
+}
+
+fn full_disk(setting: &Setting) -> Fallible<String> {
+    let disk = SmallDisk::mount(16 << 20)?;
+    let site = Site::below(disk.path(), &setting.program, &[RECIPIENT.to_owned()])?;
+    let server = site.serve(free_address()?)?;
+    let mut client = Client::greeted(server.address());
+    let first = client.deliver(&[RECIPIENT], "Subject: before\r\n\r\nroom\r\n");
+    site.wait_until_delivered()?;
+    let filler = disk.fill()?;
+    let began = Instant::now();
+    for (subject, octets) in [("small", 10_000), ("large", 4 << 20)] {
+        client.begin(&[RECIPIENT]);
+        client.send(format!("Subject: {subject}\r\n\r\n"));
+        client.send("no room for this line\r\n".repeat(octets / 23));
+        client.send(".\r\n");
+        match client.reply_within(Duration::from_secs(60)) {
+            Some(reply) if reply.starts_with("451 4.3.0 ") => {}
+            other => return Err(format!("on a full disk {subject} was answered {other:?}").into()),
+        }
+    }
+    let told = began.elapsed();
+    fs::remove_file(filler)?;
+    let last = client.deliver(&[RECIPIENT], "Subject: after\r\n\r\nroom again\r\n");
+    site.wait_until_delivered()?;
+    let kept = site.list(&["mailbox", "list", RECIPIENT, "--json"])?;
+    let kept: Vec<_> = kept.iter().filter_map(|message| message["queue_id"].as_str()).collect();
+    if kept != [first.as_str(), last.as_str()] {
+        return Err(format!("accepted {first} and {last}, but the mailbox holds {kept:?}").into());
+    }
+    Ok(format!("two messages answered 451 in {told:.1?}, and taken again without a restart"))
 }
 
 fn memory(server: &Server) -> Fallible<String> {
