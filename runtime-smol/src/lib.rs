@@ -8,6 +8,7 @@
 //! | `entropy` | [`SmolEntropy`], from the operating system |
 //! | `net` | [`SmolNet`]: connections and datagrams going out |
 //! | `listener` | [`listen`] and [`accept`]: connections coming in |
+//! | `name_servers` | [`system_name_servers`]: whom the system asks about names |
 //! | `host` | [`host`]: which process this is, and whether another one is gone |
 
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ mod clock;
 mod entropy;
 mod host;
 mod listener;
+mod name_servers;
 mod net;
 mod runtime;
 
@@ -24,5 +26,6 @@ pub use clock::SmolClock;
 pub use entropy::SmolEntropy;
 pub use host::host;
 pub use listener::{accept, listen, listen_when_free};
+pub use name_servers::system_name_servers;
 pub use net::SmolNet;
 pub use runtime::{BLOCKING_THREADS, SmolRuntime};

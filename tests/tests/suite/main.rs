@@ -4,6 +4,7 @@
 
 mod contract;
 mod crash;
+mod dns;
 mod hostile;
 mod structure;
 mod transcripts;
