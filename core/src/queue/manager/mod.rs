@@ -140,6 +140,9 @@ impl Manager {
             }
             self.pump();
             if self.is_closed() {
+                // What came in the last moment would stay in the channel for good, and whoever sent it would wait for an answer.
+                commands.close();
+                while commands.try_recv().is_ok() {}
                 return;
             }
         }
