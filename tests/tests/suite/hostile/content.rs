@@ -139,8 +139,10 @@ fn smuggle(false_end: &str, in_one_write: bool) {
     let _ = client.rest();
     node.shut_down(GRACE);
     assert!(node.inbox(BOB).is_empty(), "{false_end:?} smuggled a message");
-    assert!(node.queue().is_empty(), "{false_end:?}");
+    // A message that was taken at the last moment may be left to the next node.
+    let queue = node.queue();
+    assert!(queue.iter().all(|item| item.forward_path.to_string() == ALICE), "{false_end:?}");
     let inbox = node.inbox(ALICE);
-    assert!(inbox.len() <= 1, "{false_end:?} made two messages of one");
+    assert!(inbox.len() + queue.len() <= 1, "{false_end:?} made two messages of one");
     assert!(inbox.iter().all(|message| message.starts_with(b"Return-Path: <sender@far.test>\r\n")));
 }
