@@ -93,7 +93,7 @@ impl Default for SmtpLimits {
             refused_content: 1 << 30,
             recipients: 10_000,
             hops: 100,
-            errors: 20,
+            errors: 100,
             fruitless_commands: 1_000,
             command_timeout: Duration::from_mins(5),
             content_timeout: Duration::from_mins(3),
