@@ -60,12 +60,7 @@ fn an_owner_that_cannot_adopt_gives_up_and_another_one_goes_on() {
         assert!(third.has_told(&["adoption_left", "is adopting it"]));
         world.clock.advance(GIVING_UP);
         world.until("its giving up", || async { claims(&world, log).await.contains(&Claim::GivenUp) }).await;
-        world
-            .until("another owner", || async {
-                world.clock.advance(Duration::from_secs(1));
-                world.is_closed(log).await
-            })
-            .await;
+        world.advance_until("another owner", async || world.is_closed(log).await).await;
         world.until_settled(&[&second, &third]).await;
         ledger::check(&world, &ledger, "given up").await;
         second.kill();

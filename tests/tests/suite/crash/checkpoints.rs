@@ -30,6 +30,30 @@ fn adoption_begins_with_the_checkpoint_whether_what_it_covers_is_there_or_not() 
     }
 }
 
+#[test]
+fn a_log_with_a_checkpoint_of_another_version_is_left_alone() {
+    let ground = Ground::new();
+    smol::block_on(async {
+        let mut world = ground.world().await;
+        world.config.queue.checkpoint_segments = SEGMENTS;
+        let (first, _) = dead_with_checkpoint(&world).await;
+        let log = first.incarnations()[0];
+        let (key, octets) = world.objects(&layout::checkpoints(log)).await.pop_last().unwrap();
+        let mut octets = octets.to_vec();
+        octets[4] = 9;
+        world.overwrite(&key, octets).await;
+        let before = world.objects(&layout::log(log)).await.len();
+        let second = world.start(2).await;
+        let told = ["adoption_left", &key, "format version 9; this program knows version 1"];
+        world.until("its name", || async { second.has_told(&told) }).await;
+        assert_eq!(world.objects(&layout::log(log)).await.len(), before, "nothing is sealed");
+        assert!(!world.is_closed(log).await && world.live().await.contains(&log));
+        let ledger = send(&second, vec![Letter::small("beside")]).await;
+        assert_eq!(ledger::accepted(&ledger), 1);
+        second.kill();
+    });
+}
+
 async fn check(ground: &Ground, then: Then) {
     let mut world = ground.world().await;
     world.config.queue.checkpoint_segments = SEGMENTS;
