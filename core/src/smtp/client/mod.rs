@@ -30,8 +30,8 @@ use std::collections::VecDeque;
 use std::mem;
 
 use self::encoder::{BareLineEnd, Encoder};
-use self::exchange::{Exchange, Heard};
 pub use self::exchange::OCTETS_IN_FLIGHT;
+use self::exchange::{Exchange, Heard};
 pub use self::extensions::Extensions;
 use self::replies::ReplyReader;
 pub use self::replies::{LONGEST_LINE, LONGEST_TEXT, MOST_LINES, ProtocolError};

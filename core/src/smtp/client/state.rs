@@ -94,10 +94,8 @@ impl Phase {
     /// nothing is at stake. Between transactions it is how long a server waits at least (RFC 5321 §4.5.3.2.7).
     pub fn longest_wait(self) -> Duration {
         match self {
-            Self::Greeting | Self::Hello | Self::StartTls | Self::Ready | Self::Reset => {
-                Duration::from_mins(5)
-            }
-            Self::Mail | Self::Recipient => Duration::from_mins(5),
+            Self::Greeting | Self::Hello | Self::StartTls | Self::Ready => Duration::from_mins(5),
+            Self::Reset | Self::Mail | Self::Recipient => Duration::from_mins(5),
             Self::Data => Duration::from_mins(2),
             Self::Content => Duration::from_mins(3),
             Self::FinalDot => Duration::from_mins(10),
