@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 /// The extensions that a server named in its reply to EHLO. None after HELO.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extensions {
-    /// Commands may be sent in groups (RFC 2920).
+    /// Commands may be sent in groups (RFC 2920 §2).
     pub pipelining: bool,
-    /// MAIL takes `SIZE=` (RFC 1870).
+    /// MAIL takes `SIZE=` (RFC 1870 §3).
     pub size: bool,
     /// Octets that a message may have, where the server named a limit (RFC 1870 §4).
     pub size_limit: Option<u64>,
-    /// Content may hold octets beyond ASCII (RFC 6152).
+    /// Content may hold octets beyond ASCII (RFC 6152 §2).
     pub eight_bit_mime: bool,
-    /// Replies carry enhanced status codes (RFC 2034).
+    /// Replies carry enhanced status codes (RFC 2034 §3).
     pub enhanced_status_codes: bool,
-    /// The session may be encrypted (RFC 3207).
+    /// The session may be encrypted (RFC 3207 §2).
     pub starttls: bool,
     /// All others: keyword in capitals, and its parameters as they came.
     pub others: BTreeMap<String, String>,

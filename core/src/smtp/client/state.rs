@@ -57,7 +57,7 @@ pub(super) struct Transfer {
 pub enum StartTls {
     /// Never, whatever the server offers.
     Never,
-    /// Where the server offers it (RFC 3207); in the clear where it does not, or refuses.
+    /// Where the server offers it (RFC 3207 §2); in the clear where it does not, or refuses.
     IfOffered,
 }
 
@@ -118,7 +118,8 @@ pub enum RecipientOutcome {
     /// The message is declared to hold octets beyond ASCII, and the server does not offer 8BITMIME: nothing was sent
     /// (RFC 6152 §3).
     EightBitNotOffered,
-    /// The content holds a CR or LF that is not part of a CRLF, which may not be sent (RFC 5321 §2.3.8). The final dot was not sent.
+    /// The content holds a CR or LF that is not part of a CRLF, which may not be sent (RFC 5321 §2.3.8). The
+    /// final dot was not sent.
     BareLineEnd,
     /// The session was cut before the final dot was sent: the message was surely not delivered.
     CutBeforeDot,

@@ -285,8 +285,8 @@ fn what_a_server_says_unasked_between_transactions_ends_the_session() {
         let mut session = session();
         session.advance(&mut &b"220 x\r\n"[..]);
         assert_eq!(session.advance(&mut &b"250 x\r\n"[..]), Step::Ready);
-        assert_eq!(session.advance(&mut said[..5].as_bytes()), Step::Idle);
-        let Step::Closed(closing) = session.advance(&mut said[5..].as_bytes()) else {
+        assert_eq!(session.advance(&mut &said.as_bytes()[..5]), Step::Idle);
+        let Step::Closed(closing) = session.advance(&mut &said.as_bytes()[5..]) else {
             panic!("{said}: open");
         };
         assert_eq!(closing.to_string(), expected);
