@@ -1,8 +1,9 @@
 //! SMTP without I/O (rank 3): octets in, octets and questions out. Nothing here waits, reads a clock or knows a store.
 //!
-//! [`syntax`] reads one command line, [`data`] takes content out of its transport form, and [`server`] is a server's side
-//! of a session, built of both.
+//! [`syntax`] reads one command line, [`data`] takes content out of its transport form, [`server`] is a server's side
+//! of a session, built of both, and [`client`] a client's.
 
+pub mod client;
 pub mod data;
 pub mod server;
 pub mod syntax;

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod client_transcripts;
 mod contract;
 mod crash;
 mod dns;

@@ -1,0 +1,184 @@
+//! A client's side of SMTP sessions, written down as text and driven through the session that does no I/O: what the server
+//! says comes in one piece, octet by octet, and in chunks of every other length. See `transcripts/README.md`.
+
+use std::fs;
+use std::path::Path;
+
+use fulmar_core::model::{Address, Domain, ReversePath};
+use fulmar_core::smtp::BodyType;
+use fulmar_core::smtp::client::{Closing, Envelope, RecipientOutcome, Session, StartTls, Step};
+
+/// What every message holds.
+const CONTENT: &[u8] = b"text\r\n";
+
+/// One session of a file.
+#[derive(Debug, Default)]
+struct Transcript {
+    title: String,
+    in_the_clear: bool,
+    messages: Vec<Envelope>,
+    /// What the server says at once, and what it must then get. The connection is lost where it says nothing.
+    exchanges: Vec<(Option<String>, Vec<String>)>,
+    /// What must become of the recipients, in this order.
+    outcomes: Vec<String>,
+    closing: String,
+}
+
+/// What a driven session has done.
+#[derive(Debug, Default)]
+struct Outcome {
+    begun: usize,
+    sent: String,
+    outcomes: Vec<String>,
+    closing: Option<Closing>,
+}
+
+#[test]
+fn clients_go_as_written_down() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts/smtp-client");
+    let mut sessions = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        for transcript in parse(&fs::read_to_string(&path).unwrap()) {
+            for chunk in [usize::MAX, 1, 2, 3, 5, 7, 11] {
+                check(&transcript, chunk, &format!("{}: {}", path.display(), transcript.title));
+            }
+            sessions += 1;
+        }
+    }
+    assert!(sessions > 25, "only {sessions} sessions were found");
+}
+
+fn check(transcript: &Transcript, chunk: usize, place: &str) {
+    let place = format!("{place}, in chunks of {chunk}");
+    let start_tls = if transcript.in_the_clear { StartTls::Never } else { StartTls::IfOffered };
+    let mut session = Session::new(Domain::parse("client.test").unwrap(), start_tls);
+    let mut outcome = Outcome::default();
+    for (said, expected) in &transcript.exchanges {
+        match said {
+            Some(said) => {
+                for mut piece in said.as_bytes().chunks(chunk.min(said.len())) {
+                    while !piece.is_empty() && step(transcript, &mut session, &mut piece, &mut outcome) {}
+                }
+            }
+            None => session.abandon(Closing::Lost),
+        }
+        while step(transcript, &mut session, &mut &b""[..], &mut outcome) {}
+        let sent = std::mem::take(&mut outcome.sent);
+        let sent: Vec<&str> = sent.split_terminator("\r\n").collect();
+        assert_eq!(&sent, expected, "{place}\nafter {said:?}");
+    }
+    assert_eq!(outcome.outcomes, transcript.outcomes, "{place}: outcomes");
+    let closing = outcome.closing.map(|closing| closing.to_string()).unwrap_or_default();
+    assert_eq!(closing, transcript.closing, "{place}: end");
+}
+
+/// One step; false where it is for the server to speak, or the session is over. What is for the driver to do is done when
+/// all that the server said has been handed in.
+fn step(transcript: &Transcript, session: &mut Session, input: &mut &[u8], outcome: &mut Outcome) -> bool {
+    let is_amid_input = !input.is_empty();
+    let step = session.advance(input);
+    outcome.sent += str::from_utf8(&session.take_output()).unwrap();
+    match step {
+        Step::Settled { recipients, outcome: settled } => {
+            let settled = shown(&settled);
+            outcome.outcomes.extend(recipients.iter().map(|recipient| format!("{recipient} {settled}")));
+        }
+        Step::Closed(closing) => {
+            outcome.closing = Some(closing);
+            return false;
+        }
+        Step::Idle => return false,
+        _ if is_amid_input => {}
+        Step::StartTls => {
+            outcome.sent += "[TLS]\r\n";
+            session.tls_started();
+        }
+        Step::Ready => match transcript.messages.get(outcome.begun) {
+            Some(envelope) => {
+                outcome.begun += 1;
+                session.begin(envelope.clone()).unwrap();
+            }
+            None => session.quit(),
+        },
+        Step::NeedContent => {
+            session.content(CONTENT);
+            session.end_content();
+        }
+    }
+    true
+}
+
+/// `FinalDot 250 2.0.0 ok`, or the name of what happened.
+fn shown(outcome: &RecipientOutcome) -> String {
+    match outcome {
+        RecipientOutcome::Replied { phase, reply } => format!("{phase:?} {reply}"),
+        outcome => format!("{outcome:?}"),
+    }
+}
+
+fn parse(text: &str) -> Vec<Transcript> {
+    let mut transcripts: Vec<Transcript> = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        if let Some(title) = line.strip_prefix("== ") {
+            transcripts.push(Transcript { title: title.to_owned(), ..Transcript::default() });
+            continue;
+        }
+        let transcript = transcripts.last_mut().expect("a title comes first");
+        let (kind, rest) = line.split_once(':').unwrap_or_else(|| panic!("no kind of line: {line}"));
+        let rest = rest.strip_prefix(' ').unwrap_or(rest);
+        match kind {
+            "S" => transcript.hear(rest),
+            "L" => transcript.exchanges.push((None, Vec::new())),
+            "C" => transcript.exchanges.last_mut().expect("the server speaks first").1.push(rest.to_owned()),
+            "O" => transcript.outcomes.push(rest.to_owned()),
+            "E" => transcript.closing = rest.to_owned(),
+            "H" => transcript.set(rest),
+            _ => panic!("unknown kind of line: {line}"),
+        }
+    }
+    transcripts
+}
+
+impl Transcript {
+    /// Lines that the server says in a row come at once.
+    fn hear(&mut self, line: &str) {
+        match self.exchanges.last_mut() {
+            Some((Some(said), sent)) if sent.is_empty() => *said += &format!("{line}\r\n"),
+            _ => self.exchanges.push((Some(format!("{line}\r\n")), Vec::new())),
+        }
+    }
+
+    /// A setting: `clear`, `after EHLO EXTENSION,...`, or `message [8bit] REVERSE-PATH FORWARD-PATH ...`.
+    fn set(&mut self, setting: &str) {
+        match setting.split_once(' ') {
+            None if setting == "clear" => self.in_the_clear = true,
+            Some(("after", place)) => {
+                self.hear("220 mx.test");
+                self.exchanges.last_mut().unwrap().1.push("EHLO client.test".to_owned());
+                self.hear("250-mx.test");
+                for extension in place.strip_prefix("EHLO").unwrap().trim().split_terminator(',') {
+                    self.hear(&format!("250-{extension}"));
+                }
+                self.hear("250 HELP");
+            }
+            Some(("message", message)) => self.messages.push(parse_envelope(message)),
+            _ => panic!("unknown setting: {setting}"),
+        }
+    }
+}
+
+fn parse_envelope(text: &str) -> Envelope {
+    let (body, text) = match text.strip_prefix("8bit ") {
+        Some(text) => (BodyType::EightBitMime, text),
+        None => (BodyType::SevenBit, text),
+    };
+    let (reverse_path, forward_paths) = text.split_once(' ').unwrap();
+    let reverse_path = if reverse_path == "<>" { "" } else { reverse_path };
+    Envelope {
+        reverse_path: ReversePath::try_from(reverse_path.to_owned()).unwrap(),
+        forward_paths: forward_paths.split(' ').map(|path| Address::parse(path).unwrap()).collect(),
+        size: CONTENT.len() as u64,
+        body,
+    }
+}
