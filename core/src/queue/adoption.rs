@@ -31,6 +31,8 @@ use crate::state::requests::{Created, Requests};
 
 /// An owner that is not done after this long gives up, so that another node can try.
 const PATIENCE: Duration = Duration::from_mins(10);
+/// How long an owner that gave up leaves the log to others.
+const BACK_OFF: Duration = Duration::from_mins(1);
 /// Logs that were adopted by adopters of a log are followed this deep.
 const DEPTH: usize = 16;
 /// Times that a log which is compacted meanwhile is read anew.
@@ -115,10 +117,11 @@ impl Adopter<'_> {
             return Ok(Step::Done(Adoption::Closed));
         }
         let me = self.spool.stand().await?;
+        let now = self.requests.platform().clock.utc();
         let is_taken = self.spool.has_adopted(me, log).await?;
         let epoch = match last {
             Some((epoch, Claim::By(owner), at)) if owner == me => {
-                if !is_taken && self.requests.platform().clock.utc().since(at) > PATIENCE {
+                if !is_taken && now.since(at) > PATIENCE {
                     self.link(log, epoch + 1, Claim::GivenUp).await?;
                     return Ok(Step::Done(Adoption::Left("given up after ten minutes".to_owned())));
                 }
@@ -126,6 +129,12 @@ impl Adopter<'_> {
             }
             Some((_, Claim::By(owner), _)) if self.lives(owner).await? => {
                 return Ok(Step::Done(Adoption::Left(format!("{owner} is adopting it"))));
+            }
+            Some((epoch, Claim::GivenUp, at))
+                if now.since(at) < BACK_OFF
+                    && owners.get(&(epoch - 1)).is_some_and(|owner| owner.claim == Claim::By(me)) =>
+            {
+                return Ok(Step::Done(Adoption::Left("left to another node".to_owned())));
             }
             last => {
                 let epoch = last.map_or(0, |(epoch, ..)| epoch) + 1;

@@ -236,3 +236,51 @@ impl OpenLog {
         (entry, Fresh { header, body: pieces })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp() -> Stamp {
+        Stamp { instant: Instant::from_origin(Duration::ZERO), utc: UtcTime(1) }
+    }
+
+    fn note(n: u8) -> Pending {
+        let id = QueueId::draw(UtcTime(1), [n; 10]);
+        Pending::Note(Record::Attempted { id, outcomes: Vec::new() })
+    }
+
+    fn adopt() -> Pending {
+        let of = Incarnation::draw(UtcTime(1), [9; 10]);
+        let record =
+            Record::Adopt { of, epoch: 1, folders: Vec::new(), damaged: Vec::new(), entries: Vec::new() };
+        Pending::Adopt(record, oneshot::channel().0)
+    }
+
+    #[test]
+    fn a_vacant_number_below_others_takes_no_notes_and_the_next_one_takes_them_in_order() {
+        let mut log = OpenLog::new(Incarnation::draw(UtcTime(1), [1; 10]), stamp());
+        let nonce = Nonce::draw(UtcTime(1), [1; 10]);
+        let mut nothing = VecDeque::new();
+        assert_eq!(log.assemble(&mut nothing, nonce, stamp()), 0);
+        assert_eq!(log.assemble(&mut nothing, nonce, stamp()), 1);
+        log.under_way.clear();
+        log.vacate(0);
+
+        let mut pending = VecDeque::from([note(1), adopt(), note(2)]);
+        assert_eq!(log.assemble(&mut pending, nonce, stamp()), 0);
+        assert!(matches!(log.under_way[&0].records[..], [Record::Adopt { .. }]));
+        let Pending::Note(first) = note(1) else { return };
+        assert_eq!(log.assemble(&mut pending, nonce, stamp()), 2);
+        assert!(pending.is_empty());
+        assert_eq!(log.under_way[&2].records[0], first);
+        assert_eq!(log.under_way[&2].records.len(), 2);
+
+        // The last number in use may take notes again.
+        log.under_way.clear();
+        log.vacate(2);
+        pending.push_back(note(3));
+        assert_eq!(log.assemble(&mut pending, nonce, stamp()), 2);
+        assert_eq!(log.under_way[&2].records.len(), 1);
+    }
+}
