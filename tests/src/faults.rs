@@ -140,7 +140,7 @@ impl Spawn for MortalSpawn {
     }
 }
 
-/// Requests that are held back before they take effect, until the test lets them go.
+/// Requests that are held back, before they take effect or after it, until the test lets them go.
 #[derive(Clone, Debug)]
 pub struct Hold {
     gate: Arc<Gate>,
@@ -207,6 +207,7 @@ struct State {
 enum Treatment {
     Fail(Failure),
     Hold(Arc<Gate>),
+    HoldAnswer(Arc<Gate>),
 }
 
 enum Verdict {
@@ -241,6 +242,13 @@ impl Faulty {
     pub fn hold(&self, which: Which, times: usize) -> Hold {
         let gate = Arc::<Gate>::default();
         lock(&self.state).rules.push_back((which, Treatment::Hold(gate.clone()), times));
+        Hold { gate }
+    }
+
+    /// Holds back the answers to the next so many of these requests.
+    pub fn hold_answers(&self, which: Which, times: usize) -> Hold {
+        let gate = Arc::<Gate>::default();
+        lock(&self.state).rules.push_back((which, Treatment::HoldAnswer(gate.clone()), times));
         Hold { gate }
     }
 
@@ -282,6 +290,11 @@ impl Faulty {
             Verdict::Treat(Treatment::Hold(gate)) => {
                 gate.pass().await;
                 effect.await
+            }
+            Verdict::Treat(Treatment::HoldAnswer(gate)) => {
+                let result = effect.await;
+                gate.pass().await;
+                result
             }
             Verdict::Treat(Treatment::Fail(Failure::Unavailable)) => {
                 Err(StoreError::Unavailable("out of order".to_owned()))

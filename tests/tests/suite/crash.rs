@@ -1,6 +1,14 @@
 //! Nothing that was answered 250 is lost, and nothing is doubled in a mailbox: whole engines on a store in memory that
 //! die, are cut off, and meet failing requests and broken objects.
 
+mod adoption;
+mod broken;
+
+mod checkpoints;
+mod ending;
+mod late;
 mod ledger;
 mod matrix;
+mod side_by_side;
+mod trouble;
 mod world;

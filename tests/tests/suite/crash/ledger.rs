@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use fulmar_core::config::{Listener, Protocol};
 use fulmar_core::model::QueueId;
 use fulmar_core::platform::Spawn;
-use fulmar_tests::faults::MortalSpawn;
+use fulmar_tests::faults::{Failure, MortalSpawn, Verb, Which};
 use futures::future::join_all;
 use smol::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use smol::net::unix::UnixStream;
@@ -224,4 +224,28 @@ pub(super) fn scenario() -> Vec<Vec<Letter>> {
             Letter::new("alias", &[ALIAS], &ACCOUNTS[..2], 300),
         ],
     ]
+}
+
+/// A node that acknowledged everything, could deliver nothing, and is no more.
+pub(super) async fn dead_with_entries(world: &World, number: u32) -> (Node, Ledger) {
+    let (node, ledger) = suspended_with_entries(world, number).await;
+    node.kill();
+    (node, ledger)
+}
+
+/// As [`dead_with_entries`], but nobody knows yet.
+pub(super) async fn suspended_with_entries(world: &World, number: u32) -> (Node, Ledger) {
+    let first = world.start(number).await;
+    first.faults.fail(Which::new(Verb::Put, "account/"), Failure::Unavailable, usize::MAX);
+    let ledger = send_all(&first, scenario()).await;
+    assert_eq!(accepted(&ledger), ledger.len(), "{ledger:?}");
+    // Deferrals stand in the log as well.
+    world
+        .until("a deferral", || async {
+            let queue = world.admin.queue().await.unwrap();
+            queue.iter().any(|item| item.attempts > 0)
+        })
+        .await;
+    first.life.end();
+    (first, ledger)
 }

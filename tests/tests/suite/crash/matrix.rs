@@ -2,11 +2,11 @@
 
 use std::future::Future;
 
-use fulmar_tests::faults::{Death, Failure, Verb, Which};
+use fulmar_tests::faults::Death;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 
-use super::ledger::{self, Ledger, scenario, send_all};
+use super::ledger::{self, Ledger, dead_with_entries, scenario, send_all};
 use super::world::{Ground, Node, World};
 
 /// Worlds at a time.
@@ -78,7 +78,7 @@ fn whatever_write_an_adopter_dies_at_the_third_node_delivers_what_was_acknowledg
     let ground = Ground::new();
     let deaths = smol::block_on(for_every_write(async |death| {
         let world = ground.world().await;
-        let (first, ledger) = dead_with_entries(&world).await;
+        let (first, ledger) = dead_with_entries(&world, 1).await;
         let second = world.try_start(2, |faults| faults.die(death)).await.unwrap();
         until_dead_or_done(&world, &second).await;
         let has_died = second.life.is_over();
@@ -98,7 +98,7 @@ fn a_row_of_adopters_that_each_die_a_little_later_leaves_nothing_behind() {
     let ground = Ground::new();
     smol::block_on(join_all((1..=8).map(async |step| {
         let world = ground.world().await;
-        let (first, ledger) = dead_with_entries(&world).await;
+        let (first, ledger) = dead_with_entries(&world, 1).await;
         let mut dead = vec![first];
         for number in 2..12 {
             let at = step + number as usize;
@@ -121,28 +121,11 @@ fn two_adopters_at_once_leave_one_owner() {
     let ground = Ground::new();
     smol::block_on(join_all((0..20).map(async |case| {
         let world = ground.world().await;
-        let (first, ledger) = dead_with_entries(&world).await;
+        let (first, ledger) = dead_with_entries(&world, 1).await;
         let (second, third) = futures::join!(world.start(2), world.start(3));
         world.until_settled(&[&second, &third]).await;
         check_end(&world, &[&first], &ledger, &format!("case {case}")).await;
         second.kill();
         third.kill();
     })));
-}
-
-/// A node that acknowledged everything, could deliver nothing, and is no more.
-async fn dead_with_entries(world: &World) -> (Node, Ledger) {
-    let first = world.start(1).await;
-    first.faults.fail(Which::new(Verb::Put, "account/"), Failure::Unavailable, usize::MAX);
-    let ledger = send_all(&first, scenario()).await;
-    assert_eq!(ledger::accepted(&ledger), ledger.len(), "{ledger:?}");
-    // Deferrals stand in the log as well.
-    world
-        .until("a deferral", || async {
-            let queue = world.admin.queue().await.unwrap();
-            queue.iter().any(|item| item.attempts > 0)
-        })
-        .await;
-    first.kill();
-    (first, ledger)
 }

@@ -155,6 +155,20 @@ impl World {
         assert!(waiting.or(late).await, "{what} has not come about: {}", self.picture().await);
     }
 
+    /// Lets time fly until a condition holds: in small steps, so that nobody misses a round.
+    pub(super) async fn advance_until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        condition: impl Fn() -> F,
+    ) {
+        let began = std::time::Instant::now();
+        while !condition().await {
+            assert!(began.elapsed() < PATIENCE, "{what} has not come about: {}", self.picture().await);
+            self.clock.advance(Duration::from_secs(1));
+            smol::Timer::after(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits until nothing is queued and nobody but these nodes is in `live/`.
     pub(super) async fn until_settled(&self, alive: &[&Node]) {
         self.until("rest", || async {
