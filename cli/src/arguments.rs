@@ -9,7 +9,7 @@ use fulmar_core::model::{Address, AddressError, Domain, QueueId, ReversePath};
 
 const EXAMPLES: &str = "\
 Examples:
-  fulmar serve                              a server to try things on, on 127.0.0.1:2525
+  fulmar serve                              a server to try things on, on 127.0.0.1:2525 and :1110
   fulmar domain add example.org
   fulmar account add alice@example.org
   fulmar send --from bob@example.org --to alice@example.org message.eml
@@ -50,7 +50,7 @@ pub(crate) enum Command {
     ///
     /// Prints `listening PROTOCOL ADDRESS` for each listener as soon as it accepts; logs go to standard error. The first
     /// signal lets sessions finish, for at most 10 seconds; the second ends the process at once, with exit code 1.
-    #[command(after_help = "Example:\n  FULMAR_LISTEN=smtp=0.0.0.0:25 fulmar serve")]
+    #[command(after_help = "Example:\n  FULMAR_LISTEN=smtp=0.0.0.0:25,pop3=127.0.0.1:110 fulmar serve")]
     Serve,
     /// Put one message into the queue; prints its queue id
     ///

@@ -22,6 +22,8 @@ pub struct Config {
     pub relay_networks: Vec<IpNet>,
     /// Limits of SMTP sessions.
     pub smtp: SmtpLimits,
+    /// POP3.
+    pub pop3: Pop3Settings,
     /// The queue.
     pub queue: QueueSettings,
     /// How this node asks the store.
@@ -36,6 +38,7 @@ impl Config {
             postmaster: None,
             relay_networks: Vec::new(),
             smtp: SmtpLimits::default(),
+            pop3: Pop3Settings::default(),
             queue: QueueSettings::default(),
             store: StoreSettings::default(),
         }
@@ -104,6 +107,24 @@ impl Default for SmtpLimits {
     }
 }
 
+/// POP3's settings.
+#[derive(Clone, Debug)]
+pub struct Pop3Settings {
+    /// Whether passwords are taken in clear text from other machines too. Else: `-ERR [AUTH]`, but for clients on loopback.
+    pub allow_plaintext: bool,
+    /// How long a client may take for one whole command; floor 10 minutes (RFC 1939 §3). Beyond: the connection is closed.
+    pub idle_timeout: Duration,
+    /// Sessions at a time on one node, each with at most one piece of a large message (2 MiB) in memory. Beyond:
+    /// `-ERR [SYS/TEMP]`.
+    pub sessions: usize,
+}
+
+impl Default for Pop3Settings {
+    fn default() -> Self {
+        Self { allow_plaintext: false, idle_timeout: Duration::from_mins(10), sessions: 1_000 }
+    }
+}
+
 /// The queue's settings.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
@@ -166,6 +187,8 @@ impl Default for StoreSettings {
 pub enum Protocol {
     /// SMTP on port 25: strangers and relaying clients (RFC 5321 §4.5.4.2).
     Smtp,
+    /// POP3, for whoever has an account (RFC 1939 §3).
+    Pop3,
 }
 
 /// One address to listen on.

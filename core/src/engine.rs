@@ -10,28 +10,33 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
+use async_lock::Semaphore;
 use bytes::Bytes;
 use event_listener::Event as Signal;
 use futures::io::AsyncWriteExt;
 use serde::Serialize;
 
-use crate::config::{Config, Listener};
-use crate::conversation;
+use crate::config::{Config, Listener, Protocol};
 use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
 use crate::model::{Address, Event, Outcome, QueueId, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
 use crate::queue::Manager;
+use crate::service::access::{Access, COMPARISONS};
 use crate::service::reception::{Reception, submit};
 use crate::service::{Context, local_delivery, maintenance};
-use crate::smtp::server::Session;
 use crate::state::chains::Chains;
 use crate::state::format::{self, FormatError};
 use crate::state::requests::{RequestCounts, Requests};
+use crate::{conversation, pop3, smtp};
 
 /// How long a client that is turned away may take to read why.
 const TURN_AWAY: Duration = Duration::from_secs(5);
+/// RFC 5321 §3.8, RFC 3463 §3.4.
+const SMTP_FULL: &[u8] = b"421 4.3.2 too many connections, try again later\r\n";
+/// RFC 3206 §4.
+const POP3_FULL: &[u8] = b"-ERR [SYS/TEMP] too many connections, try again later\r\n";
 /// How long the release of the queue may take beyond the grace period; what takes longer is left to the adopter.
 const RELEASE: Duration = Duration::from_secs(10);
 
@@ -79,8 +84,7 @@ struct Shared {
     shutdown: Sender<Infallible>,
     until_shutdown: Receiver<Infallible>,
     numbers: AtomicU64,
-    sessions: AtomicUsize,
-    session_ended: Signal,
+    sessions: Arc<Sessions>,
 }
 
 #[derive(Debug, Default)]
@@ -107,12 +111,20 @@ impl Engine {
         let mailboxes = Mailboxes::new(requests.clone(), accounts.clone());
         let directory = Directory::new(requests.clone(), accounts);
         let (manager, spool) = Manager::new(&config, requests.clone(), host.clone());
-        let context =
-            Arc::new(Context { config, requests, directory, spool, journal, receiving: Arc::default() });
+        let context = Arc::new(Context {
+            config,
+            requests,
+            directory,
+            mailboxes,
+            spool,
+            journal,
+            receiving: Arc::default(),
+            comparisons: Arc::new(Semaphore::new(COMPARISONS)),
+        });
         let (shutdown, until_shutdown) = async_channel::bounded(1);
 
         platform.spawn.spawn(Box::pin(manager.run()));
-        platform.spawn.spawn(Box::pin(local_delivery::run(context.clone(), mailboxes)));
+        platform.spawn.spawn(Box::pin(local_delivery::run(context.clone())));
         platform.spawn.spawn(Box::pin(maintenance::run(context.clone(), host, until_shutdown.clone())));
         let shared = Shared {
             context,
@@ -120,30 +132,29 @@ impl Engine {
             shutdown,
             until_shutdown,
             numbers: AtomicU64::new(1),
-            sessions: AtomicUsize::new(0),
-            session_ended: Signal::new(),
+            sessions: Arc::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Serves one client to the end of its session. May be dropped at any await.
-    pub async fn serve(&self, stream: Box<dyn Stream>, peer: SocketAddr, _listener: &Listener) {
-        let Shared { context, numbers, .. } = &*self.shared;
-        let place = Place::take(self.shared.clone());
-        if place.number > context.config.smtp.sessions {
-            return self.turn_away(stream).await;
-        }
+    pub async fn serve(&self, stream: Box<dyn Stream>, peer: SocketAddr, listener: &Listener) {
+        let Shared { context, numbers, sessions, .. } = &*self.shared;
+        let Config { smtp, pop3, .. } = &context.config;
+        let place = sessions.take(listener.protocol);
         let session = numbers.fetch_add(1, Ordering::Relaxed);
-        context.journal.report(&Event::SessionOpened { session, peer: peer.to_string() });
-        let mut reception = Reception::new(context.clone(), session, peer);
-        let limits = &context.config.smtp;
-        let machine = Session::new(context.config.hostname.clone(), limits.clone());
-        let clock = &context.requests.platform().clock;
-        let end =
-            conversation::serve(stream, machine, &mut reception, limits, clock, &self.shared.until_shutdown)
-                .await;
-        let reason = end.reason.to_string();
-        context.journal.report(&Event::SessionClosed { session, messages: end.messages, reason });
+        match listener.protocol {
+            Protocol::Smtp if place.number > smtp.sessions => self.turn_away(stream, SMTP_FULL).await,
+            Protocol::Pop3 if place.number > pop3.sessions => self.turn_away(stream, POP3_FULL).await,
+            protocol => {
+                context.journal.report(&Event::SessionOpened { session, peer: peer.to_string() });
+                let (messages, reason) = match protocol {
+                    Protocol::Smtp => self.receive_mail(stream, peer, session).await,
+                    Protocol::Pop3 => self.give_mail(stream, peer, session).await,
+                };
+                context.journal.report(&Event::SessionClosed { session, messages, reason });
+            }
+        }
     }
 
     /// Takes a message of the operator's; durable on success. The reply says why it was not taken.
@@ -161,7 +172,7 @@ impl Engine {
         let clock = self.shared.context.requests.platform().clock.clone();
         let deadline = clock.instant() + grace;
         self.shared.shutdown.close();
-        clock.before(deadline, self.sessions_end()).await;
+        clock.before(deadline, self.shared.sessions.end()).await;
         clock.before(deadline + RELEASE, self.shared.context.spool.close(deadline)).await;
     }
 
@@ -175,23 +186,33 @@ impl Engine {
         }
     }
 
-    async fn sessions_end(&self) {
-        loop {
-            let ended = self.shared.session_ended.listen();
-            if self.shared.sessions.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            ended.await;
-        }
+    /// A session of SMTP; gives the messages accepted in it, and why it ended.
+    async fn receive_mail(&self, stream: Box<dyn Stream>, peer: SocketAddr, session: u64) -> (u64, String) {
+        let Shared { context, until_shutdown, .. } = &*self.shared;
+        let (limits, clock) = (&context.config.smtp, &context.requests.platform().clock);
+        let mut reception = Reception::new(context.clone(), session, peer);
+        let machine = smtp::server::Session::new(context.config.hostname.clone(), limits.clone());
+        let end =
+            conversation::smtp::serve(stream, machine, &mut reception, limits, clock, until_shutdown).await;
+        (end.messages, end.reason.to_string())
     }
 
-    /// RFC 5321 §3.8: better told than left without an answer.
-    async fn turn_away(&self, mut stream: Box<dyn Stream>) {
+    /// A session of POP3; gives the messages retrieved in it, and why it ended.
+    async fn give_mail(&self, stream: Box<dyn Stream>, peer: SocketAddr, session: u64) -> (u64, String) {
+        let Shared { context, until_shutdown, .. } = &*self.shared;
+        let (patience, clock) = (context.config.pop3.idle_timeout, &context.requests.platform().clock);
+        let mut access = Access::new(context.clone(), session, peer);
+        let machine = pop3::Session::new(context.config.hostname.clone(), access.allows_password());
+        let end =
+            conversation::pop3::serve(stream, machine, &mut access, patience, clock, until_shutdown).await;
+        (end.messages, end.reason.to_string())
+    }
+
+    /// Better told than left without an answer.
+    async fn turn_away(&self, mut stream: Box<dyn Stream>, words: &[u8]) {
         let clock = &self.shared.context.requests.platform().clock;
-        let mut words = Vec::new();
-        Reply::new(421, (4, 3, 2), "too many connections, try again later").write_to(&mut words);
         let telling = async {
-            stream.write_all(&words).await?;
+            stream.write_all(words).await?;
             stream.close().await
         };
         // Whether the client has read it is its own affair.
@@ -199,23 +220,50 @@ impl Engine {
     }
 }
 
-/// A session's place among those at a time; given back when it is dropped.
-struct Place {
-    number: usize,
-    shared: Arc<Shared>,
+/// How many sessions of each protocol there are now.
+#[derive(Debug, Default)]
+struct Sessions {
+    smtp: AtomicUsize,
+    pop3: AtomicUsize,
+    ended: Signal,
 }
 
-impl Place {
-    fn take(shared: Arc<Shared>) -> Self {
-        let number = shared.sessions.fetch_add(1, Ordering::SeqCst) + 1;
-        Self { number, shared }
+impl Sessions {
+    fn of(&self, protocol: Protocol) -> &AtomicUsize {
+        match protocol {
+            Protocol::Smtp => &self.smtp,
+            Protocol::Pop3 => &self.pop3,
+        }
     }
+
+    fn take(self: &Arc<Self>, protocol: Protocol) -> Place {
+        let number = self.of(protocol).fetch_add(1, Ordering::SeqCst) + 1;
+        Place { number, protocol, sessions: self.clone() }
+    }
+
+    /// Waits until there are none.
+    async fn end(&self) {
+        loop {
+            let ended = self.ended.listen();
+            if self.smtp.load(Ordering::SeqCst) + self.pop3.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// A session's place among those of its protocol at a time; given back when it is dropped.
+struct Place {
+    number: usize,
+    protocol: Protocol,
+    sessions: Arc<Sessions>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.sessions.fetch_sub(1, Ordering::SeqCst);
-        self.shared.session_ended.notify(usize::MAX);
+        self.sessions.of(self.protocol).fetch_sub(1, Ordering::SeqCst);
+        self.sessions.ended.notify(usize::MAX);
     }
 }
 

@@ -11,11 +11,11 @@
 //! | 0 | [`model`]: plain values |
 //! | 1 | [`platform`]: the doors; [`config`]: settings as types that cannot be wrong |
 //! | 2 | [`sasl`]: credentials and mechanisms |
-//! | 3 | [`smtp`]: bytes in, bytes and questions out |
+//! | 3 | [`smtp`], [`pop3`]: bytes in, bytes and questions out |
 //! | 4 | [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
 //! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines |
 //! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`] |
-//! | 7 | [`service`]: reception, local delivery, maintenance |
+//! | 7 | [`service`]: reception, access, local delivery, maintenance |
 //! | 8 | [`engine`], [`admin`]: wiring, and plain values for the command line |
 
 #![forbid(unsafe_code)]
@@ -30,6 +30,7 @@ pub mod mailbox;
 pub mod model;
 pub mod platform;
 pub mod policy;
+pub mod pop3;
 pub mod queue;
 pub mod resolver;
 pub mod sasl;

@@ -1,4 +1,5 @@
-//! Real clients: `swaks`, and Python's `smtplib` through `clients/send.py`. Each attempt at a message gives one answer.
+//! Real clients: `swaks`, and Python's `smtplib` through `clients/send.py`, each attempt at a message giving one answer; and
+//! `poplib` through `clients/retrieve.py`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fallible;
 
+const RETRIEVE: &str = include_str!("../clients/retrieve.py");
 const SCRIPT: &str = include_str!("../clients/send.py");
 /// Between two attempts at one message.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -39,6 +41,38 @@ pub struct Answer {
     pub queue_id: Option<String>,
     /// What it said, or what went wrong.
     pub reply: String,
+}
+
+/// A message as a POP3 client got it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Retrieved {
+    /// Out of its unique-id.
+    pub uid: u64,
+    /// As LIST says.
+    pub octets: u64,
+    /// Holds what RETR gave.
+    pub file: PathBuf,
+}
+
+/// Retrieves every message of an account by `poplib` into files in a folder, and deletes all of them if asked to.
+pub fn retrieve_by_poplib(
+    server: SocketAddr,
+    (account, password): (&str, &str),
+    folder: &Path,
+    delete: bool,
+) -> Fallible<Vec<Retrieved>> {
+    let output = Command::new("python3")
+        .args(["-c", RETRIEVE])
+        .args([server.ip().to_string(), server.port().to_string()])
+        .args([account, password])
+        .arg(folder)
+        .arg(if delete { "delete" } else { "keep" })
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("clients/retrieve.py: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let lines = output.stdout.split(|octet| *octet == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.map(serde_json::from_slice).collect::<Result<_, _>>()?)
 }
 
 /// Sends jobs by `smtplib` over this many connections at a time. Each is tried again until it is accepted, refused for

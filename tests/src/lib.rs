@@ -14,6 +14,7 @@ pub mod faults;
 pub mod ledger;
 pub mod ledger_run;
 pub mod node;
+pub mod pop3_client;
 pub mod process;
 pub mod small_disk;
 

@@ -1,4 +1,4 @@
-//! A whole node: engine, runtime and listener as in production, on a free port.
+//! A whole node: engine, runtime and listeners as in production, on free ports.
 
 #![expect(clippy::expect_used, reason = "what does not go as expected fails the test that asked for it")]
 
@@ -6,12 +6,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use fulmar_core::admin::{Admin, QueueItem};
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
-use fulmar_core::model::{Address, Domain, Event, Outcome};
-use fulmar_core::platform::{Host, Platform, Store};
+use fulmar_core::model::{Address, Domain, Event, Outcome, ReversePath};
+use fulmar_core::platform::{Host, Platform, Store, When};
 use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolRuntime, accept, listen};
 use fulmar_storage_s3::{DirectoryStore, MemoryStore};
 use futures::FutureExt;
@@ -131,17 +132,10 @@ impl Ground {
         let journal = Journal::new(move |event| seen.push(event));
         let started = Engine::start(self.config.clone(), self.platform.clone(), Host::unknown(), journal);
         let engine = self.runtime.block_on(started).expect("the node starts");
-        let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
-        let server = socket.local_addr().expect("a bound socket");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (serving, spawn) = (engine.clone(), self.platform.spawn.clone());
-        let listener = Listener { protocol: Protocol::Smtp, address: server };
-        let accepting = accept(socket, stopped.map(drop), move |stream, peer| {
-            let engine = serving.clone();
-            spawn.spawn(Box::pin(async move { engine.serve(Box::new(stream), peer, &listener).await }));
-        });
-        self.platform.spawn.spawn(Box::pin(accepting));
-        Node { ground: self, engine, server, events, stop: Some(stop) }
+        let unbound = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut node = Node { ground: self, engine, server: unbound, events, stop: Vec::new() };
+        node.server = node.listen(Protocol::Smtp, None);
+        node
     }
 }
 
@@ -152,11 +146,28 @@ pub struct Node {
     engine: Engine,
     server: SocketAddr,
     events: Arc<Events>,
-    stop: Option<oneshot::Sender<()>>,
+    /// A listener ends when its sender is dropped.
+    stop: Vec<oneshot::Sender<()>>,
 }
 
 impl Node {
-    /// Where it listens.
+    /// Opens another listener on a free port. Clients of it count as connecting from `peer` where that is given.
+    pub fn listen(&mut self, protocol: Protocol, peer: Option<SocketAddr>) -> SocketAddr {
+        let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+        let address = socket.local_addr().expect("a bound socket");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (engine, spawn) = (self.engine.clone(), self.ground.platform.spawn.clone());
+        let listener = Listener { protocol, address };
+        let accepting = accept(socket, stopped.map(drop), move |stream, client| {
+            let (engine, peer) = (engine.clone(), peer.unwrap_or(client));
+            spawn.spawn(Box::pin(async move { engine.serve(Box::new(stream), peer, &listener).await }));
+        });
+        self.ground.platform.spawn.spawn(Box::pin(accepting));
+        self.stop.push(stop);
+        address
+    }
+
+    /// Where it listens for SMTP.
     pub fn server(&self) -> SocketAddr {
         self.server
     }
@@ -180,6 +191,25 @@ impl Node {
             }
             _ => false,
         });
+    }
+
+    /// Takes a message of the operator's, and returns when it is in the recipient's INBOX.
+    pub fn deliver(&self, recipient: &str, content: impl Into<Bytes>) {
+        let sent = self.engine.send(ReversePath::Null, vec![address(recipient)], content.into());
+        let id = self.ground.runtime.block_on(sent).expect("the message is taken");
+        self.delivered(&id.to_string(), recipient);
+    }
+
+    /// Writes an object behind the node's back.
+    pub fn put(&self, key: &str, octets: &'static [u8]) {
+        let payload = std::iter::once(Bytes::from_static(octets)).collect();
+        let put = self.ground.platform.store.put(key, payload, When::Always);
+        self.ground.runtime.block_on(put).expect("the store takes it");
+    }
+
+    /// Everything reported so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.events.all.lock().expect("no panic while locked").clone()
     }
 
     /// Waits until this many recipients have been delivered to.
@@ -220,7 +250,7 @@ impl Node {
 
     /// Stops it as a signal would: no more connections, then an orderly end within `grace`.
     pub fn shut_down(&mut self, grace: Duration) {
-        self.stop = None;
+        self.stop.clear();
         self.ground.runtime.block_on(self.engine.shutdown(grace));
     }
 

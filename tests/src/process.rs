@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use crate::Fallible;
 
+/// Of every account.
+pub const PASSWORD: &str = "correct horse battery staple";
+
 /// How long a server may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a server may take to stop when asked to.
@@ -42,7 +45,7 @@ impl Site {
         let site = Self { program: program.to_owned(), directory };
         site.run(["domain", "add", "example.org"], b"")?;
         for account in accounts {
-            site.run(["account", "add", account, "--password-stdin"], b"correct horse battery staple\n")?;
+            site.run(["account", "add", account, "--password-stdin"], format!("{PASSWORD}\n").as_bytes())?;
         }
         Ok(site)
     }
@@ -126,12 +129,21 @@ impl Site {
     /// Starts `fulmar serve` there and returns once it listens. The system ends it together with the thread that calls
     /// this, so that nothing is left behind when the harness itself is killed.
     pub fn serve(&self, address: SocketAddr) -> Fallible<Server> {
+        self.serve_on(format!("smtp={address}"), address)
+    }
+
+    /// The same, with POP3 at another address.
+    pub fn serve_with_pop3(&self, address: SocketAddr, pop3: SocketAddr) -> Fallible<Server> {
+        self.serve_on(format!("smtp={address},pop3={pop3}"), address)
+    }
+
+    fn serve_on(&self, listeners: String, address: SocketAddr) -> Fallible<Server> {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
         let mut command = self.prepared(command);
         command
             .arg("serve")
-            .env("FULMAR_LISTEN", format!("smtp={address}"))
+            .env("FULMAR_LISTEN", listeners)
             .env("FULMAR_LOG_FORMAT", "json")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use fulmar_core::admin::AdminError;
-use fulmar_core::config::Listener;
+use fulmar_core::config::{Listener, Protocol};
 use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
 use fulmar_runtime_smol::{accept, host, listen_when_free};
@@ -97,8 +97,8 @@ fn announce(listeners: &[Listener], trial: Option<&Trial>) -> io::Result<()> {
     for listener in listeners {
         writeln!(out, "listening {} {}", protocol_name(listener.protocol), listener.address)?;
     }
-    if let (Some(trial), Some(first)) = (trial, listeners.first()) {
-        trial.welcome(&mut out, first)?;
+    if let Some(trial) = trial {
+        trial.welcome(&mut out, listeners)?;
     }
     out.flush()
 }
@@ -127,9 +127,9 @@ impl Trial {
     }
 
     /// The lines to paste.
-    fn welcome(&self, out: &mut impl Write, listener: &Listener) -> io::Result<()> {
-        let (account, store) = (&self.account, &self.store);
-        let (fulmar, address) = (program(), listener.address);
+    fn welcome(&self, out: &mut impl Write, listeners: &[Listener]) -> io::Result<()> {
+        let (account, store, fulmar) = (&self.account, &self.store, program());
+        let of = |protocol| listeners.iter().filter(move |listener| listener.protocol == protocol);
         let message = r"printf 'Subject: first\r\n\r\nIt works.\r\n'";
         let password = match &self.password {
             Some(password) => format!("password {password}"),
@@ -141,12 +141,20 @@ impl Trial {
         )?;
         writeln!(out, "Data     {store}\nAccount  {account}, {password}")?;
         writeln!(out, "\nSend a first message, over SMTP or into the queue:")?;
-        writeln!(
-            out,
-            "  {message} | curl --url smtp://{address} --mail-from {account} --mail-rcpt {account} -T -"
-        )?;
+        for Listener { address, .. } in of(Protocol::Smtp) {
+            writeln!(
+                out,
+                "  {message} | curl --url smtp://{address} --mail-from {account} --mail-rcpt {account} -T -"
+            )?;
+        }
         writeln!(out, "  {message} | {fulmar} send --from {account} --to {account} -")?;
-        writeln!(out, "Read it:")?;
+        writeln!(out, "Read it, over POP3 or out of the store:")?;
+        // A password that is not known any more is asked for by curl.
+        let login =
+            self.password.as_ref().map_or_else(|| account.to_string(), |word| format!("{account}:{word}"));
+        for Listener { address, .. } in of(Protocol::Pop3) {
+            writeln!(out, "  curl pop3://{address}/1 --user {login}")?;
+        }
         writeln!(out, "  {fulmar} mailbox list {account}\n  {fulmar} mailbox read {account} 1")
     }
 }

@@ -34,7 +34,7 @@ impl Key {
 }
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 6] = ["", "store", "relay", "queue", "smtp", "log"];
+pub(super) const SECTIONS: [&str; 7] = ["", "store", "relay", "queue", "smtp", "pop3", "log"];
 
 const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
@@ -43,12 +43,14 @@ const WINDOW_LIMIT: Duration = Duration::from_secs(10);
 const RETRY_FLOOR: Duration = Duration::from_millis(100);
 const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
 const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
+/// RFC 1939 §3.
+const AUTOLOGOUT_FLOOR: Duration = Duration::from_mins(10);
 
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LOG_LEVELS: [(&str, Level); 4] =
     [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG)];
 
-/// The settings. Floors are those of RFC 5321 §4.5.3.1 and §6.3; what a limit means stands at the field that it sets.
+/// The settings. Floors are those of RFC 5321 §4.5.3.1 and §6.3, and of RFC 1939 §3; what a limit means stands at the field that it sets.
 pub(super) const KEYS: &[Key] = &[
     Key {
         section: "",
@@ -210,6 +212,24 @@ pub(super) const KEYS: &[Key] = &[
         name: "sessions",
         set: |s, w| put(&mut s.engine.smtp.sessions, count(w, 1..=1_000_000)),
         show: |s| number(s.engine.smtp.sessions as u64),
+    },
+    Key {
+        section: "pop3",
+        name: "allow_plaintext",
+        set: |s, w| put(&mut s.engine.pop3.allow_plaintext, flag(w)),
+        show: |s| Some(Value::Boolean(s.engine.pop3.allow_plaintext)),
+    },
+    Key {
+        section: "pop3",
+        name: "idle_timeout",
+        set: |s, w| put(&mut s.engine.pop3.idle_timeout, duration(w, AUTOLOGOUT_FLOOR..=DAY)),
+        show: |s| string(show_duration(s.engine.pop3.idle_timeout)),
+    },
+    Key {
+        section: "pop3",
+        name: "sessions",
+        set: |s, w| put(&mut s.engine.pop3.sessions, count(w, 1..=1_000_000)),
+        show: |s| number(s.engine.pop3.sessions as u64),
     },
     Key {
         section: "log",

@@ -13,10 +13,10 @@ use super::written::{Lines, Value, Written, Wrong};
 pub(super) const VARIABLE: &str = "FULMAR_LISTEN";
 
 const FIELDS: [&str; 2] = ["protocol", "address"];
-const PROTOCOLS: [(&str, Protocol); 1] = [("smtp", Protocol::Smtp)];
+const PROTOCOLS: [(&str, Protocol); 2] = [("smtp", Protocol::Smtp), ("pop3", Protocol::Pop3)];
+const PROTOCOL_NAMES: &str = "smtp, pop3";
 /// What the documentation names and this version does not speak yet.
-const LATER_PROTOCOLS: [&str; 8] =
-    ["submission", "submissions", "lmtp", "pop3", "pop3s", "imap", "imaps", "http"];
+const LATER_PROTOCOLS: [&str; 7] = ["submission", "submissions", "lmtp", "pop3s", "imap", "imaps", "http"];
 const ADDRESSES: &str = r#"an IP address with a port, such as "0.0.0.0:25" or "[::]:25""#;
 
 /// The name of a protocol in configuration and output.
@@ -57,7 +57,7 @@ pub(super) fn from_file(
             }
             found.map(|(_, value)| Written::in_file(lines, value))
         };
-        let protocol = field("protocol", "smtp").map(|written| protocol(&written));
+        let protocol = field("protocol", PROTOCOL_NAMES).map(|written| protocol(&written));
         let address = field("address", ADDRESSES).map(|written| address(&written));
         if let (Some(Ok(protocol)), Some(Ok(address))) = (&protocol, &address) {
             listeners.push(Listener { protocol: *protocol, address: *address });
@@ -68,7 +68,7 @@ pub(super) fn from_file(
     listeners
 }
 
-/// Reads `smtp=127.0.0.1:2525,smtp=[::1]:2525`.
+/// Reads `smtp=127.0.0.1:2525,pop3=127.0.0.1:1110`.
 pub(super) fn from_variable(written: &Written) -> Result<Vec<Listener>, Vec<Wrong>> {
     const FORM: &str = r#""smtp=127.0.0.1:2525", several separated by commas"#;
     let listeners = list(written, |item| {
@@ -86,11 +86,11 @@ pub(super) fn from_variable(written: &Written) -> Result<Vec<Listener>, Vec<Wron
 }
 
 fn protocol(written: &Written) -> Result<Protocol, Wrong> {
-    let name = text(written, "a protocol", "smtp", Some)?;
+    let name = text(written, "a protocol", PROTOCOL_NAMES, Some)?;
     match PROTOCOLS.iter().find(|(known, _)| *known == name) {
         Some((_, protocol)) => Ok(*protocol),
-        None if LATER_PROTOCOLS.contains(&name) => Err(written.wrong("is not built yet", "smtp")),
-        None => Err(written.wrong("is not a protocol", "smtp")),
+        None if LATER_PROTOCOLS.contains(&name) => Err(written.wrong("is not built yet", PROTOCOL_NAMES)),
+        None => Err(written.wrong("is not a protocol", PROTOCOL_NAMES)),
     }
 }
 

@@ -30,8 +30,12 @@ pub(crate) use sources::Sources;
 const NEAR_STORE_WINDOW: Duration = Duration::from_millis(2);
 
 /// Where `fulmar serve` listens when it is not told.
-const DEFAULT_LISTENER: Listener =
-    Listener { protocol: Protocol::Smtp, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2525) };
+const DEFAULT_LISTENERS: [Listener; 2] =
+    [on_loopback(Protocol::Smtp, 2525), on_loopback(Protocol::Pop3, 1110)];
+
+const fn on_loopback(protocol: Protocol, port: u16) -> Listener {
+    Listener { protocol, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port) }
+}
 
 /// The name of a host that has no better one, and the domain of a server to try things on.
 #[expect(clippy::expect_used, reason = "the text is a domain")]
@@ -99,7 +103,7 @@ impl Settings {
         engine.queue.window = NEAR_STORE_WINDOW;
         Self {
             engine,
-            listeners: vec![DEFAULT_LISTENER],
+            listeners: DEFAULT_LISTENERS.to_vec(),
             store,
             single_node: false,
             log: LogSettings { format: LogFormat::Text, level: tracing::Level::INFO },

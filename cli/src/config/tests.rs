@@ -57,6 +57,10 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
             "[smtp]\nmessage_size = \"63K\"",
             "2: [smtp] message_size: \"63K\" is out of range; allowed: 64K to 1G",
         ),
+        (
+            "[pop3]\nidle_timeout = \"9m\"",
+            "2: [pop3] idle_timeout: \"9m\" is out of range; allowed: 10m to 1d",
+        ),
         ("[smtp]\ncommand_line = 511", "2: [smtp] command_line: 511 is out of range; allowed: 512 to 64K"),
         (
             "[smtp]\nmessage_size = \"50MB\"",
@@ -80,7 +84,7 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
             "\n[tls]\ncertificate = \"c\"",
-            "2: [tls]: not a section of this version; allowed: store, relay, queue, smtp, log, listener",
+            "2: [tls]: not a section of this version; allowed: store, relay, queue, smtp, pop3, log, listener",
         ),
         (
             "[store]\nurl = \"s3://mail\"",
@@ -106,11 +110,11 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ),
         (
             "[[listener]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:143\"",
-            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp",
+            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp, pop3",
         ),
         (
             "[[listener]]\nprotocol = \"gopher\"\naddress = \"127.0.0.1:70\"",
-            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp",
+            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp, pop3",
         ),
         (
             "[[listener]]\nprotocol = \"smtp\"\naddress = \"localhost:25\"",
@@ -150,7 +154,7 @@ fn a_variable_is_wrong_in_the_same_words() {
         ("FULMAR_QUEUE_RETRY", "", "\"\" is empty; allowed: at least one duration"),
         ("FULMAR_SMTP_RECIPIENTS", "99", "\"99\" is out of range; allowed: 100 to 100000"),
         ("FULMAR_STORE_SINGLE_NODE", "yes", "\"yes\" is neither true nor false; allowed: true or false"),
-        ("FULMAR_LISTEN", "imap=127.0.0.1:143", "\"imap\" is not built yet; allowed: smtp"),
+        ("FULMAR_LISTEN", "imap=127.0.0.1:143", "\"imap\" is not built yet; allowed: smtp, pop3"),
         (
             "FULMAR_LISTEN",
             "127.0.0.1:25",
@@ -207,7 +211,7 @@ fn a_variable_wins_over_the_file_and_the_listeners_are_replaced_whole() {
                 [[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:1\"\n";
     let variables = [
         ("FULMAR_HOSTNAME", "variable.test"),
-        ("FULMAR_LISTEN", "smtp=127.0.0.1:2525, smtp=[::1]:2525"),
+        ("FULMAR_LISTEN", "smtp=127.0.0.1:2525, pop3=[::1]:1110"),
         ("FULMAR_QUEUE_RETRY", "10s,2m"),
         ("FULMAR_RELAY_NETWORKS", "10.0.0.0/8,::1/128"),
         ("FULMAR_SERVICE_PORT", "25"),
@@ -216,7 +220,7 @@ fn a_variable_wins_over_the_file_and_the_listeners_are_replaced_whole() {
     let settings = load(file, &variables).unwrap();
     assert_eq!(settings.engine.hostname.as_str(), "variable.test");
     let addresses: Vec<_> = settings.listeners.iter().map(|listener| listener.address.to_string()).collect();
-    assert_eq!(addresses, ["127.0.0.1:2525", "[::1]:2525"]);
+    assert_eq!(addresses, ["127.0.0.1:2525", "[::1]:1110"]);
     assert_eq!(settings.engine.queue.retry, [Duration::from_secs(10), Duration::from_mins(2)]);
     assert_eq!(settings.engine.queue.expire, Duration::from_hours(1));
     assert_eq!(settings.engine.smtp.message_size, 25 << 20);

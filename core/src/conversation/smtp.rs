@@ -9,28 +9,18 @@
 mod tests;
 
 use std::convert::Infallible;
-use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::Receiver;
 use async_trait::async_trait;
-use futures::future::{Either, select};
-use futures::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::connection::{Connection, READ_OCTETS, Received, Trouble};
 use crate::config::SmtpLimits;
 use crate::model::{ForwardPath, Reply};
 use crate::platform::{Clock, Instant, Stream};
 use crate::smtp::Mail;
 use crate::smtp::server::{Awaited, Closing, Session, Step};
-
-/// Octets read at a time.
-const READ_OCTETS: usize = 16 << 10;
-/// How long a connection is kept after the last reply, so that the client can read it.
-const LINGER: Duration = Duration::from_secs(2);
-/// Octets that are read and thrown away meanwhile. Beyond: the connection is closed, whatever becomes of the reply.
-const LINGER_OCTETS: usize = 256 << 10;
 
 /// Who decides about mail, and keeps it. Calls come in the order of the protocol, one at a time. A transaction that `mail`
 /// said yes to ends in exactly one call of `end_of_content` or `reset`, unless the conversation is dropped.
@@ -71,8 +61,8 @@ pub async fn serve(
     clock: &Arc<dyn Clock>,
     shutdown: &Receiver<Infallible>,
 ) -> SessionEnd {
-    let mut connection =
-        Connection { stream, clock, limits, shutdown, pace: Pace::default(), is_lost: false };
+    let connection = Connection::new(stream, clock, shutdown);
+    let mut client = Client { connection, limits, pace: Pace::default() };
     let mut buffer = vec![0; READ_OCTETS];
     let mut unread = 0..0;
     loop {
@@ -81,10 +71,10 @@ pub async fn serve(
         unread.start = unread.end - input.len();
         match step {
             Step::Idle => {
-                connection.send(&mut session).await;
-                unread = 0..connection.receive(&mut session, &mut buffer).await;
+                client.send(&mut session).await;
+                unread = 0..client.receive(&mut session, &mut buffer).await;
             }
-            Step::Send => connection.send(&mut session).await,
+            Step::Send => client.send(&mut session).await,
             Step::Mail(mail) => session.answer(handler.mail(&mail).await),
             Step::Recipient(forward_path) => session.answer(handler.recipient(&forward_path).await),
             Step::Data => session.answer(handler.data().await),
@@ -100,8 +90,8 @@ pub async fn serve(
             Step::Reset => handler.reset().await,
             Step::Refused { recipient, reply } => handler.refused(recipient.as_ref(), &reply),
             Step::Closed(reason) => {
-                connection.send(&mut session).await;
-                connection.close().await;
+                client.send(&mut session).await;
+                client.connection.close().await;
                 return SessionEnd { messages: session.messages(), reason };
             }
         }
@@ -109,108 +99,39 @@ pub async fn serve(
 }
 
 /// The connection, and the patience with its client.
-struct Connection<'a> {
-    stream: Box<dyn Stream>,
-    clock: &'a Arc<dyn Clock>,
+struct Client<'a> {
+    connection: Connection<'a>,
     limits: &'a SmtpLimits,
-    shutdown: &'a Receiver<Infallible>,
     pace: Pace,
-    /// Whether nothing can be sent any more.
-    is_lost: bool,
 }
 
-impl Connection<'_> {
+impl Client<'_> {
     /// Sends what the session has to say. A client that does not read it is given up.
     async fn send(&mut self, session: &mut Session) {
         let output = session.take_output();
-        if output.is_empty() || self.is_lost {
-            return;
+        match self.connection.send(&output, self.limits.content_timeout).await {
+            Ok(()) => {}
+            Err(Trouble::Lost) => session.abandon(Closing::Lost),
+            Err(Trouble::TimedOut) => session.abandon(Closing::TimedOut),
         }
-        let deadline = self.clock.instant() + self.limits.content_timeout;
-        let sending = async {
-            self.stream.write_all(&output).await?;
-            self.stream.flush().await
-        };
-        let closing = match self.clock.before(deadline, sending).await {
-            Some(Ok(())) => return,
-            Some(Err(_)) => Closing::Lost,
-            None => Closing::TimedOut,
-        };
-        self.is_lost = true;
-        session.abandon(closing);
     }
 
     /// Waits for octets and gives how many there are now in `buffer`: none where something else happened, which the
     /// session has then been told.
     async fn receive(&mut self, session: &mut Session, buffer: &mut [u8]) -> usize {
-        if self.is_lost {
-            return 0;
-        }
         let awaited = session.awaits();
-        let began = self.clock.instant();
+        let began = self.connection.now();
         let deadline = self.pace.deadline(session.progress(), awaited, began, self.limits);
-        // Where octets are always there already, the wait below never gets as far as looking at the time.
-        if awaited == Awaited::Command && began >= deadline {
-            session.time_out();
-            return 0;
-        }
-        let reading = read_or_shut_down(
-            &mut self.stream,
-            buffer,
-            (awaited == Awaited::Command).then_some(self.shutdown),
-        );
-        match self.clock.before(deadline, reading).await {
-            None => session.time_out(),
-            Some(Received::Shutdown) => session.shut_down(),
-            Some(Received::Octets(Ok(0) | Err(_))) => session.abandon(Closing::Lost),
-            Some(Received::Octets(Ok(octets))) => {
-                self.pace.count(octets, self.clock.instant().since(began));
+        match self.connection.receive(buffer, deadline, awaited == Awaited::Command).await {
+            Ok(Received::Octets(octets)) => {
+                self.pace.count(octets, self.connection.now().since(began));
                 return octets;
             }
+            Ok(Received::Shutdown) => session.shut_down(),
+            Err(Trouble::TimedOut) => session.time_out(),
+            Err(Trouble::Lost) => session.abandon(Closing::Lost),
         }
         0
-    }
-
-    /// Closes our side, then waits a little for the client to close its own. Closing at once with input unread would reset
-    /// the connection, and the reset can overtake the last reply.
-    async fn close(&mut self) {
-        if self.is_lost {
-            return;
-        }
-        let deadline = self.clock.instant() + LINGER;
-        let lingering = async {
-            let mut scratch = [0; 1 << 10];
-            let mut room = LINGER_OCTETS;
-            // A client that has gone needs no farewell.
-            if self.stream.close().await.is_err() {
-                return;
-            }
-            while let Ok(octets @ 1..) = self.stream.read(&mut scratch).await
-                && octets < room
-            {
-                room -= octets;
-            }
-        };
-        self.clock.before(deadline, lingering).await;
-    }
-}
-
-enum Received {
-    Octets(io::Result<usize>),
-    Shutdown,
-}
-
-/// Shutdown goes first: a client that never stops sending must not keep a node alive.
-async fn read_or_shut_down(
-    stream: &mut Box<dyn Stream>,
-    buffer: &mut [u8],
-    shutdown: Option<&Receiver<Infallible>>,
-) -> Received {
-    let Some(shutdown) = shutdown else { return Received::Octets(stream.read(buffer).await) };
-    let reading = stream.read(buffer);
-    match select(pin!(shutdown.recv()), reading).await {
-        Either::Left(_) => Received::Shutdown,
-        Either::Right((octets, _)) => Received::Octets(octets),
     }
 }
 

@@ -29,8 +29,8 @@ use std::time::Duration;
 const COMMIT_OCTETS: usize = 4 << 20;
 /// Messages in one commit, at most.
 const COMMIT_MESSAGES: usize = 500;
-/// How old a confirmation of the tip may be for a delivery to begin on it; appending confirms it anyhow.
-const FRESH: Duration = Duration::from_hours(1);
+/// How old a confirmation of the tip may be for a change to begin on it; appending confirms it anyhow.
+pub(super) const FRESH: Duration = Duration::from_hours(1);
 
 /// A message for one account.
 #[derive(Clone, Debug)]

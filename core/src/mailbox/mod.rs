@@ -1,8 +1,9 @@
-//! Mailboxes (rank 6): delivery into accounts, and reading from them.
+//! Mailboxes (rank 6): delivery into accounts, reading from them, and deletion.
 
 mod content;
 mod deliver;
+mod expunge;
 mod read;
 
 pub use deliver::{Letter, Mailboxes};
-pub use read::{Listing, MessageReader, ReadError};
+pub use read::{Listing, MessageReader, ReadError, Snapshot};

@@ -1,6 +1,7 @@
 //! Reading from mailboxes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,7 @@ use super::Mailboxes;
 use super::content::{read_part, read_piece};
 use crate::model::{Address, QueueId, UtcTime};
 use crate::state::StateError;
-use crate::state::account::Message;
-
+use crate::state::account::{Mailbox, Message};
 use crate::state::layout;
 use crate::state::log::Piece;
 use crate::state::requests::Requests;
@@ -47,23 +47,40 @@ pub enum ReadError {
 impl Mailboxes {
     /// The messages of a mailbox, by UID.
     pub async fn list(&self, account: &Address, mailbox: &str) -> Result<Vec<Listing>, ReadError> {
-        self.with_mailbox(account, mailbox, |messages| {
-            let listing = |(uid, message): (&u32, &Message)| Listing {
+        self.with_mailbox(account, mailbox, |mailbox| {
+            let listing = |(uid, message): (&u32, &Arc<Message>)| Listing {
                 uid: *uid,
                 size: message.content.size(),
                 received: message.received,
                 flags: message.flags.clone(),
                 queue_id: message.queue_id,
             };
-            messages.iter().map(listing).collect()
+            mailbox.messages.iter().map(listing).collect()
         })
         .await
     }
 
     /// Begins to read a message.
     pub async fn open(&self, account: &Address, mailbox: &str, uid: u32) -> Result<MessageReader, ReadError> {
-        let message = self.with_mailbox(account, mailbox, |messages| messages.get(&uid).cloned()).await?;
+        let message =
+            self.with_mailbox(account, mailbox, |mailbox| mailbox.messages.get(&uid).cloned()).await?;
         let message = message.ok_or_else(|| ReadError::NoMessage(mailbox.to_owned(), uid))?;
+        Ok(self.read(account, &message).await?)
+    }
+
+    /// A mailbox as it is now.
+    pub async fn snapshot(&self, account: &Address, mailbox: &str) -> Result<Snapshot, ReadError> {
+        self.with_mailbox(account, mailbox, |found| Snapshot {
+            mailboxes: self.clone(),
+            account: account.clone(),
+            mailbox: mailbox.to_owned(),
+            uid_validity: found.uid_validity,
+            messages: found.messages.iter().map(|(uid, message)| (*uid, message.clone())).collect(),
+        })
+        .await
+    }
+
+    async fn read(&self, account: &Address, message: &Message) -> Result<MessageReader, StateError> {
         let key = layout::numbered(&format!("{}c/", layout::account(account)), message.commit);
         let mut inline = read_part(self.requests(), &key, &message.content.extent).await?;
         let header = inline.split_to(inline.len().min(message.content.header as usize));
@@ -83,7 +100,7 @@ impl Mailboxes {
         &self,
         account: &Address,
         mailbox: &str,
-        look: impl FnOnce(&std::collections::BTreeMap<u32, Message>) -> T,
+        look: impl FnOnce(&Mailbox) -> T,
     ) -> Result<T, ReadError> {
         let chain = self.accounts().hold(&layout::account(account), Duration::ZERO).await?;
         let state = chain.state();
@@ -93,7 +110,42 @@ impl Mailboxes {
         }
         let found = state.mailboxes.get(mailbox);
         let found = found.ok_or_else(|| ReadError::NoMailbox(account.clone(), mailbox.to_owned()))?;
-        Ok(look(&found.messages))
+        Ok(look(found))
+    }
+}
+
+/// A mailbox as it was at one moment. Its messages can be read whatever happens to the mailbox, until the store lets go of
+/// what nothing names. Holds a UID and a reference for each message.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    mailboxes: Mailboxes,
+    account: Address,
+    mailbox: String,
+    uid_validity: u64,
+    messages: Vec<(u32, Arc<Message>)>,
+}
+
+impl Snapshot {
+    /// UIDs of another validity name other messages (RFC 9051 §2.3.1.1).
+    pub fn uid_validity(&self) -> u64 {
+        self.uid_validity
+    }
+
+    /// UID and octets of each message, by UID.
+    pub fn messages(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.messages.iter().map(|(uid, message)| (*uid, message.content.size()))
+    }
+
+    /// Begins to read a message.
+    pub async fn open(&self, uid: u32) -> Result<MessageReader, ReadError> {
+        let found = self.messages.binary_search_by_key(&uid, |(uid, _)| *uid);
+        let at = found.map_err(|_| ReadError::NoMessage(self.mailbox.clone(), uid))?;
+        Ok(self.mailboxes.read(&self.account, &self.messages[at].1).await?)
+    }
+
+    /// Removes messages from the mailbox for good, in one commit. Those that are gone by now are left as they are.
+    pub async fn expunge(&self, uids: Vec<u32>) -> Result<(), StateError> {
+        self.mailboxes.expunge(&self.account, &self.mailbox, self.uid_validity, uids).await
     }
 }
 

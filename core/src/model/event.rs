@@ -23,10 +23,26 @@ pub enum Event {
     SessionClosed {
         /// Number of the session on this node.
         session: u64,
-        /// Messages accepted in it.
+        /// Messages accepted or retrieved in it.
         messages: u64,
         /// Why, in words.
         reason: String,
+    },
+    /// A client has proved to be the owner of an account.
+    LoggedIn {
+        /// Number of the session on this node.
+        session: u64,
+        /// The account.
+        account: Address,
+    },
+    /// A client could not prove to be the owner of an account.
+    LoginFailed {
+        /// Number of the session on this node.
+        session: u64,
+        /// The client's address and port.
+        peer: String,
+        /// What it named, where that is an address. There may be no such account.
+        account: Option<Address>,
     },
     /// A command, a recipient or a content was answered with 4yz or 5yz.
     Refused {

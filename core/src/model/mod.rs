@@ -4,6 +4,7 @@ pub mod address;
 pub mod date;
 pub mod event;
 pub mod id;
+pub mod line;
 pub mod message;
 pub mod outcome;
 pub mod path;

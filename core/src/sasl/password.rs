@@ -12,6 +12,11 @@ const PASSES: u32 = 2;
 /// Octets of a password, at most: a bound on the work that a client can ask for.
 pub const PASSWORD_LIMIT: usize = 1024;
 
+/// A verifier that belongs to nobody, to be tried where there is none: so that a login at an account that is not there takes
+/// as long as at one that is.
+pub const DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// Why a password cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
@@ -68,6 +73,18 @@ mod tests {
         assert!(matches(&verifier, "s3cret and long"));
         assert!(!matches(&verifier, "s3cret and lonG"));
         assert!(!matches("not a verifier", "s3cret and long"));
+    }
+
+    #[test]
+    fn the_decoy_costs_what_a_verifier_costs_and_matches_nothing() {
+        let hash = PasswordHash::new(DECOY).unwrap();
+        let real = verifier("password", [7; SALT_OCTETS]).unwrap();
+        let real = PasswordHash::new(&real).unwrap();
+        let cost = |hash: &PasswordHash<'_>| {
+            (hash.algorithm.to_string(), hash.version, hash.params.clone(), hash.hash.unwrap().len())
+        };
+        assert_eq!(cost(&hash), cost(&real));
+        assert!(!matches(DECOY, "password"));
     }
 
     #[test]

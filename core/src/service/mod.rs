@@ -1,5 +1,6 @@
 //! What a node does all day (rank 7): the only place that puts queue, mailboxes, directory and policy together.
 
+pub mod access;
 pub mod local_delivery;
 pub mod maintenance;
 pub mod reception;
@@ -7,8 +8,11 @@ pub mod reception;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use async_lock::Semaphore;
+
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
 use crate::queue::Spool;
 use crate::state::requests::Requests;
@@ -22,10 +26,14 @@ pub struct Context {
     pub requests: Requests,
     /// Who is who.
     pub directory: Directory,
+    /// The accounts.
+    pub mailboxes: Mailboxes,
     /// The queue.
     pub spool: Spool,
     /// Where events go.
     pub journal: Journal,
     /// Octets of content being received that are in memory now.
     pub receiving: Arc<AtomicUsize>,
+    /// Whoever compares a password holds a permit: as many as [`access::COMPARISONS`].
+    pub comparisons: Arc<Semaphore>,
 }

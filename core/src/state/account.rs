@@ -1,6 +1,7 @@
 //! `account/<hh>/<name>/`: one user's mailboxes, messages and credentials, as a chain.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,14 @@ pub enum Op {
     Password(Option<String>),
     /// A message arrives in a mailbox, or in INBOX where that has gone. Its UID is given by replay.
     Append(Arrival),
+    /// Messages leave a mailbox for good (RFC 9051 §6.4.3). UIDs that are not there, and a mailbox that is not, change nothing.
+    /// Large bodies stay in the store until what nothing names is collected.
+    Expunge {
+        /// Out of which mailbox.
+        mailbox: String,
+        /// Which messages.
+        uids: Vec<u32>,
+    },
 }
 
 /// What an arriving message brings.
@@ -98,8 +107,12 @@ pub struct Mailbox {
     pub uid_validity: u64,
     /// The UID of the next message.
     pub uid_next: u32,
-    /// By UID.
-    pub messages: BTreeMap<u32, Message>,
+    /// The commit by which a message came or went last: with those of its messages, what HIGHESTMODSEQ is made of
+    /// (RFC 7162 §3.1.2).
+    #[serde(default)]
+    pub modseq: u64,
+    /// By UID. Shared with the sessions that read the mailbox as it was.
+    pub messages: BTreeMap<u32, Arc<Message>>,
 }
 
 /// A message in a mailbox.
@@ -122,7 +135,7 @@ pub struct Message {
 
 impl Mailbox {
     fn made_by(commit: u64) -> Self {
-        Self { uid_validity: commit, uid_next: 1, messages: BTreeMap::new() }
+        Self { uid_validity: commit, uid_next: 1, modseq: commit, messages: BTreeMap::new() }
     }
 }
 
@@ -142,6 +155,7 @@ impl State for Account {
             }
             Op::Password(verifier) => self.password.clone_from(verifier),
             Op::Append(arrival) => self.arrive(arrival, at),
+            Op::Expunge { mailbox, uids } => self.expunge(mailbox, uids, at),
         }
         self.forget(at.time);
     }
@@ -182,8 +196,17 @@ impl Account {
             content,
         };
         self.octets += message.content.size();
-        mailbox.messages.insert(mailbox.uid_next, message);
+        mailbox.messages.insert(mailbox.uid_next, Arc::new(message));
         mailbox.uid_next += 1;
+        mailbox.modseq = at.commit;
+    }
+
+    fn expunge(&mut self, mailbox: &str, uids: &[u32], at: &Position) {
+        let Some(mailbox) = self.mailboxes.get_mut(mailbox) else { return };
+        for message in uids.iter().filter_map(|uid| mailbox.messages.remove(uid)) {
+            self.octets -= message.content.size();
+            mailbox.modseq = at.commit;
+        }
     }
 
     /// Drops deliveries that the queue cannot bring again. Keys are ULIDs, so the oldest come first, if roughly.
@@ -243,8 +266,36 @@ mod tests {
         assert!(account.mailboxes[INBOX].messages.is_empty());
     }
 
+    fn expunge(uids: &[u32]) -> Op {
+        Op::Expunge { mailbox: INBOX.into(), uids: uids.to_vec() }
+    }
+
+    #[test]
+    fn what_is_expunged_is_gone_once_and_its_uid_is_never_given_again() {
+        let mut ops = vec![(1, create()), (2, arrival(1)), (3, arrival(2)), (4, arrival(3))];
+        ops.extend([(5, expunge(&[2, 3, 3, 9])), (6, expunge(&[3, 2])), (7, arrival(4)), (8, arrival(2))]);
+        let account = replay(&ops);
+        let inbox = &account.mailboxes[INBOX];
+        assert_eq!(inbox.messages.keys().copied().collect::<Vec<_>>(), [1, 4]);
+        assert_eq!((inbox.uid_next, inbox.modseq, account.octets), (5, 7, 20));
+    }
+
+    #[test]
+    fn an_expunge_that_finds_nothing_changes_nothing() {
+        let elsewhere = Op::Expunge { mailbox: "Archive".into(), uids: vec![1] };
+        let account = replay(&[(1, create()), (2, arrival(1)), (3, expunge(&[7])), (4, elsewhere)]);
+        assert_eq!((account.mailboxes[INBOX].modseq, account.octets, account.mailboxes.len()), (2, 10, 1));
+    }
+
+    #[test]
+    fn a_mailbox_written_before_expunges_were_known_is_still_read() {
+        let mailbox: Mailbox =
+            serde_json::from_str(r#"{"uid_validity":1,"uid_next":1,"messages":{}}"#).unwrap();
+        assert_eq!((mailbox.uid_validity, mailbox.modseq), (1, 0));
+    }
+
     #[test]
     fn an_operation_of_a_later_version_is_not_taken_for_another() {
-        assert!(serde_json::from_str::<Op>(r#"{"expunge":{"uid":1}}"#).is_err());
+        assert!(serde_json::from_str::<Op>(r#"{"rename":{"mailbox":"INBOX"}}"#).is_err());
     }
 }

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use fulmar_tests::Fallible;
 use fulmar_tests::case::{PATIENCE, RECIPIENT, jobs, read_back, site};
 use fulmar_tests::client::Client;
-use fulmar_tests::clients::{Answer, send_by_smtplib, send_by_swaks};
+use fulmar_tests::clients::{Answer, retrieve_by_poplib, send_by_smtplib, send_by_swaks};
 use fulmar_tests::corpus::{made_message, with_attachment};
 use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
-use fulmar_tests::process::{Server, Site, free_address};
+use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
 use fulmar_tests::small_disk::SmallDisk;
 
 /// What a case is given.
@@ -31,11 +31,12 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
     ("a_message_sent_by_the_command_line_is_read_back", sent_by_command_line),
+    ("messages_are_retrieved_and_deleted_by_poplib", retrieved_by_poplib),
     ("the_first_greeting_comes_soon_after_a_cold_start", cold_start),
     ("a_second_process_on_the_same_store_joins_and_both_deliver", two_nodes),
     ("twenty_clients_that_send_25_mib_each_are_all_served", large_messages),
@@ -147,6 +148,38 @@ fn sent_by_command_line(setting: &Setting) -> Fallible<String> {
     read_back(&site, ledger)
 }
 
+fn retrieved_by_poplib(setting: &Setting) -> Fallible<String> {
+    let mut ledger = Ledger::default();
+    let site = site(&setting.program)?;
+    let pop3 = free_address()?;
+    let server = site.serve_with_pop3(free_address()?, pop3)?;
+    let jobs = jobs(&site, &mut ledger, "poplib", 10, |dice, n| match n {
+        0 => with_attachment(dice, 5 << 20),
+        n => made_message(dice, 20_000, n % 2 == 0),
+    })?;
+    send_by_smtplib(&jobs, server.address(), 2, PATIENCE, |answer| ledger.answer(answer))?;
+    site.wait_until_delivered()?;
+    let (login, folder) = ((RECIPIENT, PASSWORD), site.scratch()?);
+    let retrieved = retrieve_by_poplib(pop3, login, &folder, false)?;
+    for message in &retrieved {
+        let content = fs::read(&message.file)?;
+        if content.len() as u64 != message.octets {
+            return Err(format!("{message:?} has {} octets", content.len()).into());
+        }
+        ledger.find(RECIPIENT, message.uid, &content);
+    }
+    let verdict = ledger.verdict();
+    if !verdict.is_clean() {
+        return Err(verdict.to_string().into());
+    }
+    let deleted = retrieve_by_poplib(pop3, login, &folder, true)?.len();
+    let left = (site.uids(RECIPIENT)?, retrieve_by_poplib(pop3, login, &folder, true)?.len());
+    if (deleted, &left) != (retrieved.len(), &(Vec::new(), 0)) {
+        return Err(format!("deleted {deleted} of {}, and {left:?} are left", retrieved.len()).into());
+    }
+    Ok(format!("{verdict}\n{deleted} deleted"))
+}
+
 fn cold_start(setting: &Setting) -> Fallible<String> {
     let site = site(&setting.program)?;
     let mut starts = Vec::new();
@@ -182,13 +215,13 @@ fn large_messages(setting: &Setting) -> Fallible<String> {
     Ok(format!("sent in {sent:.1?}; {}\n{report}", memory(&server)?))
 }
 
-/// Pastes the lines that `fulmar serve` prints when nothing is configured: they send two messages and read the first.
+/// Pastes the lines that `fulmar serve` prints when nothing is configured: they send two messages and read the first, over POP3 too.
 fn unconfigured(setting: &Setting) -> Fallible<String> {
     let home = tempfile::TempDir::with_prefix("fulmar-home-")?;
     let (mut server, lines) = Server::unconfigured(&setting.program, home.path())?;
     let mut printed = String::new();
     for line in &lines {
-        if line.contains("mailbox") {
+        if line.contains("pop3://") || line.contains("mailbox") {
             server.wait_for_log(" attempted ", 1)?;
         }
         let mut shell = Command::new("sh");
@@ -200,8 +233,8 @@ fn unconfigured(setting: &Setting) -> Fallible<String> {
         printed.push_str(&String::from_utf8_lossy(&output.stdout));
     }
     for part in ["Return-Path: <user@localhost>\r\n", "Subject: first\r\n\r\nIt works.\r\n"] {
-        if !printed.contains(part) {
-            return Err(format!("{part:?} is not in what they print:\n{printed}").into());
+        if printed.matches(part).count() != 2 {
+            return Err(format!("{part:?} is not twice in what they print:\n{printed}").into());
         }
     }
     Ok(format!("{} lines pasted", lines.len()))

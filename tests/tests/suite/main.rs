@@ -7,5 +7,6 @@ mod contract;
 mod crash;
 mod dns;
 mod hostile;
+mod pop3;
 mod structure;
 mod transcripts;

@@ -1,140 +1,81 @@
-//! SMTP sessions written down as text, driven through the session that does no I/O: in one piece, octet by octet, and in
-//! chunks of every other length. How to write one stands in `transcripts/README.md`.
+//! Sessions written down as text, driven through the sessions that do no I/O: in one piece, octet by octet, and in chunks
+//! of every other length. How to write one stands in `transcripts/README.md`.
 
-use std::collections::BTreeMap;
+mod pop3;
+mod smtp;
+
 use std::fs;
 use std::path::Path;
 
-use fulmar_core::config::SmtpLimits;
-use fulmar_core::model::{Domain, Reply};
-use fulmar_core::smtp::server::{Session, Step};
+/// Lengths of chunks that each session is driven with.
+const CHUNKS: [usize; 7] = [usize::MAX, 1, 2, 3, 5, 7, 11];
 
-/// One session of a file.
+/// One session of a file, line by line: the kind, and the rest.
+struct Script {
+    /// File and title.
+    place: String,
+    lines: Vec<(String, String)>,
+}
+
+/// Every session in a folder of transcripts.
+fn scripts(folder: &str) -> Vec<Script> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts").join(folder);
+    let mut scripts: Vec<Script> = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Some(title) = line.strip_prefix("== ") {
+                let place = format!("{}: {title}", path.display());
+                scripts.push(Script { place, lines: Vec::new() });
+                continue;
+            }
+            let (kind, rest) = line.split_once(':').unwrap_or_else(|| panic!("no kind of line: {line}"));
+            let rest = rest.strip_prefix(' ').unwrap_or(rest);
+            let script = scripts.last_mut().expect("a title comes first");
+            script.lines.push((kind.to_owned(), rest.to_owned()));
+        }
+    }
+    scripts
+}
+
+/// A session, and what answers its questions.
+trait Machine {
+    /// One step of the driver; false where the session is idle or over.
+    fn step(&mut self, input: &mut &[u8]) -> bool;
+    /// Octets to be sent.
+    fn take_output(&mut self) -> Vec<u8>;
+}
+
+/// What passes between client and server.
 #[derive(Debug, Default)]
-struct Transcript {
-    title: String,
-    limits: SmtpLimits,
-    /// What the handler refuses: `mail a@x.test`, `recipient b@x.test`, `data`, `content`; or says at `end`.
-    answers: BTreeMap<String, Reply>,
-    /// What the client sends at once, and what it must get back.
+struct Dialogue {
+    /// What the client sends at once, and the lines that it must get back.
     exchanges: Vec<(Vec<u8>, Vec<String>)>,
-    /// Content that must come out of it.
-    kept: Vec<u8>,
     /// How the session must end; open where absent.
     closing: Option<String>,
 }
 
-/// What a driven session has done.
-#[derive(Debug, Default)]
-struct Outcome {
-    content: Vec<u8>,
-    kept: Vec<u8>,
-    closing: Option<String>,
-}
-
-#[test]
-fn sessions_go_as_written_down() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts/smtp");
-    let mut sessions = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        for transcript in parse(&fs::read_to_string(&path).unwrap()) {
-            for chunk in [usize::MAX, 1, 2, 3, 5, 7, 11] {
-                check(&transcript, chunk, &format!("{}: {}", path.display(), transcript.title));
-            }
-            sessions += 1;
-        }
-    }
-    assert!(sessions > 50, "only {sessions} sessions were found");
-}
-
-fn check(transcript: &Transcript, chunk: usize, place: &str) {
-    let place = format!("{place}, in chunks of {chunk}");
-    let mut session = Session::new(Domain::parse("mx.test").unwrap(), transcript.limits.clone());
-    let mut outcome = Outcome::default();
-    for (sent, expected) in &transcript.exchanges {
-        for mut piece in sent.chunks(chunk.min(sent.len().max(1))) {
-            while !piece.is_empty() && step(transcript, &mut session, &mut piece, &mut outcome) {}
-        }
-        while step(transcript, &mut session, &mut &b""[..], &mut outcome) {}
-        let output = String::from_utf8(session.take_output()).unwrap();
-        let got: Vec<&str> = output.split_terminator("\r\n").collect();
-        let agrees =
-            got.len() == expected.len() && got.iter().zip(expected).all(|(got, line)| matches(got, line));
-        assert!(
-            agrees,
-            "{place}\nsent {:?}\n got {got:#?}\nwant {expected:#?}",
-            String::from_utf8_lossy(sent)
-        );
-    }
-    let kept = [&outcome.kept, &transcript.kept].map(|octets| String::from_utf8_lossy(octets));
-    assert_eq!(kept[0], kept[1], "{place}: content");
-    assert_eq!(outcome.closing, transcript.closing, "{place}: end");
-}
-
-/// A line that ends with ` ...` stands for every line that begins so.
-fn matches(got: &str, expected: &str) -> bool {
-    expected.strip_suffix(" ...").map_or(got == expected, |start| got.starts_with(start))
-}
-
-/// One step of the driver; false where the session is idle or over.
-fn step(transcript: &Transcript, session: &mut Session, input: &mut &[u8], outcome: &mut Outcome) -> bool {
-    let answer = |question: String| transcript.answers.get(&question).cloned().map_or(Ok(()), Err);
-    match session.advance(input) {
-        Step::Idle => return false,
-        Step::Send => panic!("no transcript has so many replies"),
-        Step::Mail(mail) => session.answer(answer(format!("mail {}", mail.reverse_path))),
-        Step::Recipient(forward_path) => session.answer(answer(format!("recipient {forward_path}"))),
-        Step::Data => session.answer(answer("data".to_owned())),
-        Step::Content(octets) => {
-            outcome.content.extend_from_slice(octets);
-            session.answer(answer("content".to_owned()));
-        }
-        Step::EndOfContent => {
-            outcome.kept.append(&mut outcome.content);
-            let reply = transcript.answers.get("end").cloned();
-            session.conclude(reply.unwrap_or_else(|| Reply::new(250, (2, 0, 0), "ID queued")));
-        }
-        Step::Reset => outcome.content.clear(),
-        Step::Refused { .. } => {}
-        Step::Closed(closing) => {
-            outcome.closing = Some(closing.to_string());
-            return false;
-        }
-    }
-    true
-}
-
-fn parse(text: &str) -> Vec<Transcript> {
-    let mut transcripts: Vec<Transcript> = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if let Some(title) = line.strip_prefix("== ") {
-            transcripts.push(Transcript { title: title.to_owned(), ..Transcript::default() });
-            continue;
-        }
-        let transcript = transcripts.last_mut().expect("a title comes first");
-        let (kind, rest) = line.split_once(':').unwrap_or_else(|| panic!("no kind of line: {line}"));
-        let rest = rest.strip_prefix(' ').unwrap_or(rest);
+impl Dialogue {
+    /// Takes a line of a script that is the same for every protocol; false where it is not.
+    fn take(&mut self, kind: &str, rest: &str) -> bool {
         match kind {
-            "C" => transcript.send(&[&octets(rest)[..], b"\r\n"].concat()),
-            "R" => transcript.send(&octets(rest)),
+            "C" => self.send(&[&octets(rest)[..], b"\r\n"].concat()),
+            "R" => self.send(&octets(rest)),
             "S" => {
                 // The greeting comes unasked.
-                if transcript.exchanges.is_empty() {
-                    transcript.exchanges.push(Default::default());
+                if self.exchanges.is_empty() {
+                    self.exchanges.push(Default::default());
                 }
-                transcript.exchanges.last_mut().unwrap().1.push(rest.to_owned());
+                let line = String::from_utf8(octets(rest)).unwrap();
+                self.exchanges.last_mut().unwrap().1.push(line);
             }
-            "K" => transcript.kept.extend([&octets(rest)[..], b"\r\n"].concat()),
-            "E" => transcript.closing = Some(rest.to_owned()),
-            "H" => transcript.set(rest),
-            _ => panic!("unknown kind of line: {line}"),
+            "E" => self.closing = Some(rest.to_owned()),
+            _ => return false,
         }
+        true
     }
-    transcripts
-}
 
-impl Transcript {
     /// Lines sent in a row go out as one group.
     fn send(&mut self, octets: &[u8]) {
         match self.exchanges.last_mut() {
@@ -143,57 +84,38 @@ impl Transcript {
         }
     }
 
-    /// A setting: `after EHLO`, `after DATA`, `limit NAME NUMBER`, or an answer of the handler.
-    fn set(&mut self, setting: &str) {
-        match setting.split_once(' ') {
-            Some(("after", place)) => self.begin(place),
-            Some(("limit", limit)) => {
-                let (name, number) = limit.split_once(' ').unwrap();
-                let number: usize = number.parse().unwrap();
-                match name {
-                    "command_line" => self.limits.command_line = number,
-                    "content_line" => self.limits.content_line = number,
-                    "message_size" => self.limits.message_size = number as u64,
-                    "recipients" => self.limits.recipients = number,
-                    "errors" => self.limits.errors = number,
-                    "refused_content" => self.limits.refused_content = number as u64,
-                    "fruitless_commands" => self.limits.fruitless_commands = number,
-                    _ => panic!("unknown limit: {name}"),
-                }
-            }
-            Some((question @ ("mail" | "recipient"), rest)) => {
-                let (path, reply) = rest.split_once(' ').unwrap();
-                self.answers.insert(format!("{question} {path}"), parse_reply(reply));
-            }
-            Some((question @ ("data" | "content" | "end"), reply)) => {
-                self.answers.insert(question.to_owned(), parse_reply(reply));
-            }
-            _ => panic!("unknown setting: {setting}"),
-        }
+    /// Something sent, and lines of which only the beginning matters.
+    fn exchange(&mut self, sent: &str, replies: &[&str]) {
+        let replies = replies.iter().map(|reply| format!("{reply} ...")).collect();
+        self.exchanges.push((sent.as_bytes().to_vec(), replies));
     }
 
-    /// The usual beginning, for sessions in which something else is of interest.
-    fn begin(&mut self, place: &str) {
-        let lines = |replies: &[&str]| replies.iter().map(|reply| format!("{reply} ...")).collect();
-        let ehlo = lines(&["220", "250-mx.test", "250-", "250-", "250-", "250-", "250"]);
-        self.exchanges.push((b"EHLO client.test\r\n".to_vec(), ehlo));
-        if place == "DATA" {
-            let group = b"MAIL FROM:<a@x.test>\r\nRCPT TO:<b@x.test>\r\nDATA\r\n".to_vec();
-            self.exchanges.push((group, lines(&["250 2.1.0", "250 2.1.5", "354"])));
+    /// Sends everything in chunks of at most this length, and compares what comes back.
+    fn play(&self, machine: &mut impl Machine, chunk: usize, place: &str) {
+        for (sent, expected) in &self.exchanges {
+            for mut piece in sent.chunks(chunk.min(sent.len().max(1))) {
+                while !piece.is_empty() && machine.step(&mut piece) {}
+            }
+            while machine.step(&mut &b""[..]) {}
+            let output = String::from_utf8(machine.take_output()).unwrap();
+            let got: Vec<&str> = output.split_terminator("\r\n").collect();
+            let agrees =
+                got.len() == expected.len() && got.iter().zip(expected).all(|(got, line)| matches(got, line));
+            assert!(
+                agrees,
+                "{place}, in chunks of {chunk}\nsent {:?}\n got {got:#?}\nwant {expected:#?}",
+                String::from_utf8_lossy(sent)
+            );
         }
     }
 }
 
-/// `550 5.1.1 text`
-fn parse_reply(text: &str) -> Reply {
-    let mut words = text.splitn(3, ' ');
-    let code = words.next().unwrap().parse().unwrap();
-    let status: Vec<u16> = words.next().unwrap().split('.').map(|part| part.parse().unwrap()).collect();
-    let class = u8::try_from(status[0]).unwrap();
-    Reply::new(code, (class, status[1], status[2]), words.next().unwrap().to_owned())
+/// A line that ends with ` ...` stands for every line that begins so.
+fn matches(got: &str, expected: &str) -> bool {
+    expected.strip_suffix(" ...").map_or(got == expected, |start| got.starts_with(start))
 }
 
-/// Octets of a line that the client sends or that is kept: `\r`, `\n`, `\t`, `\\`, `\xHH`, and `\{N}c` for N times the character c.
+/// Octets of a line that passes or is kept: `\r`, `\n`, `\t`, `\\`, `\xHH`, and `\{N}c` for N times the character c.
 fn octets(text: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     let mut rest = text;

@@ -1,98 +1,20 @@
 //! Conversations over a stream in memory, under a clock that only the test moves.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use futures::io::{AsyncRead, AsyncWrite};
 
-use super::{Closing, Handler, LINGER, SessionEnd, serve};
+use super::{Closing, Handler, SessionEnd, serve};
 use crate::config::SmtpLimits;
-use crate::model::{Domain, ForwardPath, Reply, UtcTime};
-use crate::platform::{Clock, Instant};
+use crate::conversation::connection::LINGER;
+use crate::conversation::testing::{HandClock, ServerEnd, Wire};
+use crate::model::{Domain, ForwardPath, Reply};
+use crate::platform::Clock;
 use crate::smtp::Mail;
 use crate::smtp::server::Session;
-
-/// Time that stands still between `advance`s. Whoever waits is polled by the test, so no waker is kept.
-#[derive(Default)]
-struct HandClock(Mutex<Duration>);
-
-#[async_trait]
-impl Clock for HandClock {
-    fn utc(&self) -> UtcTime {
-        UtcTime(0)
-    }
-    fn instant(&self) -> Instant {
-        Instant::from_origin(*self.0.lock().unwrap())
-    }
-    async fn sleep_until(&self, instant: Instant) {
-        poll_fn(|_| if self.instant() >= instant { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-}
-
-/// Both directions of a connection, as its client sees them.
-#[derive(Default)]
-struct Wire {
-    to_server: VecDeque<u8>,
-    client_has_closed: bool,
-    from_server: Vec<u8>,
-    server_has_closed: bool,
-    /// Octets that the client's window still takes.
-    window: usize,
-    largest_write: usize,
-    is_broken: bool,
-    /// Moved on by a second at each read, which there is always something for.
-    flood: Option<Arc<HandClock>>,
-}
-
-struct ServerEnd(Arc<Mutex<Wire>>);
-
-impl AsyncRead for ServerEnd {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut wire = self.0.lock().unwrap();
-        if wire.is_broken {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        if let Some(clock) = &wire.flood {
-            *clock.0.lock().unwrap() += Duration::from_secs(1);
-            buffer.fill(b'x');
-            return Poll::Ready(Ok(buffer.len()));
-        }
-        let octets = buffer.len().min(wire.to_server.len());
-        if octets == 0 && !wire.client_has_closed {
-            return Poll::Pending;
-        }
-        buffer.iter_mut().zip(wire.to_server.drain(..octets)).for_each(|(to, from)| *to = from);
-        Poll::Ready(Ok(octets))
-    }
-}
-
-impl AsyncWrite for ServerEnd {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        let mut wire = self.0.lock().unwrap();
-        wire.largest_write = wire.largest_write.max(octets.len());
-        let written = octets.len().min(wire.window);
-        if written == 0 {
-            return Poll::Pending;
-        }
-        wire.window -= written;
-        wire.from_server.extend_from_slice(&octets[..written]);
-        Poll::Ready(Ok(written))
-    }
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.lock().unwrap().server_has_closed = true;
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// Writes down what it is called with. Refuses whatever begins with `no`, in envelopes and in content.
 struct Recorder(Arc<Mutex<Vec<String>>>);

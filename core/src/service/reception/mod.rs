@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use self::content::{ContentFault, ContentSink};
 use super::Context;
-use crate::conversation::Handler;
+use crate::conversation::smtp::Handler;
 use crate::directory::{Resolution, Target};
 use crate::model::message::Received;
 use crate::model::{Address, Event, ForwardPath, QueueId, Reply, ReversePath};

@@ -1,8 +1,8 @@
 //! What each command does (RFC 5321 §4.1.1), and when it is in order (RFC 5321 §4.1.4).
 
-use super::line::Line;
 use super::state::{Asked, Client, State, Transaction};
 use super::{Closing, Session, Step, replies};
+use crate::model::line::Line;
 use crate::model::{ForwardPath, Reply, ReversePath};
 use crate::smtp::Mail;
 use crate::smtp::syntax::{self, Command, MailParameters, SyntaxError};

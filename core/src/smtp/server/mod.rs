@@ -19,7 +19,6 @@
 //! [`Step::EndOfContent`], or by [`Step::Reset`].
 
 mod commands;
-mod line;
 mod replies;
 mod state;
 #[cfg(test)]
@@ -28,12 +27,12 @@ mod tests;
 use std::collections::VecDeque;
 use std::mem;
 
-use self::line::LineBuffer;
 pub use self::state::Closing;
 use self::state::{Asked, Receiving, State, Transaction};
 use super::Mail;
 use super::data::{Decoded, Decoder};
 use crate::config::SmtpLimits;
+use crate::model::line::LineBuffer;
 use crate::model::reply::Severity;
 use crate::model::{Domain, ForwardPath, Reply};
 

@@ -4,7 +4,7 @@ use memchr::memchr;
 
 /// Collects one command line at a time, within a limit.
 #[derive(Debug)]
-pub(super) struct LineBuffer {
+pub struct LineBuffer {
     octets: Vec<u8>,
     /// Octets of a line with its CRLF.
     limit: usize,
@@ -14,7 +14,7 @@ pub(super) struct LineBuffer {
 
 /// A line that has come to its LF.
 #[derive(Debug)]
-pub(super) enum Line {
+pub enum Line {
     /// Without its CRLF.
     Whole(Vec<u8>),
     /// It was over the limit.
@@ -24,12 +24,13 @@ pub(super) enum Line {
 }
 
 impl LineBuffer {
-    pub(super) fn new(limit: usize) -> Self {
+    /// For lines of at most this many octets, their CRLF included.
+    pub fn new(limit: usize) -> Self {
         Self { octets: Vec::new(), limit, is_too_long: false }
     }
 
     /// Takes octets from the front of `input`, up to and with the next LF. Nothing where there is none yet.
-    pub(super) fn take(&mut self, input: &mut &[u8]) -> Option<Line> {
+    pub fn take(&mut self, input: &mut &[u8]) -> Option<Line> {
         let end = memchr(b'\n', input);
         let (octets, rest) = input.split_at(end.map_or(input.len(), |end| end + 1));
         *input = rest;

@@ -1,0 +1,168 @@
+//! Every reply of a session, once, with its source. Response codes are those of RFC 2449 §8 and RFC 3206 §4.
+
+use std::borrow::Cow;
+
+use super::state::Transaction;
+use crate::model::Domain;
+use crate::pop3::Denial;
+use crate::pop3::syntax::SyntaxError;
+
+/// A status indicator with its text, one line of less than 512 octets (RFC 1939 §3): what is put into it is bounded.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) is_positive: bool,
+    text: Cow<'static, str>,
+}
+
+impl Reply {
+    fn ok(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_positive: true, text: text.into() }
+    }
+
+    fn err(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { is_positive: false, text: text.into() }
+    }
+
+    pub(super) fn write_to(&self, out: &mut Vec<u8>) {
+        let status = if self.is_positive { "+OK" } else { "-ERR" };
+        out.extend_from_slice(format!("{status} {}\r\n", self.text).as_bytes());
+    }
+}
+
+/// RFC 1939 §4. Without a timestamp in angle brackets, which would offer APOP.
+pub(super) fn greeting(hostname: &Domain) -> Reply {
+    Reply::ok(format!("{hostname} POP3 Fulmar"))
+}
+
+/// RFC 2449 §5, with the capabilities of its §6 and of RFC 3206 §6. USER stands there only where it is allowed.
+pub(super) fn capabilities(allows_password: bool) -> (Reply, &'static str) {
+    let lines = if allows_password {
+        "USER\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION Fulmar\r\n.\r\n"
+    } else {
+        "TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION Fulmar\r\n.\r\n"
+    };
+    (Reply::ok("capabilities follow"), lines)
+}
+
+/// RFC 1939 §7: said of every name, whether there is such an account or not.
+pub(super) fn send_password() -> Reply {
+    Reply::ok("send PASS")
+}
+
+/// RFC 2449 §8.1.1, RFC 3206 §4: a password is not taken over a connection that others may read.
+pub(super) fn no_plaintext() -> Reply {
+    Reply::err("[AUTH] passwords are not taken in clear text here")
+}
+
+/// RFC 1939 §7: PASS follows USER.
+pub(super) fn user_first() -> Reply {
+    Reply::err("say USER first")
+}
+
+/// RFC 3206 §4.
+pub(super) fn denied(denial: Denial) -> Reply {
+    match denial {
+        Denial::Credentials => Reply::err("[AUTH] no such account, or another password"),
+        Denial::Unavailable => Reply::err("[SYS/TEMP] mail storage is not available, try again later"),
+    }
+}
+
+/// RFC 1939 §7, §5 (RSET): what there is.
+pub(super) fn maildrop(transaction: &Transaction) -> Reply {
+    Reply::ok(format!("{} messages ({} octets)", transaction.count(), transaction.octets()))
+}
+
+/// RFC 1939 §5: two numbers and nothing else.
+pub(super) fn drop_listing(transaction: &Transaction) -> Reply {
+    Reply::ok(format!("{} {}", transaction.count(), transaction.octets()))
+}
+
+/// RFC 1939 §5, §7: the listing of one message.
+pub(super) fn listing(line: String) -> Reply {
+    Reply::ok(line)
+}
+
+/// RFC 1939 §7.
+pub(super) fn unique_ids_follow() -> Reply {
+    Reply::ok("unique-ids follow")
+}
+
+/// RFC 1939 §5.
+pub(super) fn message_follows(octets: u64) -> Reply {
+    Reply::ok(format!("{octets} octets"))
+}
+
+/// RFC 1939 §7.
+pub(super) fn top_follows() -> Reply {
+    Reply::ok("top of message follows")
+}
+
+/// RFC 1939 §5.
+pub(super) fn deleted(number: u64) -> Reply {
+    Reply::ok(format!("message {number} deleted"))
+}
+
+/// RFC 1939 §5.
+pub(super) fn done() -> Reply {
+    Reply::ok("done")
+}
+
+/// RFC 1939 §6.
+pub(super) fn bye(hostname: &Domain) -> Reply {
+    Reply::ok(format!("{hostname} closing"))
+}
+
+/// RFC 1939 §6, RFC 3206 §4.
+pub(super) fn not_deleted() -> Reply {
+    Reply::err("[SYS/TEMP] no message was deleted, try again later")
+}
+
+/// RFC 3206 §4: the message is there, but cannot be read now.
+pub(super) fn not_readable() -> Reply {
+    Reply::err("[SYS/TEMP] the message cannot be read, try again later")
+}
+
+/// RFC 1939 §5.
+pub(super) fn no_such_message() -> Reply {
+    Reply::err("no such message")
+}
+
+/// RFC 1939 §5.
+pub(super) fn is_deleted(number: u64) -> Reply {
+    Reply::err(format!("message {number} is deleted"))
+}
+
+/// RFC 1939 §3.
+pub(super) fn not_a_command(error: SyntaxError) -> Reply {
+    Reply::err(error.to_string())
+}
+
+/// RFC 2449 §4.
+pub(super) fn long_command_line() -> Reply {
+    Reply::err("line too long")
+}
+
+/// RFC 1939 §3.
+pub(super) fn bare_lf() -> Reply {
+    Reply::err("lines end with CRLF, this one ended with a bare LF")
+}
+
+/// RFC 1939 §3: a command in the wrong state.
+pub(super) fn log_in_first() -> Reply {
+    Reply::err("log in first")
+}
+
+/// RFC 1939 §3: a command in the wrong state.
+pub(super) fn logged_in_already() -> Reply {
+    Reply::err("logged in already")
+}
+
+/// The client reads this as the reply to its next command.
+pub(super) fn too_many_errors() -> Reply {
+    Reply::err("too many errors; closing")
+}
+
+/// RFC 3206 §4. The client reads this as the reply to its next command, which is not executed.
+pub(super) fn shutting_down() -> Reply {
+    Reply::err("[SYS/TEMP] shutting down, try again later")
+}
