@@ -62,7 +62,7 @@ impl Session {
         match answer {
             Ok(maildrop) => {
                 let transaction = Transaction::new(maildrop);
-                let reply = replies::maildrop(&transaction);
+                let reply = replies::maildrop(transaction.count(), transaction.octets());
                 self.state = State::Transaction(transaction);
                 self.reply(reply);
             }
@@ -79,7 +79,7 @@ impl Session {
 
     fn transact(&mut self, mut transaction: Transaction, command: Command<'_>) -> Option<Step> {
         let reply = match command {
-            Command::Stat => replies::drop_listing(&transaction),
+            Command::Stat => replies::drop_listing(transaction.count(), transaction.octets()),
             Command::List(None) => return self.list(transaction, Scan::Octets),
             Command::Uidl(None) => return self.list(transaction, Scan::UniqueId),
             Command::List(Some(number)) => Self::list_one(&transaction, Scan::Octets, number),
@@ -96,7 +96,7 @@ impl Session {
             Command::Noop => replies::done(),
             Command::Rset => {
                 transaction = transaction.reset();
-                replies::maildrop(&transaction)
+                replies::maildrop(transaction.count(), transaction.octets())
             }
             Command::Quit => return self.update(transaction),
             // CAPA is executed in every state, before it comes here.
@@ -109,7 +109,7 @@ impl Session {
 
     fn list(&mut self, transaction: Transaction, kind: Scan) -> Option<Step> {
         let reply = match kind {
-            Scan::Octets => replies::maildrop(&transaction),
+            Scan::Octets => replies::maildrop(transaction.count(), transaction.octets()),
             Scan::UniqueId => replies::unique_ids_follow(),
         };
         self.state = State::Listing(transaction, Listing { kind, next: 0 });

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::state::Transaction;
 use crate::model::Domain;
 use crate::pop3::Denial;
 use crate::pop3::syntax::SyntaxError;
@@ -68,13 +67,13 @@ pub(super) fn denied(denial: Denial) -> Reply {
 }
 
 /// RFC 1939 §7, §5 (RSET): what there is.
-pub(super) fn maildrop(transaction: &Transaction) -> Reply {
-    Reply::ok(format!("{} messages ({} octets)", transaction.count(), transaction.octets()))
+pub(super) fn maildrop(messages: usize, octets: u64) -> Reply {
+    Reply::ok(format!("{messages} messages ({octets} octets)"))
 }
 
 /// RFC 1939 §5: two numbers and nothing else.
-pub(super) fn drop_listing(transaction: &Transaction) -> Reply {
-    Reply::ok(format!("{} {}", transaction.count(), transaction.octets()))
+pub(super) fn drop_listing(messages: usize, octets: u64) -> Reply {
+    Reply::ok(format!("{messages} {octets}"))
 }
 
 /// RFC 1939 §5, §7: the listing of one message.

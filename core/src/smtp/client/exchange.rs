@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::mem;
 
 use super::extensions::Extensions;
+use super::outcome::{Phase, RecipientOutcome};
 use super::replies::ProtocolError;
-use super::state::{Phase, RecipientOutcome};
 use super::{Envelope, Step, answer};
 use crate::model::Reply;
 use crate::smtp::BodyType;

@@ -21,6 +21,7 @@
 mod encoder;
 mod exchange;
 mod extensions;
+mod outcome;
 mod replies;
 mod state;
 #[cfg(test)]
@@ -33,9 +34,10 @@ use self::encoder::{BareLineEnd, Encoder};
 pub use self::exchange::OCTETS_IN_FLIGHT;
 use self::exchange::{Exchange, Heard};
 pub use self::extensions::Extensions;
+pub use self::outcome::{Phase, RecipientOutcome};
 use self::replies::ReplyReader;
 pub use self::replies::{LONGEST_LINE, LONGEST_TEXT, MOST_LINES, ProtocolError};
-pub use self::state::{Closing, Phase, RecipientOutcome, StartTls};
+pub use self::state::{Closing, StartTls};
 use self::state::{Peer, State, Transfer};
 use super::BodyType;
 use crate::model::reply::Severity;
