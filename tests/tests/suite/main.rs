@@ -2,7 +2,6 @@
 
 #![cfg(test)]
 
-mod client_transcripts;
 mod contract;
 mod crash;
 mod dns;

@@ -3,6 +3,7 @@
 
 mod pop3;
 mod smtp;
+mod smtp_client;
 
 use std::fs;
 use std::path::Path;

@@ -1,12 +1,10 @@
-//! A client's side of SMTP sessions, written down as text and driven through the session that does no I/O: what the server
-//! says comes in one piece, octet by octet, and in chunks of every other length. See `transcripts/README.md`.
-
-use std::fs;
-use std::path::Path;
+//! Transcripts of SMTP, seen from our client.
 
 use fulmar_core::model::{Address, Domain, ReversePath};
 use fulmar_core::smtp::BodyType;
 use fulmar_core::smtp::client::{Closing, Envelope, RecipientOutcome, Session, StartTls, Step};
+
+use super::{CHUNKS, Script, scripts};
 
 /// What every message holds.
 const CONTENT: &[u8] = b"text\r\n";
@@ -14,7 +12,6 @@ const CONTENT: &[u8] = b"text\r\n";
 /// One session of a file.
 #[derive(Debug, Default)]
 struct Transcript {
-    title: String,
     in_the_clear: bool,
     messages: Vec<Envelope>,
     /// What the server says at once, and what it must then get. The connection is lost where it says nothing.
@@ -35,18 +32,14 @@ struct Outcome {
 
 #[test]
 fn clients_go_as_written_down() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts/smtp-client");
-    let mut sessions = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        for transcript in parse(&fs::read_to_string(&path).unwrap()) {
-            for chunk in [usize::MAX, 1, 2, 3, 5, 7, 11] {
-                check(&transcript, chunk, &format!("{}: {}", path.display(), transcript.title));
-            }
-            sessions += 1;
+    let scripts = scripts("smtp-client");
+    for script in &scripts {
+        let transcript = parse(script);
+        for chunk in CHUNKS {
+            check(&transcript, chunk, &script.place);
         }
     }
-    assert!(sessions > 25, "only {sessions} sessions were found");
+    assert!(scripts.len() > 25, "only {} sessions were found", scripts.len());
 }
 
 fn check(transcript: &Transcript, chunk: usize, place: &str) {
@@ -117,27 +110,20 @@ fn shown(outcome: &RecipientOutcome) -> String {
     }
 }
 
-fn parse(text: &str) -> Vec<Transcript> {
-    let mut transcripts: Vec<Transcript> = Vec::new();
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if let Some(title) = line.strip_prefix("== ") {
-            transcripts.push(Transcript { title: title.to_owned(), ..Transcript::default() });
-            continue;
-        }
-        let transcript = transcripts.last_mut().expect("a title comes first");
-        let (kind, rest) = line.split_once(':').unwrap_or_else(|| panic!("no kind of line: {line}"));
-        let rest = rest.strip_prefix(' ').unwrap_or(rest);
-        match kind {
+fn parse(script: &Script) -> Transcript {
+    let mut transcript = Transcript::default();
+    for (kind, rest) in &script.lines {
+        match kind.as_str() {
             "S" => transcript.hear(rest),
             "L" => transcript.exchanges.push((None, Vec::new())),
-            "C" => transcript.exchanges.last_mut().expect("the server speaks first").1.push(rest.to_owned()),
-            "O" => transcript.outcomes.push(rest.to_owned()),
-            "E" => transcript.closing = rest.to_owned(),
+            "C" => transcript.exchanges.last_mut().expect("the server speaks first").1.push(rest.clone()),
+            "O" => transcript.outcomes.push(rest.clone()),
+            "E" => transcript.closing.clone_from(rest),
             "H" => transcript.set(rest),
-            _ => panic!("unknown kind of line: {line}"),
+            _ => panic!("unknown kind of line: {kind}"),
         }
     }
-    transcripts
+    transcript
 }
 
 impl Transcript {
