@@ -17,6 +17,7 @@ pub mod node;
 pub mod pop3_client;
 pub mod process;
 pub mod small_disk;
+pub mod zone;
 
 /// What a step of the harness gives, or why it could not be done.
 pub type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

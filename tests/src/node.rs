@@ -13,12 +13,13 @@ use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, Outcome, ReversePath};
 use fulmar_core::platform::{Host, Platform, Store, When};
-use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolRuntime, accept, listen};
+use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, accept, listen};
 use fulmar_storage_s3::{DirectoryStore, MemoryStore};
 use futures::FutureExt;
 use futures::channel::oneshot;
 
 use crate::client::Client;
+use crate::zone::Zone;
 
 /// How long an event may be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,6 +56,8 @@ impl Ground {
         let runtime = SmolRuntime::new(SmolRuntime::default_threads()).expect("threads");
         let platform = Platform {
             store: open(&runtime),
+            dns: Arc::new(Zone::default()),
+            net: Arc::new(SmolNet::new(runtime.spawn())),
             clock: Arc::new(SmolClock),
             entropy: Arc::new(SmolEntropy),
             spawn: runtime.spawn(),

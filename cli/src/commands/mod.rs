@@ -16,7 +16,8 @@ use std::sync::Arc;
 use fulmar_core::admin::Admin;
 use fulmar_core::model::event::Journal;
 use fulmar_core::platform::{Platform, Store};
-use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolRuntime};
+use fulmar_core::resolver::Resolver;
+use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, system_name_servers};
 use fulmar_storage_s3::{DirectoryStore, MemoryStore};
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
@@ -76,7 +77,12 @@ impl Context {
                 Arc::new(opened.map_err(|error| Failure::Failed(error.to_string()))?)
             }
         };
-        let platform = Platform { store, clock: Arc::new(SmolClock), entropy: Arc::new(SmolEntropy), spawn };
+        let (clock, entropy) = (Arc::new(SmolClock), Arc::new(SmolEntropy));
+        let net = Arc::new(SmolNet::new(spawn.clone()));
+        let servers = system_name_servers();
+        let dns =
+            Arc::new(Resolver::new(servers, net.clone(), clock.clone(), entropy.clone(), spawn.clone()));
+        let platform = Platform { store, dns, net, clock, entropy, spawn };
         Ok(Self { settings, output, platform, journal: logging::journal() })
     }
 

@@ -92,14 +92,14 @@ pub(super) const KEYS: &[Key] = &[
         section: "relay",
         name: "networks",
         set: |s, w| {
-            s.engine.relay_networks = list(w, |item| {
+            s.engine.relay.networks = list(w, |item| {
                 text(item, "a network", r#"networks such as "10.0.0.0/8" or "::1/128""#, |text| {
                     text.parse::<IpNet>().ok()
                 })
             })?;
             Ok(())
         },
-        show: |s| strings(&s.engine.relay_networks, ToString::to_string),
+        show: |s| strings(&s.engine.relay.networks, ToString::to_string),
     },
     Key {
         section: "queue",

@@ -58,7 +58,7 @@ impl Reader {
         let said = loaded.origins.keys().any(|(section, _)| *section != "log");
         loaded.settings.nothing_configured = sources.file.is_none() && !said;
         if loaded.settings.nothing_configured {
-            loaded.settings.engine.relay_networks = loopback();
+            loaded.settings.engine.relay.networks = loopback();
         }
         self.mistakes.sort_by_key(|(line, _)| *line);
         match self.mistakes.is_empty() {

@@ -225,7 +225,7 @@ fn a_variable_wins_over_the_file_and_the_listeners_are_replaced_whole() {
     assert_eq!(settings.engine.queue.expire, Duration::from_hours(1));
     assert_eq!(settings.engine.smtp.message_size, 25 << 20);
     assert!(
-        settings.engine.may_relay([10, 1, 2, 3].into()) && !settings.engine.may_relay([127, 0, 0, 1].into())
+        settings.engine.relay.may_relay([10, 1, 2, 3].into()) && !settings.engine.relay.may_relay([127, 0, 0, 1].into())
     );
 }
 
@@ -240,7 +240,7 @@ fn nothing_is_configured_as_long_as_only_the_log_is() {
     ] {
         let settings = Loaded::from_sources(&sources(file, variables)).unwrap().settings;
         assert_eq!(settings.nothing_configured, nothing, "{file:?} {variables:?}");
-        assert_eq!(settings.engine.may_relay([127, 0, 0, 1].into()), nothing, "{file:?} {variables:?}");
+        assert_eq!(settings.engine.relay.may_relay([127, 0, 0, 1].into()), nothing, "{file:?} {variables:?}");
     }
 }
 

@@ -38,11 +38,15 @@ pub trait Entropy: Send + Sync {
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// The doors that nearly every part needs, together.
+/// All doors, together.
 #[derive(Clone)]
 pub struct Platform {
     /// The object store.
     pub store: Arc<dyn Store>,
+    /// Names that come from mail.
+    pub dns: Arc<dyn Dns>,
+    /// Connections going out.
+    pub net: Arc<dyn Net>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -17,7 +17,7 @@ pub enum Origin {
 /// relay (RFC 5321 §7.9).
 pub fn may_relay(config: &Config, origin: Origin) -> bool {
     match origin {
-        Origin::Client(address) => config.may_relay(address),
+        Origin::Client(address) => config.relay.may_relay(address),
         Origin::Operator => true,
     }
 }
@@ -32,7 +32,7 @@ mod tests {
         let mut config = Config::new(Domain::parse("mx.test").unwrap());
         let from = |text: &str| Origin::Client(text.parse().unwrap());
         assert!(!may_relay(&config, from("127.0.0.1")));
-        config.relay_networks = vec!["10.1.0.0/16".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        config.relay.networks = vec!["10.1.0.0/16".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
         for (client, may) in [
             ("10.1.2.3", true),
             ("::ffff:10.1.2.3", true),

@@ -15,10 +15,11 @@ use fulmar_core::model::{Address, Domain, Event, Incarnation};
 use fulmar_core::platform::{Host, Payload, Platform, ProcessIdentity, Spawn, Store, When};
 use fulmar_core::state::owner::{Claim, Owner};
 use fulmar_core::state::{frame, layout};
-use fulmar_runtime_smol::{SmolEntropy, SmolRuntime};
+use fulmar_runtime_smol::{SmolEntropy, SmolNet, SmolRuntime};
 use fulmar_storage_s3::MemoryStore;
 use fulmar_tests::clock::AdvancedClock;
 use fulmar_tests::faults::{Faulty, Life, MortalSpawn};
+use fulmar_tests::zone::Zone;
 use smol::future::FutureExt;
 
 /// How long something may take that is sure to come.
@@ -96,6 +97,8 @@ impl World {
         config.queue.retry = vec![Duration::from_millis(100)];
         let platform = Platform {
             store: store.clone(),
+            dns: Arc::new(Zone::default()),
+            net: Arc::new(SmolNet::new(runtime.spawn())),
             clock: clock.clone(),
             entropy: Arc::new(SmolEntropy),
             spawn: runtime.spawn(),
@@ -120,6 +123,8 @@ impl World {
         prepare(&faults);
         let platform = Platform {
             store: faults.clone(),
+            dns: Arc::new(Zone::default()),
+            net: Arc::new(SmolNet::new(self.runtime.spawn())),
             clock: self.clock.clone(),
             entropy: Arc::new(SmolEntropy),
             spawn: Arc::new(MortalSpawn { spawn: self.runtime.spawn(), life: life.clone() }),

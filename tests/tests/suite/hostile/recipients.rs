@@ -9,7 +9,7 @@ use super::{ALICE, BOB, ground};
 const MESSAGE: &str = "Subject: hello\r\n\r\nIt works.\r\n";
 
 fn let_loopback_relay(config: &mut Config) {
-    config.relay_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    config.relay.networks = vec!["127.0.0.0/8".parse().unwrap()];
 }
 
 #[test]

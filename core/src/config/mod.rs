@@ -2,10 +2,12 @@
 //!
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
-use std::net::{IpAddr, SocketAddr};
+mod relay;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use ipnet::IpNet;
+pub use relay::{Destination, NextHop, RelaySettings, Route};
 
 use crate::model::{Address, Domain};
 
@@ -18,8 +20,8 @@ pub struct Config {
     /// Without it, or where it leads
     /// to nobody, such mail goes to `postmaster@` that domain, which is then made.
     pub postmaster: Option<Address>,
-    /// Clients that may relay without authentication.
-    pub relay_networks: Vec<IpNet>,
+    /// Relaying to other hosts.
+    pub relay: RelaySettings,
     /// Limits of SMTP sessions.
     pub smtp: SmtpLimits,
     /// POP3.
@@ -36,18 +38,12 @@ impl Config {
         Self {
             hostname,
             postmaster: None,
-            relay_networks: Vec::new(),
+            relay: RelaySettings::default(),
             smtp: SmtpLimits::default(),
             pop3: Pop3Settings::default(),
             queue: QueueSettings::default(),
             store: StoreSettings::default(),
         }
-    }
-
-    /// Whether a client may relay because of where it connects from.
-    pub fn may_relay(&self, client: IpAddr) -> bool {
-        let client = client.to_canonical();
-        self.relay_networks.iter().any(|network| network.contains(&client))
     }
 }
 
