@@ -12,7 +12,7 @@
 //! | 1 | [`platform`]: the doors; [`config`]: settings as types that cannot be wrong |
 //! | 2 | [`sasl`]: credentials and mechanisms |
 //! | 3 | [`smtp`], [`pop3`]: bytes in, bytes and questions out |
-//! | 4 | [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
+//! | 4 | [`transport`]: TLS; [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
 //! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines |
 //! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`] |
 //! | 7 | [`service`]: reception, access, local delivery, maintenance |
@@ -37,3 +37,4 @@ pub mod sasl;
 pub mod service;
 pub mod smtp;
 pub mod state;
+pub mod transport;
