@@ -12,6 +12,9 @@
 //!
 //! The reply that is kept has the code and status that the outcome calls for, and a text that begins with the host.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use super::Host;
