@@ -194,7 +194,7 @@ mod tests {
         let (deferred, second) = (Outcome::Deferred(later.clone()), Duration::from_secs(1));
         for (outcome, age, expected) in [
             (deferred.clone(), LIMIT - second, deferred.clone()),
-            (deferred.clone(), LIMIT, Outcome::Failed(expired)),
+            (deferred, LIMIT, Outcome::Failed(expired)),
             (Outcome::Delivered(later.clone()), LIMIT, Outcome::Delivered(later.clone())),
             (Outcome::Failed(later.clone()), LIMIT, Outcome::Failed(later)),
         ] {
