@@ -49,7 +49,7 @@ fn level(event: &Event) -> Level {
     match event {
         Event::ObjectDamaged { .. } => Level::ERROR,
         Event::Fenced { .. } | Event::StoreTrouble { .. } | Event::Trouble { .. } => Level::WARN,
-        Event::Attempted { outcome: Outcome::Failed(_), .. } => Level::WARN,
+        Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }
         | Event::Attempted { .. }
         | Event::Bounced { .. }

@@ -86,6 +86,15 @@ pub enum Event {
         /// The report, a message of its own.
         report: QueueId,
     },
+    /// Nobody is told that a recipient was not delivered to: there is nobody to be told.
+    BounceDropped {
+        /// The message.
+        queue_id: QueueId,
+        /// The final recipient.
+        recipient: Address,
+        /// Why, in words.
+        reason: &'static str,
+    },
     /// An operator's order was carried out.
     Ordered {
         /// The message.
