@@ -58,7 +58,9 @@ impl From<AdminError> for Failure {
             AdminError::NotFound(_)
             | AdminError::Exists(_)
             | AdminError::Invalid(_)
-            | AdminError::State(StateError::Refused(_) | StateError::Damaged { .. }) => Self::Failed(error.to_string()),
+            | AdminError::State(StateError::Refused(_) | StateError::Damaged { .. }) => {
+                Self::Failed(error.to_string())
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, system_n
 use fulmar_storage_s3::{DirectoryStore, MemoryStore};
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
-use crate::config::{Loaded, Settings, Sources, StoreUrl};
+use crate::config::{Loaded, S3Options, Settings, Sources, StoreUrl};
 use crate::failure::Failure;
 use crate::logging;
 use crate::output::Output;
@@ -68,9 +68,15 @@ struct Context {
 }
 
 impl Context {
-    fn open(settings: Settings, output: Output, runtime: &SmolRuntime) -> Result<Self, Failure> {
+    fn open(mut settings: Settings, output: Output, runtime: &SmolRuntime) -> Result<Self, Failure> {
         let spawn = runtime.spawn();
         let store: Arc<dyn Store> = match &settings.store {
+            StoreUrl::S3 { bucket, prefix } => {
+                let (store, endpoint) = open_s3(bucket, prefix, &settings.s3)?;
+                settings.engine.store.name = Some(format!("{} at {endpoint}", settings.store));
+                settings.engine.store.endpoint = Some(endpoint);
+                store
+            }
             StoreUrl::Memory => Arc::new(MemoryStore::new()),
             StoreUrl::Directory(path) => {
                 let opened = DirectoryStore::open(path, spawn.clone());
@@ -79,7 +85,10 @@ impl Context {
         };
         let (clock, entropy) = (Arc::new(SmolClock), Arc::new(SmolEntropy));
         let net = Arc::new(SmolNet::new(spawn.clone()));
-        let servers = system_name_servers();
+        let servers = match &settings.name_servers[..] {
+            [] => system_name_servers(),
+            chosen => chosen.to_vec(),
+        };
         let dns =
             Arc::new(Resolver::new(servers, net.clone(), clock.clone(), entropy.clone(), spawn.clone()));
         let platform = Platform { store, dns, net, clock, entropy, spawn };
@@ -89,6 +98,13 @@ impl Context {
     fn admin(&self) -> Admin {
         Admin::new(self.settings.engine.clone(), self.platform.clone(), self.journal.clone())
     }
+}
+
+/// The store in a bucket, and the endpoint at which it is.
+fn open_s3(bucket: &str, prefix: &str, options: &S3Options) -> Result<(Arc<dyn Store>, String), Failure> {
+    let endpoint = options.endpoint.as_deref().unwrap_or("the endpoint of its region");
+    let place = format!("the bucket {bucket} at {endpoint}, prefix {prefix:?}");
+    Err(Failure::Failed(format!("{place}: S3 is not built into this version")))
 }
 
 fn load(chosen: Option<&Path>) -> Result<Loaded, Failure> {

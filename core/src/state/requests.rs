@@ -264,8 +264,7 @@ impl Requests {
     ) -> Result<T, StoreError> {
         let Shared { platform, settings, health, journal, .. } = &*self.shared;
         let (clock, began) = (&platform.clock, platform.clock.instant());
-        let unanswered =
-            || StoreError::Unknown(format!("no answer within {:?}", settings.attempt_timeout));
+        let unanswered = || StoreError::Unknown(format!("no answer within {:?}", settings.attempt_timeout));
         let answer = clock.before(began + settings.attempt_timeout, request).await;
         let result = answer.unwrap_or_else(|| Err(unanswered()));
         match &result {
