@@ -14,14 +14,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fulmar_core::admin::Admin;
+use fulmar_core::http::{Client, ClientSettings};
 use fulmar_core::model::event::Journal;
-use fulmar_core::platform::{Platform, Store};
+use fulmar_core::platform::{Clock, Net, Platform, Spawn, Store};
 use fulmar_core::resolver::Resolver;
-use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, system_name_servers};
-use fulmar_storage_s3::{DirectoryStore, MemoryStore};
+use fulmar_core::transport::{TlsClient, TlsError};
+use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, system_name_servers, system_roots};
+use fulmar_storage_s3::{DirectoryStore, Environment, MemoryStore, S3Settings, S3Store};
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
-use crate::config::{Loaded, S3Options, Settings, Sources, StoreUrl};
+use crate::config::{Loaded, Settings, Sources, StoreUrl};
 use crate::failure::Failure;
 use crate::logging;
 use crate::output::Output;
@@ -70,12 +72,19 @@ struct Context {
 impl Context {
     fn open(mut settings: Settings, output: Output, runtime: &SmolRuntime) -> Result<Self, Failure> {
         let spawn = runtime.spawn();
+        let (clock, entropy) = (Arc::new(SmolClock), Arc::new(SmolEntropy));
+        let net = Arc::new(SmolNet::new(spawn.clone()));
         let store: Arc<dyn Store> = match &settings.store {
             StoreUrl::S3 { bucket, prefix } => {
-                let (store, endpoint) = open_s3(bucket, prefix, &settings.s3)?;
-                settings.engine.store.name = Some(format!("{} at {endpoint}", settings.store));
-                settings.engine.store.endpoint = Some(endpoint);
-                store
+                let store = open_s3(
+                    settings.s3.of_bucket(bucket, prefix),
+                    net.clone(),
+                    clock.clone(),
+                    spawn.clone(),
+                )?;
+                settings.engine.store.name = Some(format!("{} at {}", settings.store, store.endpoint()));
+                settings.engine.store.endpoint = Some(store.endpoint().to_owned());
+                Arc::new(store)
             }
             StoreUrl::Memory => Arc::new(MemoryStore::new()),
             StoreUrl::Directory(path) => {
@@ -83,8 +92,6 @@ impl Context {
                 Arc::new(opened.map_err(|error| Failure::Failed(error.to_string()))?)
             }
         };
-        let (clock, entropy) = (Arc::new(SmolClock), Arc::new(SmolEntropy));
-        let net = Arc::new(SmolNet::new(spawn.clone()));
         let servers = match &settings.name_servers[..] {
             [] => system_name_servers(),
             chosen => chosen.to_vec(),
@@ -100,11 +107,21 @@ impl Context {
     }
 }
 
-/// The store in a bucket, and the endpoint at which it is.
-fn open_s3(bucket: &str, prefix: &str, options: &S3Options) -> Result<(Arc<dyn Store>, String), Failure> {
-    let endpoint = options.endpoint.as_deref().unwrap_or("the endpoint of its region");
-    let place = format!("the bucket {bucket} at {endpoint}, prefix {prefix:?}");
-    Err(Failure::Failed(format!("{place}: S3 is not built into this version")))
+fn open_s3(
+    settings: S3Settings,
+    net: Arc<dyn Net>,
+    clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
+) -> Result<S3Store, Failure> {
+    let tls = match TlsClient::verifying(system_roots(), clock.clone()) {
+        Ok(tls) => Some(tls),
+        // Requests for https:// are refused then; those for http:// need none.
+        Err(TlsError::NoRoots) => None,
+        Err(error) => return Err(Failure::Failed(format!("cannot open TLS sessions: {error}"))),
+    };
+    let http = Client::new(net, clock.clone(), spawn.clone(), tls, ClientSettings::default());
+    S3Store::new(&settings, &Environment::of_process(), http, clock, spawn)
+        .map_err(|error| Failure::Failed(error.to_string()))
 }
 
 fn load(chosen: Option<&Path>) -> Result<Loaded, Failure> {

@@ -55,11 +55,9 @@ fn s3(place: &str) -> Option<StoreUrl> {
 pub(super) fn endpoint(written: &Written) -> Result<String, Wrong> {
     text(written, "an endpoint", ENDPOINTS, |url| {
         let url = url.trim_end_matches('/');
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-        let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let place = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
         host_and_port(place, 0)?;
-        let is_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/".contains(&b));
-        is_path.then(|| url.to_owned())
+        Some(url.to_owned())
     })
 }
 

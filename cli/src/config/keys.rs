@@ -113,7 +113,7 @@ pub(super) const KEYS: &[Key] = &[
                 style.map_err(|_| w.wrong("is unknown", r#"true, false or "auto""#)),
             )
         },
-        show: |s| s.s3.virtual_host_style.map_or_else(|| string("auto"), |style| Some(Value::Boolean(style))),
+        show: |s| s.s3.virtual_host_style.map(Value::Boolean),
     },
     Key {
         section: "store",

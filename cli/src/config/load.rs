@@ -74,7 +74,7 @@ impl Reader {
 
     fn finish(mut self, sources: &Sources) -> Result<Loaded, Vec<Mistake>> {
         let loaded = &mut self.loaded;
-        if sources.data_folder.is_none() && !loaded.origins.contains_key(&URL) {
+        if sources.data_folder.is_none() && !loaded.origins.contains_key(&URL) && !self.url_is_wrong {
             let reason = "neither HOME nor XDG_DATA_HOME names a folder";
             let problem = format!("no default, because {reason}; allowed: {STORES}");
             self.mistakes.push((usize::MAX, Mistake { place: "[store] url".to_owned(), problem }));
@@ -222,9 +222,11 @@ impl Reader {
             self.loaded.origins.insert((ROUTE, ""), Origin::Variable(name.to_owned()));
             routes::from_variable(&written).map(|routes| self.loaded.settings.engine.relay.routes = routes)
         } else if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
-            self.came_from(key, Origin::Variable(name.to_owned()));
             let result = (key.set)(&mut self.loaded.settings, &written);
-            self.url_is_wrong |= (key.section, key.name) == URL && result.is_err();
+            match result {
+                Ok(()) => self.came_from(key, Origin::Variable(name.to_owned())),
+                Err(_) => self.url_is_wrong |= (key.section, key.name) == URL,
+            }
             result
         } else if is_from_an_orchestrator(name) {
             Ok(())

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::model::Domain;
+use fulmar_storage_s3::{S3Credentials, S3Settings};
 
 pub(crate) use listeners::protocol_name;
 pub(crate) use sources::Sources;
@@ -115,6 +116,27 @@ pub(crate) struct S3Options {
     pub(crate) access_key_id: Option<String>,
     pub(crate) secret_access_key: Option<Secret>,
     pub(crate) session_token: Option<Secret>,
+}
+
+impl S3Options {
+    /// The settings of a bucket. Loading has made sure that neither half of a pair of credentials stands alone.
+    pub(crate) fn of_bucket(&self, bucket: &str, prefix: &str) -> S3Settings {
+        let pair = self.access_key_id.clone().zip(self.secret_access_key.clone());
+        let credentials = pair.map(|(access_key_id, Secret(secret_access_key))| S3Credentials {
+            access_key_id,
+            secret_access_key,
+            session_token: self.session_token.clone().map(|Secret(token)| token),
+        });
+        S3Settings {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            virtual_host_style: self.virtual_host_style,
+            credentials,
+            profile: self.profile.clone(),
+        }
+    }
 }
 
 /// Text that is never shown.
