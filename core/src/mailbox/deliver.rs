@@ -208,7 +208,7 @@ impl Mailboxes {
                     Outcome::Delivered(Reply::new(250, (2, 1, 5), "delivered"))
                 }
                 Ok(_) => Outcome::Failed(Reply::new(550, (5, 1, 1), "the account is not there any more")),
-                Err(StateError::Unavailable(error)) => {
+                Err(StateError::Unavailable(error) | StateError::Refused(error)) => {
                     Outcome::Deferred(Reply::new(451, (4, 3, 0), error.clone()))
                 }
                 Err(error) => {
