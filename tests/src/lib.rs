@@ -9,6 +9,7 @@ pub mod client;
 pub mod clients;
 pub mod clock;
 pub mod corpus;
+pub mod daemon;
 pub mod dice;
 pub mod faults;
 pub mod ledger;
@@ -16,6 +17,8 @@ pub mod ledger_run;
 pub mod node;
 pub mod pop3_client;
 pub mod process;
+pub mod s3_cases;
+pub mod s3_server;
 pub mod small_disk;
 pub mod zone;
 
