@@ -7,5 +7,6 @@ mod crash;
 mod dns;
 mod hostile;
 mod pop3;
+mod servers;
 mod structure;
 mod transcripts;
