@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -37,12 +36,12 @@ impl Daemon {
     ) -> Fallible<Self> {
         let log = folder.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "--"])
+        // A session of its own has a process group of its own; some servers insist on leading a session.
+        let child = Command::new("setsid")
+            .args(["setpriv", "--pdeathsig", "KILL", "--"])
             .arg(program)
             .args(arguments)
             .current_dir(folder)
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -72,8 +71,9 @@ impl Daemon {
 
     /// Ends it and all that it started as a power cut would, and returns when it is gone.
     pub fn kill(&mut self) -> Fallible<()> {
-        // The group is there, since its leader is waited for only below, or has ended by itself a moment ago.
         let killed = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        // In its first moments it leads no group yet.
+        self.child.kill()?;
         self.child.wait()?;
         match killed {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),

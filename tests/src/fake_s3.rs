@@ -8,8 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use event_listener::Event;
-use futures::future::pending;
-use futures::io::AsyncWriteExt;
+use futures::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::net::TcpStream;
 
 use self::http::{Request, Response};
@@ -228,7 +227,7 @@ impl Drop for Flight {
 
 /// Answers request after request, until the client closes or a fault wants it otherwise.
 async fn converse(stream: TcpStream, shared: Arc<Shared>) {
-    let mut stream = futures::io::BufReader::new(stream);
+    let mut stream = BufReader::new(stream);
     while let Some(request) = Request::read(&mut stream).await {
         let is_head = request.method == "HEAD";
         let call = Call::new(request);
@@ -236,7 +235,7 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
         let flight = Flight(shared.clone());
         shared.wait_for_release().await;
         let response = match fault {
-            Some(Fault::Silence) => pending().await,
+            Some(Fault::Silence) => return gone(&mut stream).await,
             Some(Fault::Error(status, code)) => Response::error(status, code),
             Some(Fault::Garbage) => {
                 // The client may be gone already.
@@ -246,7 +245,7 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
             _ => call.perform(&shared, fault).await,
         };
         let response = match fault {
-            Some(Fault::SilenceAfterEffect) => pending().await,
+            Some(Fault::SilenceAfterEffect) => return gone(&mut stream).await,
             Some(Fault::ErrorAfterEffect(status, code)) => Response::error(status, code),
             _ => response,
         };
@@ -266,4 +265,10 @@ async fn converse(stream: TcpStream, shared: Arc<Shared>) {
             return;
         }
     }
+}
+
+/// Returns when the client has closed the connection.
+async fn gone(stream: &mut BufReader<TcpStream>) {
+    let mut ignored = [0; 1 << 10];
+    while stream.read(&mut ignored).await.is_ok_and(|octets| octets > 0) {}
 }

@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod dice;
 pub mod fake_s3;
 pub mod faults;
+pub mod hop_cases;
 pub mod ledger;
 pub mod ledger_run;
 pub mod loopback;

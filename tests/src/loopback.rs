@@ -26,7 +26,10 @@ impl Background {
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let executor = Rc::new(LocalExecutor::new());
-            let stopped = async { drop(stopped.await) };
+            let stopped = async {
+                // It is told by the sender's end; nothing is ever sent.
+                let _ = stopped.await;
+            };
             smol::block_on(executor.run(or(stopped, work(executor.clone()))));
         });
         Self { stop: Some(stop), thread: Some(thread) }

@@ -69,7 +69,10 @@ impl Call {
                 is_conditional = false;
                 shared.looked.notify(usize::MAX);
                 let another_looks = shared.looked.listen();
-                or(another_looks, async { drop(Timer::after(LOOK).await) }).await;
+                let has_waited = async {
+                    Timer::after(LOOK).await;
+                };
+                or(another_looks, has_waited).await;
             }
         }
         let mut state = shared.state();

@@ -66,6 +66,9 @@ fn serve(folder: &Path, ports: [u16; 8]) -> Fallible<Daemon> {
         format!("-master.port={master}"),
         format!("-master.port.grpc={master_grpc}"),
         "-master.volumeSizeLimitMB=1024".to_owned(),
+        "-master.telemetry=false".to_owned(),
+        // Alone it need not wait for others before it elects itself, which is most of what a restart takes.
+        "-master.electionTimeout=1s".to_owned(),
         format!("-volume.port={volume}"),
         format!("-volume.port.grpc={volume_grpc}"),
         "-volume.max=20".to_owned(),
@@ -75,7 +78,9 @@ fn serve(folder: &Path, ports: [u16; 8]) -> Fallible<Daemon> {
         "-s3".to_owned(),
         format!("-s3.port={s3}"),
         format!("-s3.port.grpc={s3_grpc}"),
+        // These would take ports of their own choice.
         "-s3.port.iceberg=0".to_owned(),
+        "-s3.port.lance=0".to_owned(),
         format!("-s3.config={}", folder.join("s3.json").display()),
     ];
     Daemon::start("seaweedfs", &find_program("weed")?, arguments, folder)

@@ -32,7 +32,7 @@ pub struct Postfix {
 }
 
 impl Postfix {
-    /// Starts one below an empty folder, which others must be able to enter. It takes mail for any mailbox of this domain.
+    /// Starts one below an empty folder, whose parents others must be able to enter. It takes mail for any mailbox of this domain.
     pub fn start(folder: &Path, domain: &str) -> Fallible<Self> {
         let [port] = lasting_ports()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -76,6 +76,8 @@ fn files_in(folder: &Path) -> Fallible<Vec<PathBuf>> {
 }
 
 fn make_folders(folder: &Path) -> Fallible<()> {
+    // Deliveries are made by `nobody`.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     for name in ["etc", "data", "mail", "spool/maildrop", "spool/public", "spool/pid"] {
         fs::create_dir_all(folder.join(name))?;
     }
@@ -106,7 +108,7 @@ fn main_cf(folder: &Path, domain: &str) -> Fallible<String> {
          mail_owner = postfix\n\
          setgid_group = postdrop\n\
          maillog_file_prefixes = {folder}\n\
-         maillog_file = {folder}/maillog\n\
+         maillog_file = {folder}/postfix.log\n\
          myhostname = postfix.test\n\
          mydestination =\n\
          inet_interfaces = 127.0.0.1\n\
