@@ -181,7 +181,7 @@ impl Order {
         match self.times {
             Times::Always => true,
             Times::Next(count) => self.met <= count,
-            Times::EveryNth(n) => (self.met - 1) % n.max(1) == 0,
+            Times::EveryNth(n) => (self.met - 1).is_multiple_of(n.max(1)),
         }
     }
 }
@@ -198,11 +198,7 @@ impl Shared {
         state.in_flight += 1;
         state.most_at_once = state.most_at_once.max(state.in_flight);
         self.changed.notify_all();
-        let order = state
-            .orders
-            .iter_mut()
-            .find_map(|order| order.applies(call.verb, &call.key).then_some(order.fault));
-        order
+        state.orders.iter_mut().find_map(|order| order.applies(call.verb, &call.key).then_some(order.fault))
     }
 
     async fn wait_for_release(&self) {

@@ -58,6 +58,7 @@ impl S3Server for SeaweedFs {
 
 fn serve(folder: &Path, ports: [u16; 8]) -> Fallible<Daemon> {
     let [s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc] = ports;
+    let socket = |name: &str| folder.join(name).display().to_string();
     let arguments = [
         "server".to_owned(),
         format!("-dir={}", folder.join("data").display()),
@@ -81,6 +82,8 @@ fn serve(folder: &Path, ports: [u16; 8]) -> Fallible<Daemon> {
         // These would take ports of their own choice.
         "-s3.port.iceberg=0".to_owned(),
         "-s3.port.lance=0".to_owned(),
+        format!("-filer.localSocket={}", socket("filer.sock")),
+        format!("-s3.localSocket={}", socket("s3.sock")),
         format!("-s3.config={}", folder.join("s3.json").display()),
     ];
     Daemon::start("seaweedfs", &find_program("weed")?, arguments, folder)
