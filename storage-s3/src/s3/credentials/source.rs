@@ -107,9 +107,10 @@ impl Source {
         if settings.profile.is_some() && !profile_has_keys {
             return Err(OpenError("the profile has no aws_access_key_id".into()));
         }
-        let keys = (environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY"));
-        match keys {
-            _ if settings.profile.is_some() => return Ok(Self::Profile(files)),
+        if settings.profile.is_some() {
+            return Ok(Self::Profile(files));
+        }
+        match (environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")) {
             (Some(key), Some(secret)) => return given(key, secret, environment.get("AWS_SESSION_TOKEN")),
             (None, None) => {}
             _ => {
