@@ -1,6 +1,5 @@
 //! Mailboxes (rank 6): delivery into accounts, reading from them, and deletion.
 
-mod content;
 mod deliver;
 mod expunge;
 mod read;

@@ -33,7 +33,7 @@ async fn attempt(context: &Context, work: Work) {
         Class::Local => {
             let letter = Letter {
                 envelope: work.envelope.clone(),
-                fresh: work.fresh.clone().map(|fresh| (fresh.header, fresh.body)),
+                fresh: work.fresh.clone(),
                 make_account: recipient.address.is_postmaster(),
             };
             context.mailboxes.deliver(&recipient.address, letter).await
