@@ -52,6 +52,8 @@ fn level(event: &Event) -> Level {
         Event::Attempted { outcome: Outcome::Failed(_), .. } => Level::WARN,
         Event::Accepted { .. }
         | Event::Attempted { .. }
+        | Event::Bounced { .. }
+        | Event::Ordered { .. }
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
         | Event::IncarnationBegun { .. }

@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use crate::Fallible;
 
+/// The configuration file in a site's directory.
+const CONFIG_FILE: &str = "fulmar.toml";
 /// Of every account.
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -26,11 +28,21 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 /// Between two looks at what only another process can tell.
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
-/// A store in a temporary directory, and the program that works on it.
+/// A store, the program that works on it, and a temporary directory for both.
 #[derive(Debug)]
 pub struct Site {
     program: PathBuf,
     directory: TempDir,
+    settings: Settings,
+}
+
+/// What a site is told besides where its listeners are.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Variables of every process. Without `FULMAR_STORE_URL` among them the store is a directory of the site's own.
+    pub environment: Vec<(String, String)>,
+    /// The configuration file, where there is one.
+    pub file: String,
 }
 
 impl Site {
@@ -41,8 +53,16 @@ impl Site {
 
     /// The same, below a folder that is there.
     pub fn below(folder: &Path, program: &Path, accounts: &[String]) -> Fallible<Self> {
+        Self::with(folder, program, accounts, Settings::default())
+    }
+
+    /// The same, with settings.
+    pub fn with(folder: &Path, program: &Path, accounts: &[String], settings: Settings) -> Fallible<Self> {
         let directory = TempDir::with_prefix_in("fulmar-", folder)?;
-        let site = Self { program: program.to_owned(), directory };
+        if !settings.file.is_empty() {
+            fs::write(directory.path().join(CONFIG_FILE), &settings.file)?;
+        }
+        let site = Self { program: program.to_owned(), directory, settings };
         site.run(["domain", "add", "example.org"], b"")?;
         for account in accounts {
             site.run(["account", "add", account, "--password-stdin"], format!("{PASSWORD}\n").as_bytes())?;
@@ -168,7 +188,11 @@ impl Site {
         command
             .current_dir(self.directory.path())
             .env("FULMAR_STORE_URL", format!("file:{}", self.store().display()))
-            .env("FULMAR_HOSTNAME", "mx.test");
+            .env("FULMAR_HOSTNAME", "mx.test")
+            .envs(self.settings.environment.iter().map(|(name, value)| (name, value)));
+        if !self.settings.file.is_empty() {
+            command.arg("--config").arg(CONFIG_FILE);
+        }
         command
     }
 }

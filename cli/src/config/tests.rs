@@ -225,7 +225,8 @@ fn a_variable_wins_over_the_file_and_the_listeners_are_replaced_whole() {
     assert_eq!(settings.engine.queue.expire, Duration::from_hours(1));
     assert_eq!(settings.engine.smtp.message_size, 25 << 20);
     assert!(
-        settings.engine.relay.may_relay([10, 1, 2, 3].into()) && !settings.engine.relay.may_relay([127, 0, 0, 1].into())
+        settings.engine.relay.may_relay([10, 1, 2, 3].into())
+            && !settings.engine.relay.may_relay([127, 0, 0, 1].into())
     );
 }
 

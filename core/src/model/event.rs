@@ -79,6 +79,20 @@ pub enum Event {
         /// Attempts so far, this one included.
         attempts: u32,
     },
+    /// A message's sender is being told that some recipients were not delivered to; durable together with these failures.
+    Bounced {
+        /// The message.
+        queue_id: QueueId,
+        /// The report, a message of its own.
+        report: QueueId,
+    },
+    /// An operator's order was carried out.
+    Ordered {
+        /// The message.
+        queue_id: QueueId,
+        /// What was done, in words.
+        action: &'static str,
+    },
     /// This node has begun a log.
     IncarnationBegun {
         /// The log.

@@ -6,7 +6,7 @@
 
 use ring::digest::{SHA256, digest};
 
-use crate::model::{Address, BodyId, Domain, Incarnation};
+use crate::model::{Address, BodyId, Domain, Incarnation, Nonce};
 
 /// Octets of a percent-encoded name beyond which its hash stands in the key instead.
 const NAME_LIMIT: usize = 200;
@@ -32,6 +32,11 @@ pub fn free(incarnation: Incarnation) -> String {
     format!("{LIVE}{incarnation}.free")
 }
 
+/// An operator's order.
+pub fn order(order: Nonce) -> String {
+    format!("{LIVE}{order}.todo")
+}
+
 /// What a key in `live/` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiveKey {
@@ -39,15 +44,17 @@ pub enum LiveKey {
     Beat(Incarnation),
     /// A release.
     Free(Incarnation),
+    /// An operator's order.
+    Order(Nonce),
 }
 
 /// Reads a key of `live/`; nothing for a key of any other form.
 pub fn parse_live(key: &str) -> Option<LiveKey> {
     let (name, kind) = key.strip_prefix(LIVE)?.split_once('.')?;
-    let incarnation = name.parse().ok()?;
     match kind {
-        "beat" => Some(LiveKey::Beat(incarnation)),
-        "free" => Some(LiveKey::Free(incarnation)),
+        "beat" => name.parse().ok().map(LiveKey::Beat),
+        "free" => name.parse().ok().map(LiveKey::Free),
+        "todo" => name.parse().ok().map(LiveKey::Order),
         _ => None,
     }
 }
@@ -189,6 +196,8 @@ mod tests {
         assert_eq!(number(&segment(inc, 255)), Some(255));
         assert_eq!(parse_live(&beat(inc)), Some(LiveKey::Beat(inc)));
         assert_eq!(parse_live(&free(inc)), Some(LiveKey::Free(inc)));
+        let order = Nonce::draw(UtcTime(1), [8; 10]);
+        assert_eq!(parse_live(&super::order(order)), Some(LiveKey::Order(order)));
         assert_eq!(parse_live("live/whatever"), None);
     }
 }

@@ -13,6 +13,7 @@ pub mod format;
 pub mod frame;
 pub mod layout;
 pub mod log;
+pub mod order;
 pub mod owner;
 pub mod requests;
 

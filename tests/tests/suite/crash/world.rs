@@ -188,7 +188,11 @@ impl World {
     pub(super) async fn live(&self) -> BTreeSet<Incarnation> {
         let keys = self.objects(layout::LIVE).await;
         let logs = keys.keys().filter_map(|key| layout::parse_live(key));
-        logs.map(|(layout::LiveKey::Beat(inc) | layout::LiveKey::Free(inc))| inc).collect()
+        let of_log = |key| match key {
+            layout::LiveKey::Beat(inc) | layout::LiveKey::Free(inc) => Some(inc),
+            layout::LiveKey::Order(_) => None,
+        };
+        logs.filter_map(of_log).collect()
     }
 
     /// Everything below a folder, by key.
