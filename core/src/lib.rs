@@ -14,7 +14,7 @@
 //! | 3 | [`smtp`], [`pop3`]: bytes in, bytes and questions out |
 //! | 4 | [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
 //! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines |
-//! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`] |
+//! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`], [`delivery`] |
 //! | 7 | [`service`]: reception, access, local delivery, maintenance |
 //! | 8 | [`engine`], [`admin`]: wiring, and plain values for the command line |
 
@@ -24,6 +24,7 @@
 pub mod admin;
 pub mod config;
 pub mod conversation;
+pub mod delivery;
 pub mod directory;
 pub mod engine;
 pub mod mailbox;
