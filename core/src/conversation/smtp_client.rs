@@ -287,9 +287,10 @@ impl Client {
         step
     }
 
-    /// A server cannot have taken a message before all of it was sent: then its replies are not those to our commands.
+    /// A server cannot have taken a message before all of it was sent. If it says so, its replies are not those to our commands.
     fn believe(&mut self, outcome: RecipientOutcome) -> RecipientOutcome {
         match outcome {
+            RecipientOutcome::CutAfterDot if !self.output.rest().is_empty() => RecipientOutcome::CutBeforeDot,
             RecipientOutcome::Replied { phase, reply }
                 if reply.severity() == Severity::Positive && !self.output.rest().is_empty() =>
             {
@@ -366,10 +367,7 @@ impl Client {
         match event {
             Some(Ok(Event::Input(octets @ 1..))) => self.unread = 0..octets,
             Some(Ok(Event::Sent)) => self.pace.current = None,
-            Some(Ok(Event::Deaf)) => {
-                self.is_deaf = true;
-                self.output = Output::default();
-            }
+            Some(Ok(Event::Deaf)) => self.is_deaf = true,
             Some(Ok(Event::Input(0)) | Err(_)) => self.give_up(Closing::Lost),
             None if self.is_deaf => self.give_up(Closing::Lost),
             None => self.give_up(Closing::TimedOut),
@@ -381,6 +379,9 @@ impl Client {
         let reading = Pin::new(&mut self.stream).poll_read(context, &mut self.buffer);
         if let Poll::Ready(octets) = reading {
             return Poll::Ready(octets.map(Event::Input));
+        }
+        if self.is_deaf {
+            return Poll::Pending;
         }
         while !self.output.rest().is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, self.output.rest())) {

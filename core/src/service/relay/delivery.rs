@@ -16,7 +16,7 @@ use crate::model::{Outcome, Reply};
 use crate::platform::Instant;
 use crate::queue::{Refusal, Work};
 use crate::smtp::BodyType;
-use crate::smtp::client::{Envelope, RecipientOutcome};
+use crate::smtp::client::{Envelope, Phase, RecipientOutcome};
 use crate::state::StateError;
 use crate::state::content::ContentReader;
 
@@ -37,15 +37,18 @@ impl<'a> Delivery<'a> {
         Self { relay, work, destination, outcomes: vec![None; recipients], open: (0..recipients).collect() }
     }
 
-    /// What becomes of the recipients, by their numbers; or nothing, where the message is somebody else's by now.
-    pub(super) async fn run(mut self) -> Result<Vec<(u32, Outcome)>, Refusal> {
-        match self.relay.connections.unreachable(self.destination) {
-            Some(reply) => self.note_all(&Verdict::Settled(Outcome::Deferred(reply))),
-            None => self.hand_over().await?,
-        }
+    /// What becomes of the recipients, by their numbers. Where the message may not be sent because it is somebody else's by now,
+    /// they are left out, but for those who have it already.
+    pub(super) async fn run(mut self) -> Vec<(u32, Outcome)> {
+        let handed_over = self.hand_over().await;
         let unattempted = || Outcome::Deferred(Reply::new(451, (4, 4, 1), "no host was tried in time"));
         let outcomes = self.work.recipients.iter().zip(self.outcomes);
-        Ok(outcomes.map(|(to, outcome)| (to.to, outcome.unwrap_or_else(unattempted))).collect())
+        let mut outcomes: Vec<_> =
+            outcomes.map(|(to, outcome)| (to.to, outcome.unwrap_or_else(unattempted))).collect();
+        if handed_over.is_err() {
+            outcomes.retain(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
+        }
+        outcomes
     }
 
     async fn hand_over(&mut self) -> Result<(), Refusal> {
@@ -53,6 +56,10 @@ impl<'a> Delivery<'a> {
             self.transact(connection, true).await?;
         }
         if self.open.is_empty() {
+            return Ok(());
+        }
+        if let Some(reply) = self.relay.connections.unreachable(self.destination) {
+            self.note_all(&Verdict::Settled(Outcome::Deferred(reply)));
             return Ok(());
         }
         let platform = self.relay.context.requests.platform();
@@ -74,7 +81,7 @@ impl<'a> Delivery<'a> {
     async fn try_hosts(&mut self, hosts: Vec<Host>, deadline: Instant) -> Result<(), Refusal> {
         let clock = self.relay.context.requests.platform().clock.clone();
         let mut left = hosts.len() as u32;
-        let mut are_silent = true;
+        let (mut is_reached, mut silence) = (false, None);
         for host in &hosts {
             let now = clock.instant();
             if self.open.is_empty() || now >= deadline {
@@ -85,17 +92,18 @@ impl<'a> Delivery<'a> {
             left -= 1;
             match self.relay.connect(host, now + share).await {
                 Ok(connection) => {
-                    are_silent = false;
+                    is_reached = true;
                     self.transact(connection, false).await?;
                 }
                 Err(Useless { verdict, is_silent }) => {
-                    are_silent &= is_silent;
+                    is_reached |= !is_silent;
                     self.note_all(&verdict);
+                    silence = Some(verdict.into_outcome());
                 }
             }
         }
-        if are_silent && let Some(Outcome::Deferred(reply)) = self.outcomes.iter().flatten().next() {
-            self.relay.connections.set_unreachable(self.destination, reply.clone());
+        if let (false, Some(silence)) = (is_reached, silence) {
+            self.relay.connections.set_unreachable(self.destination, silence.reply().clone());
         }
         Ok(())
     }
@@ -158,7 +166,7 @@ impl<'a> Delivery<'a> {
         for (recipients, outcome) in &transaction.settled {
             let verdict = match (outcome, cut, &transaction.end) {
                 (RecipientOutcome::CutBeforeDot, Some(cut), _) => cut.clone(),
-                (RecipientOutcome::CutBeforeDot, None, Some(end)) => {
+                (RecipientOutcome::CutBeforeDot, None, Some(end)) if end.phase != Phase::FinalDot => {
                     meaning::closed(&end.closing, end.phase, host)
                 }
                 _ => meaning::outcome(outcome, host),

@@ -52,11 +52,7 @@ pub async fn run(context: Arc<Context>, until_shutdown: Receiver<Infallible>) {
 async fn attempt(relay: Arc<Relay>, work: Work) {
     // Work for accounts of ours goes elsewhere.
     let Some(destination) = &work.destination else { return };
-    let outcomes = match Delivery::new(&relay, &work, destination).run().await {
-        Ok(outcomes) => outcomes,
-        // Somebody else attempts all of it again, and reports.
-        Err(_) => Vec::new(),
-    };
+    let outcomes = Delivery::new(&relay, &work, destination).run().await;
     settle(&relay.context, &work, outcomes).await;
 }
 
