@@ -15,7 +15,7 @@
 //! | 4 | [`transport`]: TLS; [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
 //! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines; [`http`]: a client of HTTP |
 //! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`], [`delivery`] |
-//! | 7 | [`service`]: reception, access, local delivery, maintenance |
+//! | 7 | [`service`]: reception, access, local delivery, relay, reports, maintenance |
 //! | 8 | [`engine`], [`admin`]: wiring, and plain values for the command line |
 
 #![forbid(unsafe_code)]

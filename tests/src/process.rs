@@ -43,6 +43,8 @@ pub struct Settings {
     pub environment: Vec<(String, String)>,
     /// The configuration file, where there is one.
     pub file: String,
+    /// Where every server listens for POP3, if it does.
+    pub pop3: Option<SocketAddr>,
 }
 
 impl Site {
@@ -149,7 +151,10 @@ impl Site {
     /// Starts `fulmar serve` there and returns once it listens. The system ends it together with the thread that calls
     /// this, so that nothing is left behind when the harness itself is killed.
     pub fn serve(&self, address: SocketAddr) -> Fallible<Server> {
-        self.serve_on(format!("smtp={address}"), address)
+        match self.settings.pop3 {
+            Some(pop3) => self.serve_with_pop3(address, pop3),
+            None => self.serve_on(format!("smtp={address}"), address),
+        }
     }
 
     /// The same, with POP3 at another address.

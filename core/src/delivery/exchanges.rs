@@ -4,6 +4,9 @@
 //! that are none are skipped, addresses that are not of the Internet are left out unless the operator allows them, and
 //! everything is bounded.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

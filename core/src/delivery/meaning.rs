@@ -12,6 +12,9 @@
 //!
 //! The reply that is kept has the code and status that the outcome calls for, and a text that begins with the host.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 
 use super::Host;
@@ -27,7 +30,7 @@ pub const TEXT_LINES: usize = 8;
 const CLOSING: u16 = 421;
 /// Insufficient storage, of which too many recipients are a case (RFC 5321 §4.5.3.1.10).
 const INSUFFICIENT_STORAGE: u16 = 452;
-/// What servers before RFC 5321 say for the same, and what some say when a mailbox is full (RFC 5321 §4.5.3.1.10).
+/// What older servers say for the same (RFC 5321 §4.5.3.1.10), and what some say when a mailbox is full.
 const EXCEEDED_STORAGE: u16 = 552;
 
 /// What comes of an attempt for one recipient.

@@ -90,7 +90,11 @@ impl ResponseBody {
         let mut reading = Reading { lease: Some(lease), deadline };
         // Whoever knows that there is no body does not ask for it.
         if incoming.is_end_stream() {
-            poll_fn(|context| Poll::Ready(reading.end(context))).await;
+            poll_fn(|context| {
+                reading.end(context);
+                Poll::Ready(())
+            })
+            .await;
         }
         Self { incoming, reading: Mutex::new(reading) }
     }

@@ -19,6 +19,9 @@ mod error;
 mod origin;
 mod pool;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
