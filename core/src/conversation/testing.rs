@@ -16,7 +16,7 @@ use crate::platform::{Clock, Instant};
 
 /// Time that stands still between `advance`s. Whoever waits is polled by the test, so no waker is kept.
 #[derive(Default)]
-pub(crate) struct HandClock(pub(super) Mutex<Duration>);
+pub(crate) struct HandClock(pub(crate) Mutex<Duration>);
 
 #[async_trait]
 impl Clock for HandClock {
@@ -48,7 +48,7 @@ pub(crate) struct Wire {
     pub(crate) flood: Option<Arc<HandClock>>,
 }
 
-pub(crate) struct OurEnd(pub(super) Arc<Mutex<Wire>>);
+pub(crate) struct OurEnd(pub(crate) Arc<Mutex<Wire>>);
 
 impl AsyncRead for OurEnd {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {

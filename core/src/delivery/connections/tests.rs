@@ -1,5 +1,6 @@
 //! Connections to servers in memory, jobs that the test turns, and a clock that only it moves.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -42,13 +43,15 @@ impl World {
 
     /// A session with a server that says nothing to QUIT. Its name is its number.
     fn connect(&mut self) -> Connection {
-        let wire =
-            Wire { window: usize::MAX, to_us: "220 x\r\n250 x\r\n".bytes().collect(), ..Wire::default() };
+        let wire = Wire { window: usize::MAX, to_us: (*b"220 x\r\n").into(), ..Wire::default() };
         let wire = Arc::new(Mutex::new(wire));
         let clock: Arc<dyn Clock> = self.clock.clone();
         let deadline = clock.instant() + Duration::from_mins(1);
         let hostname = Domain::parse("us.test").unwrap();
-        let opening = Client::open(Box::new(OurEnd(wire.clone())), hostname, None, clock, deadline);
+        let stream = Box::new(OurEnd(wire.clone()));
+        let mut opening = pin!(Client::open(stream, hostname, None, clock, deadline));
+        assert!(opening.as_mut().now_or_never().is_none());
+        wire.lock().unwrap().to_us.extend(b"250 x\r\n");
         let client = opening.now_or_never().unwrap().unwrap();
         let name = self.wires.len().to_string();
         self.wires.push(wire);

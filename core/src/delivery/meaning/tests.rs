@@ -20,13 +20,14 @@ fn show(verdict: Verdict) -> String {
         Outcome::Delivered(_) => "delivered",
         Outcome::Failed(_) => "failed",
         Outcome::Deferred(_) => "deferred",
+        Outcome::Cancelled(_) => unreachable!("only operators cancel"),
     };
     let reply = outcome.reply();
     let status = reply.enhanced_status.expect("a status is always known");
     let class = match outcome {
         Outcome::Delivered(_) => 2,
         Outcome::Deferred(_) => 4,
-        Outcome::Failed(_) => 5,
+        Outcome::Failed(_) | Outcome::Cancelled(_) => 5,
     };
     assert_eq!((reply.code / 100, u16::from(status.0)), (class, class), "{reply}");
     format!("{then} {what} {reply}")
