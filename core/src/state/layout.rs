@@ -21,6 +21,12 @@ pub const SPOOL: &str = "spool/";
 pub const ACCOUNTS: &str = "account/";
 /// All domains.
 pub const DOMAINS: &str = "domain/";
+/// What tests of the store itself write, and remove again.
+const CHECKS: &str = "check/";
+/// Verdicts of such tests.
+const PROBES: &str = "probe/";
+/// Octets of the hash that stands for an endpoint.
+const ENDPOINT_OCTETS: usize = 8;
 
 /// Heartbeat of an incarnation; only its own node writes it.
 pub fn beat(incarnation: Incarnation) -> String {
@@ -118,6 +124,22 @@ pub fn account_piece(account: &Address, body: BodyId, piece: usize) -> String {
 /// The folder of a domain's chain, with its final `/`.
 pub fn domain(domain: &Domain) -> String {
     named(DOMAINS, domain.as_str())
+}
+
+/// A folder in which one test of the store writes, with its final `/`.
+pub fn check(nonce: Nonce) -> String {
+    format!("{CHECKS}{nonce}/")
+}
+
+/// The folder of the verdicts on the store behind an endpoint, with its final `/`.
+pub fn verdicts(endpoint: &str) -> String {
+    let hash = digest(&SHA256, endpoint.as_bytes());
+    format!("{PROBES}{}/", hex(&hash.as_ref()[..ENDPOINT_OCTETS]))
+}
+
+/// One verdict on the store behind an endpoint.
+pub fn verdict(endpoint: &str, nonce: Nonce) -> String {
+    format!("{}{nonce}", verdicts(endpoint))
 }
 
 /// The folder of the account or domain that a key below `root` belongs to, with its final `/`.

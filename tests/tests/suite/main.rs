@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod bounces;
 mod contract;
 mod crash;
 mod dns;

@@ -16,19 +16,14 @@ fn show(verdict: Verdict) -> String {
         Verdict::Again(_) => "again",
     };
     let outcome = verdict.into_outcome();
-    let what = match outcome {
-        Outcome::Delivered(_) => "delivered",
-        Outcome::Failed(_) => "failed",
-        Outcome::Deferred(_) => "deferred",
-        Outcome::Cancelled(_) => unreachable!("only operators cancel"),
+    let (what, class) = match outcome {
+        Outcome::Delivered(_) => ("delivered", 2),
+        Outcome::Deferred(_) => ("deferred", 4),
+        Outcome::Failed(_) => ("failed", 5),
+        Outcome::Cancelled(_) => panic!("only operators cancel"),
     };
     let reply = outcome.reply();
     let status = reply.enhanced_status.expect("a status is always known");
-    let class = match outcome {
-        Outcome::Delivered(_) => 2,
-        Outcome::Deferred(_) => 4,
-        Outcome::Failed(_) | Outcome::Cancelled(_) => 5,
-    };
     assert_eq!((reply.code / 100, u16::from(status.0)), (class, class), "{reply}");
     format!("{then} {what} {reply}")
 }
