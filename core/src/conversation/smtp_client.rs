@@ -8,22 +8,20 @@
 //! read is not waited for. Nothing is sent once a session is closed. A client holds one read buffer, and of the content at most
 //! one part and [`WRITE_OCTETS`] in transport form.
 
+mod link;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::future::poll_fn;
 use std::io;
-use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use futures::io::AsyncWriteExt;
 
+use self::link::{Event, Link, Until};
 use crate::model::Domain;
 use crate::model::reply::Severity;
 use crate::platform::{Clock, Instant, Stream};
@@ -32,8 +30,6 @@ use crate::smtp::client::{
 };
 use crate::transport::TlsClient;
 
-/// Octets read at a time; replies are short.
-const READ_OCTETS: usize = 4 << 10;
 /// Octets of content that are gathered for one write.
 const WRITE_OCTETS: usize = 16 << 10;
 /// How long a transaction may take up to its final dot, however small it is, ...
@@ -89,14 +85,9 @@ pub struct End {
 
 /// A session with a server, ready for transactions.
 pub struct Client {
-    stream: Box<dyn Stream>,
+    link: Link,
     session: Session,
     clock: Arc<dyn Clock>,
-    buffer: Box<[u8]>,
-    unread: Range<usize>,
-    output: Output,
-    /// Whether a write has failed: there may be something to be heard still.
-    is_deaf: bool,
     pace: Pace,
     is_encrypted: bool,
     opened: Instant,
@@ -105,38 +96,12 @@ pub struct Client {
     awaited: Phase,
 }
 
-/// Octets on their way out.
-#[derive(Default)]
-struct Output {
-    octets: Vec<u8>,
-    sent: usize,
-}
-
 /// How long the server has for what is awaited of it now.
 struct Pace {
     /// Progress and phase when this began, and when it ends.
     current: Option<(u64, Phase, Instant)>,
     /// When everything up to the final dot has to be over.
     until: Instant,
-}
-
-/// What a wait is for. Input ends each of them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// Until everything is sent.
-    Sent,
-    /// Until there is input.
-    Input,
-}
-
-/// How a wait ended.
-enum Event {
-    /// So many octets were read; none where the server has closed the connection.
-    Input(usize),
-    /// Everything was sent.
-    Sent,
-    /// The connection takes nothing any more.
-    Deaf,
 }
 
 /// Where the session stops for want of a decision.
@@ -159,13 +124,9 @@ impl Client {
         let start_tls = if tls.is_some() { StartTls::IfOffered } else { StartTls::Never };
         let opened = clock.instant();
         let mut client = Self {
-            stream,
+            link: Link::new(stream),
             session: Session::new(hostname, start_tls),
             clock,
-            buffer: vec![0; READ_OCTETS].into(),
-            unread: 0..0,
-            output: Output::default(),
-            is_deaf: false,
             pace: Pace { current: None, until: deadline },
             is_encrypted: false,
             opened,
@@ -178,10 +139,10 @@ impl Client {
                 (Stop::Ended(end), _) => return Err(OpenError::Ended(end)),
                 (Stop::StartTls, Some((tls, server_name))) => {
                     let due = client.pace.due(&client.session, client.clock.instant());
-                    let handshake = tls.connect(server_name, client.stream);
+                    let handshake = tls.connect(server_name, client.link.stream);
                     let encrypted = client.clock.before(due, handshake).await;
                     let late = || Err(io::ErrorKind::TimedOut.into());
-                    client.stream = encrypted.unwrap_or_else(late).map_err(OpenError::Tls)?;
+                    client.link.stream = encrypted.unwrap_or_else(late).map_err(OpenError::Tls)?;
                     client.is_encrypted = true;
                     client.session.tls_started();
                 }
@@ -211,7 +172,7 @@ impl Client {
 
     /// Whether another transaction may follow.
     pub fn is_ready(&self) -> bool {
-        self.session.phase() == Phase::Ready && !self.is_deaf && self.output.rest().is_empty()
+        self.session.phase() == Phase::Ready && !self.link.is_deaf() && self.link.unsent() == 0
     }
 
     /// Whether the session is encrypted.
@@ -238,7 +199,7 @@ impl Client {
             self.run(None, &mut Vec::new()).await;
             let deadline = self.clock.instant() + FAREWELL;
             // The server has been told; how it takes the end is its own affair.
-            let _ = self.clock.before(deadline, self.stream.close()).await;
+            let _ = self.clock.before(deadline, self.link.stream.close()).await;
         }
     }
 
@@ -272,11 +233,12 @@ impl Client {
 
     /// Lets the session take what was read.
     fn advance(&mut self) -> Step {
-        let mut input = &self.buffer[self.unread.clone()];
+        let mut input = self.link.input();
         let step = self.session.advance(&mut input);
-        self.unread.start = self.unread.end - input.len();
+        let left = input.len();
+        self.link.leave(left);
         match step {
-            Step::Closed(_) => self.output = Output::default(),
+            Step::Closed(_) => self.link.discard(),
             _ => self.collect(),
         }
         // A session that is over awaits nothing but its end.
@@ -290,10 +252,9 @@ impl Client {
     /// A server cannot have taken a message before all of it was sent. If it says so, its replies are not those to our commands.
     fn believe(&mut self, outcome: RecipientOutcome) -> RecipientOutcome {
         match outcome {
-            RecipientOutcome::CutAfterDot if !self.output.rest().is_empty() => RecipientOutcome::CutBeforeDot,
-            RecipientOutcome::Replied { phase, reply }
-                if reply.severity() == Severity::Positive && !self.output.rest().is_empty() =>
-            {
+            outcome if self.link.unsent() == 0 => outcome,
+            RecipientOutcome::CutAfterDot => RecipientOutcome::CutBeforeDot,
+            RecipientOutcome::Replied { phase, reply } if reply.severity() == Severity::Positive => {
                 self.give_up(Closing::Protocol { phase, error: ProtocolError::Unasked(reply.code) });
                 RecipientOutcome::CutBeforeDot
             }
@@ -303,18 +264,15 @@ impl Client {
 
     /// Takes over what the session wants to be sent.
     fn collect(&mut self) {
-        let octets = self.session.take_output();
-        if !self.is_deaf {
-            self.output.push(octets);
-        }
+        self.link.push(self.session.take_output());
     }
 
     /// Goes on with the content: sends what was gathered, or gathers more, or concludes.
     async fn feed(&mut self, feed: &mut Feed<'_>) {
-        if self.is_deaf {
+        if self.link.is_deaf() {
             return self.wait(Until::Input).await;
         }
-        let room = WRITE_OCTETS.saturating_sub(self.output.len());
+        let room = WRITE_OCTETS.saturating_sub(self.link.unsent());
         if room == 0 {
             return self.wait(Until::Sent).await;
         }
@@ -341,12 +299,10 @@ impl Client {
 
     /// Takes in what has come already. False where there is nothing.
     async fn glance(&mut self) -> bool {
-        let (stream, buffer) = (&mut self.stream, &mut self.buffer);
-        let read = poll_fn(|context| Poll::Ready(Pin::new(&mut *stream).poll_read(context, buffer))).await;
-        match read {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(octets @ 1..)) => self.unread = 0..octets,
-            Poll::Ready(Ok(0) | Err(_)) => self.give_up(Closing::Lost),
+        match self.link.glance().await {
+            None => return false,
+            Some(Event::Lost) => self.give_up(Closing::Lost),
+            Some(_) => {}
         }
         true
     }
@@ -355,46 +311,20 @@ impl Client {
     async fn wait(&mut self, until: Until) {
         let now = self.clock.instant();
         let mut due = self.pace.due(&self.session, now);
-        if self.is_deaf {
+        let was_deaf = self.link.is_deaf();
+        if was_deaf {
             due = due.min(now + LAST_WORDS);
         }
         // Where octets are always there already, the wait below never gets as far as looking at the time.
         if now > due {
             return self.give_up(Closing::TimedOut);
         }
-        let clock = self.clock.clone();
-        let event = clock.before(due, poll_fn(|context| self.poll(context, until))).await;
-        match event {
-            Some(Ok(Event::Input(octets @ 1..))) => self.unread = 0..octets,
-            Some(Ok(Event::Sent)) => self.pace.current = None,
-            Some(Ok(Event::Deaf)) => self.is_deaf = true,
-            Some(Ok(Event::Input(0)) | Err(_)) => self.give_up(Closing::Lost),
-            None if self.is_deaf => self.give_up(Closing::Lost),
+        match self.clock.before(due, self.link.wait(until)).await {
+            Some(Event::Input | Event::Deaf) => {}
+            Some(Event::Sent) => self.pace.current = None,
+            Some(Event::Lost) => self.give_up(Closing::Lost),
+            None if was_deaf => self.give_up(Closing::Lost),
             None => self.give_up(Closing::TimedOut),
-        }
-    }
-
-    /// Reading goes first: what the server has to say may make the rest pointless.
-    fn poll(&mut self, context: &mut Context<'_>, until: Until) -> Poll<io::Result<Event>> {
-        let reading = Pin::new(&mut self.stream).poll_read(context, &mut self.buffer);
-        if let Poll::Ready(octets) = reading {
-            return Poll::Ready(octets.map(Event::Input));
-        }
-        if self.is_deaf {
-            return Poll::Pending;
-        }
-        while !self.output.rest().is_empty() {
-            match ready!(Pin::new(&mut self.stream).poll_write(context, self.output.rest())) {
-                Ok(octets @ 1..) => self.output.sent += octets,
-                Ok(0) | Err(_) => return Poll::Ready(Ok(Event::Deaf)),
-            }
-        }
-        self.output.octets.clear();
-        self.output.sent = 0;
-        match (ready!(Pin::new(&mut self.stream).poll_flush(context)), until) {
-            (Err(_), _) => Poll::Ready(Ok(Event::Deaf)),
-            (Ok(()), Until::Sent) => Poll::Ready(Ok(Event::Sent)),
-            (Ok(()), Until::Input) => Poll::Pending,
         }
     }
 
@@ -415,24 +345,6 @@ impl Transaction {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("session", &self.session).finish_non_exhaustive()
-    }
-}
-
-impl Output {
-    fn push(&mut self, octets: Vec<u8>) {
-        if self.octets.is_empty() {
-            self.octets = octets;
-        } else {
-            self.octets.extend_from_slice(&octets);
-        }
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.octets[self.sent..]
-    }
-
-    fn len(&self) -> usize {
-        self.rest().len()
     }
 }
 
