@@ -9,5 +9,6 @@ mod dns;
 mod hostile;
 mod http;
 mod pop3;
+mod servers;
 mod structure;
 mod transcripts;
