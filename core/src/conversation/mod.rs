@@ -8,4 +8,4 @@ pub mod pop3;
 pub mod smtp;
 pub mod smtp_client;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;

@@ -16,7 +16,7 @@ use crate::platform::{Clock, Instant};
 
 /// Time that stands still between `advance`s. Whoever waits is polled by the test, so no waker is kept.
 #[derive(Default)]
-pub(crate) struct HandClock(pub(crate) Mutex<Duration>);
+pub(super) struct HandClock(pub(super) Mutex<Duration>);
 
 #[async_trait]
 impl Clock for HandClock {
@@ -33,22 +33,22 @@ impl Clock for HandClock {
 
 /// Both directions of a connection between us, who are tested, and a peer, who is the test.
 #[derive(Default)]
-pub(crate) struct Wire {
-    pub(crate) to_us: VecDeque<u8>,
-    pub(crate) peer_has_closed: bool,
-    pub(crate) from_us: Vec<u8>,
-    pub(crate) we_have_closed: bool,
+pub(super) struct Wire {
+    pub(super) to_us: VecDeque<u8>,
+    pub(super) peer_has_closed: bool,
+    pub(super) from_us: Vec<u8>,
+    pub(super) we_have_closed: bool,
     /// Octets that the peer's window still takes.
-    pub(crate) window: usize,
-    pub(crate) largest_write: usize,
-    pub(crate) is_broken: bool,
+    pub(super) window: usize,
+    pub(super) largest_write: usize,
+    pub(super) is_broken: bool,
     /// Whether the peer takes nothing any more, and has said so.
-    pub(crate) is_deaf: bool,
+    pub(super) is_deaf: bool,
     /// Moved on by a second at each read, which there is always something for.
-    pub(crate) flood: Option<Arc<HandClock>>,
+    pub(super) flood: Option<Arc<HandClock>>,
 }
 
-pub(crate) struct OurEnd(pub(crate) Arc<Mutex<Wire>>);
+pub(super) struct OurEnd(pub(super) Arc<Mutex<Wire>>);
 
 impl AsyncRead for OurEnd {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {

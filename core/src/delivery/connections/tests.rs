@@ -1,19 +1,71 @@
 //! Connections to servers in memory, jobs that the test turns, and a clock that only it moves.
 
-use std::pin::pin;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, Read};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::FutureExt;
+use futures::io::{AsyncRead, AsyncWrite};
 
 use super::{Connection, Connections, IDLE, IDLE_LIMIT, LONGEST_LIFE, LONGEST_REST, REST_LIMIT};
 use crate::config::Destination;
 use crate::conversation::smtp_client::Client;
-use crate::conversation::testing::{HandClock, OurEnd, Wire};
 use crate::delivery::Host;
-use crate::model::{Domain, Reply};
-use crate::platform::{Clock, Job, Spawn, Target};
+use crate::model::{Domain, Reply, UtcTime};
+use crate::platform::{Clock, Instant, Job, Spawn, Target};
+
+/// Time that stands still but for the test. Whoever waits is polled by it, so no waker is kept.
+#[derive(Default)]
+struct HandClock(Mutex<Duration>);
+
+#[async_trait]
+impl Clock for HandClock {
+    fn utc(&self) -> UtcTime {
+        UtcTime(0)
+    }
+    fn instant(&self) -> Instant {
+        Instant::from_origin(*self.0.lock().unwrap())
+    }
+    async fn sleep_until(&self, instant: Instant) {
+        poll_fn(|_| if self.instant() >= instant { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+}
+
+/// What a server has said and not been heard, and what it has heard.
+#[derive(Default)]
+struct Wire {
+    to_us: VecDeque<u8>,
+    from_us: Vec<u8>,
+}
+
+struct OurEnd(Arc<Mutex<Wire>>);
+
+impl AsyncRead for OurEnd {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.0.lock().unwrap().to_us.read(buffer)? {
+            0 => Poll::Pending,
+            octets => Poll::Ready(Ok(octets)),
+        }
+    }
+}
+
+impl AsyncWrite for OurEnd {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().from_us.extend_from_slice(octets);
+        Poll::Ready(Ok(octets.len()))
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
 
 #[derive(Default)]
 struct Jobs(Mutex<Vec<Job>>);
@@ -43,7 +95,7 @@ impl World {
 
     /// A session with a server that says nothing to QUIT. Its name is its number.
     fn connect(&mut self) -> Connection {
-        let wire = Wire { window: usize::MAX, to_us: (*b"220 x\r\n").into(), ..Wire::default() };
+        let wire = Wire { to_us: (*b"220 x\r\n").into(), ..Wire::default() };
         let wire = Arc::new(Mutex::new(wire));
         let clock: Arc<dyn Clock> = self.clock.clone();
         let deadline = clock.instant() + Duration::from_mins(1);
