@@ -14,5 +14,6 @@ pub mod layout;
 pub mod log;
 pub mod owner;
 pub mod requests;
+pub mod turns;
 
 pub use error::StateError;
