@@ -16,7 +16,9 @@ pub mod ledger_run;
 pub mod node;
 pub mod pop3_client;
 pub mod process;
+pub mod runtime;
 pub mod small_disk;
+pub mod tokio_runtime;
 pub mod zone;
 
 /// What a step of the harness gives, or why it could not be done.

@@ -6,6 +6,7 @@ mod contract;
 mod crash;
 mod dns;
 mod hostile;
+mod no_tokio;
 mod pop3;
 mod structure;
 mod transcripts;
