@@ -17,6 +17,7 @@ pub mod node;
 pub mod pop3_client;
 pub mod process;
 pub mod runtime;
+pub mod sim;
 pub mod small_disk;
 pub mod tokio_runtime;
 pub mod zone;

@@ -8,5 +8,6 @@ mod dns;
 mod hostile;
 mod no_tokio;
 mod pop3;
+mod simulator;
 mod structure;
 mod transcripts;
