@@ -5,6 +5,7 @@
 mod contract;
 mod crash;
 mod dns;
+mod end_to_end;
 mod hostile;
 mod no_tokio;
 mod pop3;
