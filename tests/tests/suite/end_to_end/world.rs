@@ -31,6 +31,8 @@ pub(super) const PASSWORD: &str = "password";
 
 /// How long a condition may take to come about.
 const PATIENCE: Duration = Duration::from_secs(100);
+/// The same in virtual time, in which nodes keep the schedule of production.
+const VIRTUAL_PATIENCE: Duration = Duration::from_hours(24);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -67,7 +69,10 @@ impl World {
             platform.store.put(key, Payload::from(bytes.clone()), When::Always).await.unwrap();
         }
         let mut config = config();
-        config.queue.retry = vec![Duration::from_millis(200)];
+        if !runtime.is_virtual() {
+            // Long enough for the result of an attempt to be written before the next one.
+            config.queue.retry = vec![Duration::from_secs(1)];
+        }
         change(&mut config);
         let admin = Admin::new(config.clone(), platform.clone(), Journal::silent());
         Self { runtime, platform, config, admin, changed: Arc::default(), gone: Arc::default() }
@@ -157,6 +162,7 @@ impl World {
         condition: impl Fn() -> F + Sync,
     ) {
         let clock = &self.platform.clock;
+        let patience = if self.runtime.is_virtual() { VIRTUAL_PATIENCE } else { PATIENCE };
         let waiting = async {
             loop {
                 let changed = self.changed.listen();
@@ -166,7 +172,7 @@ impl World {
                 changed.await;
             }
         };
-        let came = clock.before(clock.instant() + PATIENCE, waiting).await;
+        let came = clock.before(clock.instant() + patience, waiting).await;
         assert!(came.is_some(), "{what} has not come about; the queue: {:?}", self.admin.queue().await);
     }
 
