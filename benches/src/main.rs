@@ -6,16 +6,17 @@
 mod process_tree;
 mod round;
 mod servers;
+mod sink;
 mod solo;
 mod spread;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fulmar_tests::Fallible;
 
 use round::{Load, Round};
-use servers::{Fulmar, Postfix};
+use servers::{Contender, Fulmar, Postfix, Relaying, Stoppable};
 use spread::Spread;
 
 /// What to measure, and with what.
@@ -55,50 +56,63 @@ fn parse(arguments: &[String]) -> Fallible<Settings> {
 }
 
 fn measure(settings: &Settings) -> Fallible<()> {
-    let Settings { fulmar, postfix, rounds, load } = settings;
-    println!("load      {load}; {rounds} rounds, in turns\n");
-    let (mut by_fulmar, mut by_postfix, mut requests) = (Vec::new(), Vec::new(), Vec::new());
-    println!("round  server    accepted/s  delivered/s  CPU s per 1,000");
-    for number in 0..*rounds {
-        // Whoever comes first finds the machine as the other left it: so they take turns in that too.
-        for turn in [number % 2, 1 - number % 2] {
-            let (name, round) = if turn == 0 {
-                ("Postfix", postfix_round(postfix, *load, &mut by_postfix)?)
-            } else {
-                ("Fulmar", fulmar_round(fulmar, *load, &mut by_fulmar, &mut requests)?)
-            };
-            let Round { accepted, delivered, cpu } = round;
-            println!("{:5}  {name:8}  {accepted:10.0}  {delivered:11.0}  {cpu:15.2}", number + 1);
-        }
-    }
-    summarise(&by_postfix, &by_fulmar);
+    let Settings { fulmar, postfix, load, .. } = settings;
+    let requests = compare(
+        settings,
+        "to one local mailbox",
+        || Ok(Box::new(Postfix::below(postfix)?)),
+        || Fulmar::start(fulmar),
+    )?;
     println!(
         "\nMemory under the same load, all processes, shared memory in proportion (PSS), sampled in one more round:"
     );
     println!("Postfix  {}", round::peak_memory(&mut Postfix::below(postfix)?, *load)?);
     println!("Fulmar   {}", round::peak_memory(&mut Fulmar::start(fulmar)?, *load)?);
     solo::print_requests(&requests);
+
+    let requests = compare(
+        settings,
+        "relayed to one smtp-sink",
+        || Ok(Box::new(Relaying::to_sink(Postfix::below(postfix)?)?)),
+        || Relaying::to_sink(Fulmar::relaying(fulmar)?),
+    )?;
+    solo::print_requests(&requests);
+
     solo::print_large_messages(fulmar)?;
     solo::print_cold_start(fulmar)
 }
 
-fn postfix_round(folder: &Path, load: Load, rounds: &mut Vec<Round>) -> Fallible<Round> {
-    let round = round::run(&mut Postfix::below(folder)?, load)?;
-    rounds.push(round);
-    Ok(round)
-}
-
-fn fulmar_round(
-    program: &Path,
-    load: Load,
-    rounds: &mut Vec<Round>,
-    requests: &mut Vec<solo::Requests>,
-) -> Fallible<Round> {
-    let mut fulmar = Fulmar::start(program)?;
-    let round = round::run(&mut fulmar, load)?;
-    rounds.push(round);
-    requests.push(solo::Requests::from_log(&fulmar.server.stop()?)?);
-    Ok(round)
+/// Runs both servers in turns, prints every round and the summary, and gives what Fulmar asked of its store.
+fn compare<F: Contender + Stoppable>(
+    settings: &Settings,
+    what: &str,
+    postfix: impl Fn() -> Fallible<Box<dyn Contender>>,
+    fulmar: impl Fn() -> Fallible<F>,
+) -> Fallible<Vec<solo::Requests>> {
+    let Settings { rounds, load, .. } = settings;
+    println!("\nload      {load}, {what}; {rounds} rounds, in turns\n");
+    let (mut by_fulmar, mut by_postfix, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+    println!("round  server    accepted/s  delivered/s  CPU s per 1,000");
+    for number in 0..*rounds {
+        // Whoever comes first finds the machine as the other left it: so they take turns in that too.
+        for turn in [number % 2, 1 - number % 2] {
+            let (name, round) = if turn == 0 {
+                let round = round::run(&mut *postfix()?, *load)?;
+                by_postfix.push(round);
+                ("Postfix", round)
+            } else {
+                let mut fulmar = fulmar()?;
+                let round = round::run(&mut fulmar, *load)?;
+                by_fulmar.push(round);
+                requests.push(solo::Requests::from_log(&fulmar.stop()?)?);
+                ("Fulmar", round)
+            };
+            let Round { accepted, delivered, cpu } = round;
+            println!("{:5}  {name:8}  {accepted:10.0}  {delivered:11.0}  {cpu:15.2}", number + 1);
+        }
+    }
+    summarise(&by_postfix, &by_fulmar);
+    Ok(requests)
 }
 
 /// Medians, and the ratios of rounds that ran one after the other: only those mean anything on a noisy machine.

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fulmar_tests::Fallible;
-use fulmar_tests::case::RECIPIENT;
 
 use crate::servers::Contender;
 
@@ -27,7 +26,7 @@ pub(crate) struct Load {
 impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sessions, messages, octets } = self;
-        write!(f, "smtp-source -s {sessions} -m {messages} -l {octets}, to one local mailbox")
+        write!(f, "smtp-source -s {sessions} -m {messages} -l {octets}")
     }
 }
 
@@ -88,7 +87,7 @@ fn send(server: &dyn Contender, load: Load) -> Fallible<()> {
     for (option, value) in [("-s", load.sessions), ("-m", load.messages), ("-l", load.octets)] {
         command.arg(option).arg(value.to_string());
     }
-    command.args(["-f", "a@client.test", "-t", RECIPIENT, &server.address().to_string()]);
+    command.args(["-f", "a@client.test", "-t", server.recipient(), &server.address().to_string()]);
     let output = command.output()?;
     if !output.status.success() {
         return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());

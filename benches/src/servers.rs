@@ -1,5 +1,6 @@
-//! The two servers as a round sees them: start empty, take the load, tell when the last message has arrived.
+//! The servers as a round sees them: start empty, take the load, tell when the last message has arrived.
 
+use std::env::temp_dir;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -8,13 +9,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fulmar_tests::Fallible;
-use fulmar_tests::case::{RECIPIENT, site};
-use fulmar_tests::process::{Server, Site, free_address};
+use fulmar_tests::case::RECIPIENT;
+use fulmar_tests::process::{LogLine, Server, Settings, Site, free_address};
 
 use crate::process_tree::ProcessTree;
+use crate::sink::{SINK_ADDRESS, Sink};
 
 /// Where `postfix-up` lets it listen.
 const POSTFIX_ADDRESS: &str = "127.0.0.1:21025";
+/// Somebody in the domain that both servers have a route for.
+const RELAY_RECIPIENT: &str = "u@relay.test";
 /// How long the last delivery may take after the last `250`.
 const DELIVERY_LIMIT: Duration = Duration::from_secs(300);
 /// How long Postfix may take until it listens.
@@ -26,10 +30,30 @@ const POLL_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) trait Contender {
     /// Where it listens.
     fn address(&self) -> SocketAddr;
+    /// Whom messages are sent to.
+    fn recipient(&self) -> &'static str;
     /// Its processes.
     fn processes(&self) -> ProcessTree;
-    /// When the last of so many messages has arrived in the mailbox.
+    /// When the last of so many messages has arrived where they are to go.
     fn wait_for_deliveries(&mut self, messages: usize) -> Fallible<Instant>;
+}
+
+/// What ends with a log of what it has done.
+pub(crate) trait Stoppable {
+    /// Stops it in good order.
+    fn stop(self) -> Fallible<Vec<LogLine>>;
+}
+
+impl Stoppable for Fulmar {
+    fn stop(self) -> Fallible<Vec<LogLine>> {
+        self.server.stop()
+    }
+}
+
+impl Stoppable for Relaying<Fulmar> {
+    fn stop(self) -> Fallible<Vec<LogLine>> {
+        self.server.stop()
+    }
 }
 
 /// A Postfix that runs already, with an empty mailbox.
@@ -65,6 +89,10 @@ impl Contender for Postfix {
         self.address
     }
 
+    fn recipient(&self) -> &'static str {
+        RECIPIENT
+    }
+
     fn processes(&self) -> ProcessTree {
         ProcessTree { root: self.master }
     }
@@ -98,7 +126,19 @@ pub(crate) struct Fulmar {
 
 impl Fulmar {
     pub(crate) fn start(program: &Path) -> Fallible<Self> {
-        let site = site(program)?;
+        Self::with(program, Settings::default())
+    }
+
+    /// One that relays for anybody here, and to the sink.
+    pub(crate) fn relaying(program: &Path) -> Fallible<Self> {
+        let file = format!(
+            "[relay]\nnetworks = [\"127.0.0.0/8\"]\n\n[[route]]\ndomain = \"relay.test\"\nnext_hop = \"{SINK_ADDRESS}\"\n"
+        );
+        Self::with(program, Settings { file, ..Settings::default() })
+    }
+
+    fn with(program: &Path, settings: Settings) -> Fallible<Self> {
+        let site = Site::with(&temp_dir(), program, &[RECIPIENT.to_owned()], settings)?;
         let server = site.serve(free_address()?)?;
         Ok(Self { site, server })
     }
@@ -107,6 +147,10 @@ impl Fulmar {
 impl Contender for Fulmar {
     fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    fn recipient(&self) -> &'static str {
+        RECIPIENT
     }
 
     fn processes(&self) -> ProcessTree {
@@ -118,6 +162,39 @@ impl Contender for Fulmar {
         let last = self.server.wait_for_log(r#""event":"attempted""#, messages)?;
         exactly(self.site.uids(RECIPIENT)?.len(), messages)?;
         Ok(last)
+    }
+}
+
+/// A server that hands everything on to a sink.
+#[derive(Debug)]
+pub(crate) struct Relaying<S> {
+    pub(crate) server: S,
+    sink: Sink,
+}
+
+impl<S: Contender> Relaying<S> {
+    /// The server, with a sink that is started for it.
+    pub(crate) fn to_sink(server: S) -> Fallible<Self> {
+        Ok(Self { server, sink: Sink::start()? })
+    }
+}
+
+impl<S: Contender> Contender for Relaying<S> {
+    fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    fn recipient(&self) -> &'static str {
+        RELAY_RECIPIENT
+    }
+
+    fn processes(&self) -> ProcessTree {
+        self.server.processes()
+    }
+
+    /// By the sink's own count.
+    fn wait_for_deliveries(&mut self, messages: usize) -> Fallible<Instant> {
+        self.sink.wait_for(messages, DELIVERY_LIMIT)
     }
 }
 

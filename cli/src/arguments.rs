@@ -171,6 +171,18 @@ pub(crate) enum QueueCommand {
         #[arg(value_parser = queue_id)]
         id: QueueId,
     },
+    /// Attempt a message now; the node that holds it does so within 10 seconds
+    Retry {
+        /// The queue id
+        #[arg(value_parser = queue_id)]
+        id: QueueId,
+    },
+    /// Deliver a message to nobody any more, without a report to its sender
+    Cancel {
+        /// The queue id
+        #[arg(value_parser = queue_id)]
+        id: QueueId,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -58,7 +58,9 @@ impl From<AdminError> for Failure {
             AdminError::NotFound(_)
             | AdminError::Exists(_)
             | AdminError::Invalid(_)
-            | AdminError::State(StateError::Damaged { .. }) => Self::Failed(error.to_string()),
+            | AdminError::State(StateError::Refused(_) | StateError::Damaged { .. }) => {
+                Self::Failed(error.to_string())
+            }
         }
     }
 }
@@ -71,8 +73,10 @@ impl From<StateError> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        let StartError::Store(error) = error;
-        AdminError::from(error).into()
+        match error {
+            StartError::Store(error) => AdminError::from(error).into(),
+            StartError::UnsafeStore { .. } => Self::Failed(error.to_string()),
+        }
     }
 }
 

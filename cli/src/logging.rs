@@ -48,13 +48,21 @@ pub(crate) fn report(level: Level, fact: &impl Serialize) {
 fn level(event: &Event) -> Level {
     match event {
         Event::ObjectDamaged { .. } => Level::ERROR,
-        Event::Fenced { .. } | Event::StoreTrouble { .. } | Event::Trouble { .. } => Level::WARN,
-        Event::Attempted { outcome: Outcome::Failed(_), .. } => Level::WARN,
+        Event::Fenced { .. }
+        | Event::StartDelayed { .. }
+        | Event::StoreAway { .. }
+        | Event::StoreNotProbed { .. }
+        | Event::StoreTrouble { .. }
+        | Event::Trouble { .. } => Level::WARN,
+        Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }
         | Event::Attempted { .. }
+        | Event::Bounced { .. }
+        | Event::Ordered { .. }
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
         | Event::IncarnationBegun { .. }
+        | Event::StoreBack { .. }
         | Event::Adopted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,
         Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::Refused { .. } => Level::DEBUG,

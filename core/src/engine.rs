@@ -28,6 +28,8 @@ use crate::service::reception::{Reception, submit};
 use crate::service::{Context, local_delivery, maintenance};
 use crate::state::chains::Chains;
 use crate::state::format::{self, FormatError};
+pub use crate::state::health::Readiness;
+use crate::state::probe::{self, ProbeError};
 use crate::state::requests::{RequestCounts, Requests};
 use crate::{conversation, pop3, smtp};
 
@@ -39,6 +41,10 @@ const SMTP_FULL: &[u8] = b"421 4.3.2 too many connections, try again later\r\n";
 const POP3_FULL: &[u8] = b"-ERR [SYS/TEMP] too many connections, try again later\r\n";
 /// How long the release of the queue may take beyond the grace period; what takes longer is left to the adopter.
 const RELEASE: Duration = Duration::from_secs(10);
+/// Pause after the first start that failed; it doubles up to `START_PAUSE_LIMIT`.
+const START_PAUSE: Duration = Duration::from_secs(1);
+/// See `START_PAUSE`.
+const START_PAUSE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why an engine cannot start.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -46,6 +52,24 @@ pub enum StartError {
     /// The store cannot be used, now or with this version.
     #[error(transparent)]
     Store(#[from] FormatError),
+    /// The store would lose mail or double it as soon as there are two nodes.
+    #[error(
+        "the store at {endpoint} is not safe for mail: when several nodes create one object at once, exactly one must \
+         succeed, but {reason}. If no other node will ever write this store, say so with single_node = true in [store]"
+    )]
+    UnsafeStore {
+        /// Where it is.
+        endpoint: String,
+        /// What it did.
+        reason: String,
+    },
+}
+
+impl StartError {
+    /// Whether another try may succeed: the store may come back, or an operator may make the bucket or mend its permissions.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(FormatError::Store(_)))
+    }
 }
 
 /// What a node has done since it started.
@@ -102,11 +126,34 @@ impl Engine {
         host: Host,
         journal: Journal,
     ) -> Result<Self, StartError> {
-        let counters = Arc::new(Counters::default());
-        let journal = counting(&counters, journal);
-        let requests = Requests::new(platform.clone(), config.store.clone(), journal.clone());
-        format::ensure(&requests).await?;
+        let (counters, requests) = begin(&config, platform, journal);
+        prepare(&requests).await?;
+        Ok(Self::assemble(config, requests, counters, host))
+    }
 
+    /// As [`Engine::start`], again and again with growing pauses for as long as the store is away or refuses.
+    pub async fn start_patiently(
+        config: Config,
+        platform: Platform,
+        host: Host,
+        journal: Journal,
+    ) -> Result<Self, StartError> {
+        let (counters, requests) = begin(&config, platform, journal);
+        let mut pause = START_PAUSE;
+        while let Err(error) = prepare(&requests).await {
+            if !error.may_pass() {
+                return Err(error);
+            }
+            let reason = error.to_string();
+            requests.journal().report(&Event::StartDelayed { reason, pause_seconds: pause.as_secs() });
+            requests.platform().clock.sleep(pause).await;
+            pause = (pause * 2).min(START_PAUSE_LIMIT);
+        }
+        Ok(Self::assemble(config, requests, counters, host))
+    }
+
+    fn assemble(config: Config, requests: Requests, counters: Arc<Counters>, host: Host) -> Self {
+        let (platform, journal) = (requests.platform().clone(), requests.journal().clone());
         let accounts = Arc::new(Chains::new(requests.clone()));
         let mailboxes = Mailboxes::new(requests.clone(), accounts.clone());
         let directory = Directory::new(requests.clone(), accounts);
@@ -134,7 +181,7 @@ impl Engine {
             numbers: AtomicU64::new(1),
             sessions: Arc::default(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Serves one client to the end of its session. May be dropped at any await.
@@ -184,6 +231,11 @@ impl Engine {
             delivered: counters.delivered.load(Ordering::Relaxed),
             store: context.requests.meter().counts(),
         }
+    }
+
+    /// Whether the node can do its work.
+    pub fn readiness(&self) -> Readiness {
+        self.shared.context.requests.readiness()
     }
 
     /// A session of SMTP; gives the messages accepted in it, and why it ended.
@@ -265,6 +317,25 @@ impl Drop for Place {
         self.sessions.of(self.protocol).fetch_sub(1, Ordering::SeqCst);
         self.sessions.ended.notify(usize::MAX);
     }
+}
+
+/// The node's way to its store, with a journal that counts.
+fn begin(config: &Config, platform: Platform, journal: Journal) -> (Arc<Counters>, Requests) {
+    let counters = Arc::new(Counters::default());
+    let journal = counting(&counters, journal);
+    (counters, Requests::new(platform, config.store.clone(), journal))
+}
+
+/// Before anything is accepted: the store is ours to write, and keeps what the engine relies on.
+async fn prepare(requests: &Requests) -> Result<(), StartError> {
+    format::ensure(requests).await?;
+    probe::ensure(requests).await.map_err(|error| match error {
+        ProbeError::Store(error) => FormatError::Store(error).into(),
+        ProbeError::Unsafe(reason) => {
+            let endpoint = requests.settings().endpoint.clone().unwrap_or_default();
+            StartError::UnsafeStore { endpoint, reason }
+        }
+    })
 }
 
 fn counting(counters: &Arc<Counters>, journal: Journal) -> Journal {

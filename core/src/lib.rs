@@ -12,10 +12,10 @@
 //! | 1 | [`platform`]: the doors; [`config`]: settings as types that cannot be wrong |
 //! | 2 | [`sasl`]: credentials and mechanisms |
 //! | 3 | [`smtp`], [`pop3`]: bytes in, bytes and questions out |
-//! | 4 | [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
-//! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines |
-//! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`] |
-//! | 7 | [`service`]: reception, access, local delivery, maintenance |
+//! | 4 | [`transport`]: TLS; [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
+//! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines; [`http`]: a client of HTTP |
+//! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`], [`delivery`] |
+//! | 7 | [`service`]: reception, access, local delivery, relay, reports, maintenance |
 //! | 8 | [`engine`], [`admin`]: wiring, and plain values for the command line |
 
 #![forbid(unsafe_code)]
@@ -24,8 +24,10 @@
 pub mod admin;
 pub mod config;
 pub mod conversation;
+pub mod delivery;
 pub mod directory;
 pub mod engine;
+pub mod http;
 pub mod mailbox;
 pub mod model;
 pub mod platform;
@@ -37,3 +39,4 @@ pub mod sasl;
 pub mod service;
 pub mod smtp;
 pub mod state;
+pub mod transport;

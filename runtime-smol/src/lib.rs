@@ -9,6 +9,7 @@
 //! | `net` | [`SmolNet`]: connections and datagrams going out |
 //! | `listener` | [`listen`] and [`accept`]: connections coming in |
 //! | `name_servers` | [`system_name_servers`]: whom the system asks about names |
+//! | `roots` | [`system_roots`]: whose certificates the system trusts |
 //! | `host` | [`host`]: which process this is, and whether another one is gone |
 
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@ mod host;
 mod listener;
 mod name_servers;
 mod net;
+mod roots;
 mod runtime;
 
 pub use clock::SmolClock;
@@ -28,4 +30,5 @@ pub use host::host;
 pub use listener::{accept, listen, listen_when_free};
 pub use name_servers::system_name_servers;
 pub use net::SmolNet;
+pub use roots::system_roots;
 pub use runtime::{BLOCKING_THREADS, SmolRuntime};

@@ -8,8 +8,12 @@
 //! 2. a queue id that no client was given (its `250` was lost) has at most one copy, and there are at most as many of
 //!    them as attempts that sent the whole content and got no `250`;
 //! 3. every copy is what was sent, octet for octet, behind one `Return-Path` and one `Received`.
+//!
+//! What was handed to another host may come there more than once: when a server dies after the host has taken a message
+//! and before it has noted that, nobody can know. Such copies are counted as repeated, and are no breach; one that is missing
+//! is lost all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::clients::{Answer, Job};
@@ -23,6 +27,8 @@ const SHOWN: usize = 10;
 #[derive(Debug, Default)]
 pub struct Ledger {
     entries: BTreeMap<String, Entry>,
+    /// Domains of other hosts.
+    remote: BTreeSet<String>,
     altered: Vec<String>,
     unknown: Vec<String>,
 }
@@ -41,6 +47,11 @@ struct Entry {
 }
 
 impl Ledger {
+    /// Empty books, of mail of which that for these domains goes to other hosts.
+    pub fn relaying(domains: &[&str]) -> Self {
+        Self { remote: domains.iter().map(|domain| (*domain).to_owned()).collect(), ..Self::default() }
+    }
+
     /// A message is about to be sent.
     pub fn enter(&mut self, job: Job, content: Vec<u8>) {
         let entry = Entry {
@@ -72,8 +83,16 @@ impl Ledger {
 
     /// A mailbox holds this message.
     pub fn find(&mut self, recipient: &str, uid: u64, stored: &[u8]) {
-        let place = format!("{recipient} UID {uid}");
-        let trace = Trace::read(stored);
+        self.enter_copy(recipient, format!("{recipient} UID {uid}"), stored, Trace::read(stored));
+    }
+
+    /// Another host has this message: its envelope's reverse-path, and the content from our `Received` on, with CRLF line ends.
+    pub fn find_relayed(&mut self, recipient: &str, place: &str, reverse_path: &str, content: &[u8]) {
+        let trace = Trace::read_received(reverse_path.to_owned(), content);
+        self.enter_copy(recipient, format!("{recipient} at {place}"), content, trace);
+    }
+
+    fn enter_copy(&mut self, recipient: &str, place: String, stored: &[u8], trace: Option<Trace<'_>>) {
         let id = ledger_id(trace.as_ref().map_or(stored, |trace| trace.content));
         let Some(entry) = id.and_then(|id| self.entries.get_mut(&id)) else {
             self.unknown.push(place);
@@ -94,14 +113,16 @@ impl Ledger {
         let mut verdict =
             Verdict { altered: self.altered.clone(), unknown: self.unknown.clone(), ..Verdict::default() };
         for entry in self.entries.values() {
-            entry.judge(&mut verdict);
+            entry.judge(&self.remote, &mut verdict);
         }
         verdict
     }
 }
 
 impl Entry {
-    fn judge(&self, verdict: &mut Verdict) {
+    fn judge(&self, remote: &BTreeSet<String>, verdict: &mut Verdict) {
+        let is_remote =
+            |recipient: &str| recipient.rsplit_once('@').is_some_and(|(_, domain)| remote.contains(domain));
         verdict.sent += 1;
         verdict.resent += self.attempts.saturating_sub(1);
         verdict.answered += self.answered.len();
@@ -117,6 +138,7 @@ impl Entry {
                 match copies {
                     0 => verdict.lost.push(finding),
                     1 => {}
+                    more if is_remote(recipient) => verdict.repeated += more - 1,
                     more => verdict.doubled.push(format!("{finding}: {more} copies")),
                 }
             }
@@ -126,6 +148,10 @@ impl Entry {
         for ((recipient, queue_id), copies) in &self.copies {
             if !self.job.forward_paths.contains(recipient) {
                 verdict.unknown.push(format!("{} for {recipient}, to whom it was not sent", self.job.id));
+            } else if !self.answered.contains(queue_id) && is_remote(recipient) {
+                *spare.entry(recipient).or_default() += 1;
+                verdict.spare += 1;
+                verdict.repeated += copies - 1;
             } else if !self.answered.contains(queue_id) {
                 *spare.entry(recipient).or_default() += 1;
                 verdict.spare += copies;
@@ -163,6 +189,8 @@ pub struct Verdict {
     pub found: usize,
     /// Of these, copies of attempts whose reply was lost, which a resend makes unavoidable.
     pub spare: usize,
+    /// Further copies that other hosts have, beyond one for each queue id.
+    pub repeated: usize,
     /// Messages that never got a `250`.
     pub refused: Vec<String>,
     /// Promised copies that are not there.
@@ -188,8 +216,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "sent {}, answered {}, resent {}; copies owed {}, found {} ({} of them of attempts without a 250)",
-            self.sent, self.answered, self.resent, self.owed, self.found, self.spare
+            "sent {}, answered {}, resent {}; copies owed {}, found {} ({} of them of attempts without a 250, {} repeated at other hosts)",
+            self.sent, self.answered, self.resent, self.owed, self.found, self.spare, self.repeated
         )?;
         write!(
             f,
@@ -228,8 +256,12 @@ impl<'a> Trace<'a> {
     /// Reads `Return-Path` and one `Received` (RFC 5321 §4.4); nothing where the message does not begin with them.
     fn read(stored: &'a [u8]) -> Option<Self> {
         let (return_path, rest) = take_field(stored, "Return-Path: ")?;
-        let (received, content) = take_field(rest, "Received: ")?;
-        let reverse_path = return_path.trim().strip_prefix('<')?.strip_suffix('>')?.to_owned();
+        Self::read_received(return_path.trim().strip_prefix('<')?.strip_suffix('>')?.to_owned(), rest)
+    }
+
+    /// Reads one `Received`.
+    fn read_received(reverse_path: String, stored: &'a [u8]) -> Option<Self> {
+        let (received, content) = take_field(stored, "Received: ")?;
         let mut words = received.split([' ', '\t', '\r', '\n', ';']).skip_while(|word| *word != "id");
         let queue_id = words.nth(1)?.to_owned();
         Some(Self { reverse_path, queue_id, content })

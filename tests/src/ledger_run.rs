@@ -60,7 +60,8 @@ pub fn run(program: &Path, target: &Path, plan: Plan) -> Fallible<String> {
         format!("{plan:?}, {} real messages among them, prepared in {:.1?}", real.len(), started.elapsed());
 
     let sending = Instant::now();
-    let (mut ledger, server, mut lives) = send_and_kill(&site, ledger, &jobs, plan)?;
+    let address = free_address()?;
+    let (mut ledger, server, mut lives) = send_and_kill(&site, ledger, &jobs, plan, address, |_| Ok(()))?;
     write!(report, "\nsent in {:.1?}", sending.elapsed())?;
     let draining = Instant::now();
     site.wait_until_delivered()?;
@@ -119,8 +120,8 @@ fn compose(site: &Site, real: &[Vec<u8>], plan: Plan) -> Fallible<(Ledger, Vec<J
 
 /// What became of the servers.
 #[derive(Debug, Default)]
-struct Lives {
-    kills: usize,
+pub(crate) struct Lives {
+    pub(crate) kills: usize,
     /// From the start of a process until it listens.
     restarts: Vec<Duration>,
     /// From the start of a process until it owns its predecessor's entries.
@@ -128,7 +129,7 @@ struct Lives {
 }
 
 impl Lives {
-    fn learn(&mut self, log: &[LogLine]) {
+    pub(crate) fn learn(&mut self, log: &[LogLine]) {
         let adopted = log.iter().find(|line| line.fields["event"] == "adopted");
         self.takeovers.extend(adopted.map(|line| line.after));
     }
@@ -156,14 +157,16 @@ impl std::fmt::Display for Lives {
     }
 }
 
-/// Sends everything, kills as often as planned, and gives back the server that lives at the end.
-fn send_and_kill(
+/// Sends everything, kills as often as planned, and gives back the server that lives at the end. `progress` is told how many
+/// messages have been accepted, after each answer.
+pub(crate) fn send_and_kill(
     site: &Site,
     mut ledger: Ledger,
     jobs: &[Job],
     plan: Plan,
+    address: SocketAddr,
+    mut progress: impl FnMut(usize) -> Fallible<()>,
 ) -> Fallible<(Ledger, Server, Lives)> {
-    let address = free_address()?;
     let mut server = site.serve(address)?;
     let mut lives = Lives::default();
     let mut dice = Dice::new(!plan.seed);
@@ -185,6 +188,7 @@ fn send_and_kill(
         while let Ok(answer) = answered.recv() {
             accepted += usize::from(answer.queue_id.is_some());
             ledger.answer(answer);
+            progress(accepted)?;
             // Kills are spread over the messages, not over time, so that all of them fall into traffic.
             if lives.kills < plan.kills && accepted * (plan.kills + 1) >= jobs.len() * (lives.kills + 1) {
                 thread::sleep(KILL_SPREAD * dice.below(100) as u32 / 100);

@@ -87,6 +87,12 @@ impl Ground {
         self
     }
 
+    /// Removes an account, behind the backs of nodes.
+    pub fn remove_account(&self, account: &str) {
+        let account = address(account);
+        self.runtime.block_on(self.admin.account_remove(&account)).expect("the account was there");
+    }
+
     /// Every message of an account's INBOX, whole.
     pub fn inbox(&self, account: &str) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
@@ -229,6 +235,11 @@ impl Node {
             &format!("session closed: {expected}"),
             |event| matches!(event, Event::SessionClosed { reason, .. } if reason == expected),
         );
+    }
+
+    /// See [`Ground::remove_account`].
+    pub fn remove_account(&self, account: &str) {
+        self.ground.remove_account(account);
     }
 
     /// See [`Ground::inbox`].

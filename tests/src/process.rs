@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 use crate::Fallible;
 
+/// The configuration file in a site's directory.
+const CONFIG_FILE: &str = "fulmar.toml";
 /// Of every account.
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -26,11 +28,23 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(180);
 /// Between two looks at what only another process can tell.
 const POLL_PAUSE: Duration = Duration::from_millis(50);
 
-/// A store in a temporary directory, and the program that works on it.
+/// A store, the program that works on it, and a temporary directory for both.
 #[derive(Debug)]
 pub struct Site {
     program: PathBuf,
     directory: TempDir,
+    settings: Settings,
+}
+
+/// What a site is told besides where its listeners are.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Variables of every process. Without `FULMAR_STORE_URL` among them the store is a directory of the site's own.
+    pub environment: Vec<(String, String)>,
+    /// The configuration file, where there is one.
+    pub file: String,
+    /// Where every server listens for POP3, if it does.
+    pub pop3: Option<SocketAddr>,
 }
 
 impl Site {
@@ -41,8 +55,16 @@ impl Site {
 
     /// The same, below a folder that is there.
     pub fn below(folder: &Path, program: &Path, accounts: &[String]) -> Fallible<Self> {
+        Self::with(folder, program, accounts, Settings::default())
+    }
+
+    /// The same, with settings.
+    pub fn with(folder: &Path, program: &Path, accounts: &[String], settings: Settings) -> Fallible<Self> {
         let directory = TempDir::with_prefix_in("fulmar-", folder)?;
-        let site = Self { program: program.to_owned(), directory };
+        if !settings.file.is_empty() {
+            fs::write(directory.path().join(CONFIG_FILE), &settings.file)?;
+        }
+        let site = Self { program: program.to_owned(), directory, settings };
         site.run(["domain", "add", "example.org"], b"")?;
         for account in accounts {
             site.run(["account", "add", account, "--password-stdin"], format!("{PASSWORD}\n").as_bytes())?;
@@ -129,7 +151,10 @@ impl Site {
     /// Starts `fulmar serve` there and returns once it listens. The system ends it together with the thread that calls
     /// this, so that nothing is left behind when the harness itself is killed.
     pub fn serve(&self, address: SocketAddr) -> Fallible<Server> {
-        self.serve_on(format!("smtp={address}"), address)
+        match self.settings.pop3 {
+            Some(pop3) => self.serve_with_pop3(address, pop3),
+            None => self.serve_on(format!("smtp={address}"), address),
+        }
     }
 
     /// The same, with POP3 at another address.
@@ -168,7 +193,11 @@ impl Site {
         command
             .current_dir(self.directory.path())
             .env("FULMAR_STORE_URL", format!("file:{}", self.store().display()))
-            .env("FULMAR_HOSTNAME", "mx.test");
+            .env("FULMAR_HOSTNAME", "mx.test")
+            .envs(self.settings.environment.iter().map(|(name, value)| (name, value)));
+        if !self.settings.file.is_empty() {
+            command.arg("--config").arg(CONFIG_FILE);
+        }
         command
     }
 }

@@ -14,11 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use fulmar_core::admin::Admin;
+use fulmar_core::http::{Client, ClientSettings};
 use fulmar_core::model::event::Journal;
-use fulmar_core::platform::{Platform, Store};
+use fulmar_core::platform::{Clock, Net, Platform, Spawn, Store};
 use fulmar_core::resolver::Resolver;
-use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, system_name_servers};
-use fulmar_storage_s3::{DirectoryStore, MemoryStore};
+use fulmar_core::transport::{TlsClient, TlsError};
+use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, system_name_servers, system_roots};
+use fulmar_storage_s3::{DirectoryStore, Environment, MemoryStore, S3Settings, S3Store};
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
 use crate::config::{Loaded, Settings, Sources, StoreUrl};
@@ -68,18 +70,32 @@ struct Context {
 }
 
 impl Context {
-    fn open(settings: Settings, output: Output, runtime: &SmolRuntime) -> Result<Self, Failure> {
+    fn open(mut settings: Settings, output: Output, runtime: &SmolRuntime) -> Result<Self, Failure> {
         let spawn = runtime.spawn();
+        let (clock, entropy) = (Arc::new(SmolClock), Arc::new(SmolEntropy));
+        let net = Arc::new(SmolNet::new(spawn.clone()));
         let store: Arc<dyn Store> = match &settings.store {
+            StoreUrl::S3 { bucket, prefix } => {
+                let store = open_s3(
+                    settings.s3.of_bucket(bucket, prefix),
+                    net.clone(),
+                    clock.clone(),
+                    spawn.clone(),
+                )?;
+                settings.engine.store.name = Some(format!("{} at {}", settings.store, store.endpoint()));
+                settings.engine.store.endpoint = Some(store.endpoint().to_owned());
+                Arc::new(store)
+            }
             StoreUrl::Memory => Arc::new(MemoryStore::new()),
             StoreUrl::Directory(path) => {
                 let opened = DirectoryStore::open(path, spawn.clone());
                 Arc::new(opened.map_err(|error| Failure::Failed(error.to_string()))?)
             }
         };
-        let (clock, entropy) = (Arc::new(SmolClock), Arc::new(SmolEntropy));
-        let net = Arc::new(SmolNet::new(spawn.clone()));
-        let servers = system_name_servers();
+        let servers = match &settings.name_servers[..] {
+            [] => system_name_servers(),
+            chosen => chosen.to_vec(),
+        };
         let dns =
             Arc::new(Resolver::new(servers, net.clone(), clock.clone(), entropy.clone(), spawn.clone()));
         let platform = Platform { store, dns, net, clock, entropy, spawn };
@@ -89,6 +105,23 @@ impl Context {
     fn admin(&self) -> Admin {
         Admin::new(self.settings.engine.clone(), self.platform.clone(), self.journal.clone())
     }
+}
+
+fn open_s3(
+    settings: S3Settings,
+    net: Arc<dyn Net>,
+    clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
+) -> Result<S3Store, Failure> {
+    let tls = match TlsClient::verifying(system_roots(), clock.clone()) {
+        Ok(tls) => Some(tls),
+        // Requests for https:// are refused then; those for http:// need none.
+        Err(TlsError::NoRoots) => None,
+        Err(error) => return Err(Failure::Failed(format!("cannot open TLS sessions: {error}"))),
+    };
+    let http = Client::new(net, clock.clone(), spawn.clone(), tls, ClientSettings::default());
+    S3Store::new(&settings, &Environment::of_process(), http, clock, spawn)
+        .map_err(|error| Failure::Failed(error.to_string()))
 }
 
 fn load(chosen: Option<&Path>) -> Result<Loaded, Failure> {

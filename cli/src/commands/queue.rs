@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use fulmar_core::admin::QueueItem;
-use fulmar_core::model::ReversePath;
+use fulmar_core::admin::{Action, QueueItem};
+use fulmar_core::model::{QueueId, ReversePath};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -11,50 +11,69 @@ use crate::arguments::QueueCommand;
 use crate::failure::Failure;
 
 pub(super) async fn queue(context: &Context, command: QueueCommand) -> Result<(), Failure> {
-    let mut items = context.admin().queue().await?;
     match command {
-        QueueCommand::List => context.output.list(
-            &items,
-            ["QUEUE ID", "STATE", "ATTEMPTS", "NEXT ATTEMPT", "REVERSE-PATH", "FORWARD-PATH", "LAST REPLY"],
-            |item| {
-                [
-                    item.queue_id.to_string(),
-                    item.state.to_string(),
-                    item.attempts.to_string(),
-                    item.next_attempt.to_rfc3339(),
-                    bracketed(&item.reverse_path),
-                    item.forward_path.to_string(),
-                    item.last_reply.clone().unwrap_or_default(),
-                ]
-            },
-            object,
-        )?,
-        QueueCommand::Show { id } => {
-            items.retain(|item| item.queue_id == id);
-            let Some(first) = items.first() else {
-                let reason =
-                    format!("{id} is not in the queue: nothing is left to do for it, or it never was");
-                return Err(Failure::Failed(reason));
-            };
-            let mut out = io::stdout().lock();
-            if context.output.json {
-                items.iter().try_for_each(|item| writeln!(out, "{}", object(item)))?;
-                return Ok(());
-            }
-            writeln!(out, "queue id      {id}")?;
-            writeln!(out, "reverse-path  {}", bracketed(&first.reverse_path))?;
-            writeln!(out, "accepted      {}", first.accepted.to_rfc3339())?;
-            writeln!(out, "octets        {}", first.size)?;
-            writeln!(out, "node          {}", first.node)?;
-            for item in &items {
-                writeln!(out, "\nforward-path  {}", item.forward_path)?;
-                writeln!(out, "state         {}", item.state)?;
-                writeln!(out, "attempts      {}", item.attempts)?;
-                writeln!(out, "next attempt  {}", item.next_attempt.to_rfc3339())?;
-                writeln!(out, "last reply    {}", item.last_reply.as_deref().unwrap_or("none yet"))?;
-            }
-        }
+        QueueCommand::List => list(context).await,
+        QueueCommand::Show { id } => show(context, id).await,
+        QueueCommand::Retry { id } => order(context, id, Action::Retry).await,
+        QueueCommand::Cancel { id } => order(context, id, Action::Cancel).await,
     }
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let items = context.admin().queue().await?;
+    context.output.list(
+        &items,
+        ["QUEUE ID", "STATE", "ATTEMPTS", "NEXT ATTEMPT", "REVERSE-PATH", "FORWARD-PATH", "LAST REPLY"],
+        |item| {
+            [
+                item.queue_id.to_string(),
+                item.state.to_string(),
+                item.attempts.to_string(),
+                item.next_attempt.to_rfc3339(),
+                bracketed(&item.reverse_path),
+                item.forward_path.to_string(),
+                item.last_reply.clone().unwrap_or_default(),
+            ]
+        },
+        object,
+    )?;
+    Ok(())
+}
+
+async fn show(context: &Context, id: QueueId) -> Result<(), Failure> {
+    let mut items = context.admin().queue().await?;
+    items.retain(|item| item.queue_id == id);
+    let Some(first) = items.first() else {
+        let reason = format!("{id} is not in the queue: nothing is left to do for it, or it never was");
+        return Err(Failure::Failed(reason));
+    };
+    let mut out = io::stdout().lock();
+    if context.output.json {
+        items.iter().try_for_each(|item| writeln!(out, "{}", object(item)))?;
+        return Ok(());
+    }
+    writeln!(out, "queue id      {id}")?;
+    writeln!(out, "reverse-path  {}", bracketed(&first.reverse_path))?;
+    writeln!(out, "accepted      {}", first.accepted.to_rfc3339())?;
+    writeln!(out, "octets        {}", first.size)?;
+    writeln!(out, "node          {}", first.node)?;
+    for item in &items {
+        writeln!(out, "\nforward-path  {}", item.forward_path)?;
+        writeln!(out, "state         {}", item.state)?;
+        writeln!(out, "attempts      {}", item.attempts)?;
+        writeln!(out, "next attempt  {}", item.next_attempt.to_rfc3339())?;
+        writeln!(out, "last reply    {}", item.last_reply.as_deref().unwrap_or("none yet"))?;
+    }
+    Ok(())
+}
+
+async fn order(context: &Context, id: QueueId, action: Action) -> Result<(), Failure> {
+    context.admin().order(id, action).await?;
+    let ordered = match action {
+        Action::Retry => "retry",
+        Action::Cancel => "cancel",
+    };
+    context.output.fact(&format!("{id}: {ordered} ordered"), &json!({"queue_id": id, "ordered": ordered}))?;
     Ok(())
 }
 

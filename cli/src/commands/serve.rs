@@ -87,7 +87,7 @@ async fn start(context: &Context) -> Result<(Engine, Option<Trial>), Failure> {
         false => None,
     };
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let engine = Engine::start(config, platform, host(), context.journal.clone()).await?;
+    let engine = Engine::start_patiently(config, platform, host(), context.journal.clone()).await?;
     Ok((engine, trial))
 }
 

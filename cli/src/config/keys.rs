@@ -1,4 +1,4 @@
-//! Every setting but the listeners, once: its name, how it is read and checked, how it is shown.
+//! Every setting but the listeners and the routes, once: its name, how it is read and checked, how it is shown.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use ipnet::IpNet;
 use toml::Value;
 use tracing::Level;
 
+use super::hosts::{endpoint, name_server, store_url};
 use super::value::{
-    count, duration, flag, list, mail_name, show_duration, show_size, size, store_url, text, word,
+    count, duration, flag, list, mail_name, plain, secret, show_duration, show_size, size, text, word,
 };
 use super::written::{Written, Wrong};
-use super::{LogFormat, NEAR_STORE_WINDOW, Settings};
+use super::{LogFormat, Settings};
 
 /// One setting.
 pub(super) struct Key {
@@ -34,7 +35,7 @@ impl Key {
 }
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 7] = ["", "store", "relay", "queue", "smtp", "pop3", "log"];
+pub(super) const SECTIONS: [&str; 8] = ["", "store", "dns", "relay", "queue", "smtp", "pop3", "log"];
 
 const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
@@ -43,6 +44,8 @@ const WINDOW_LIMIT: Duration = Duration::from_secs(10);
 const RETRY_FLOOR: Duration = Duration::from_millis(100);
 const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
 const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
+/// A resolver asks no more than that.
+const NAME_SERVER_LIMIT: usize = 8;
 /// RFC 1939 §3.
 const AUTOLOGOUT_FLOOR: Duration = Duration::from_mins(10);
 
@@ -85,21 +88,107 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         section: "store",
         name: "single_node",
-        set: |s, w| put(&mut s.single_node, flag(w)),
-        show: |s| Some(Value::Boolean(s.single_node)),
+        set: |s, w| put(&mut s.engine.store.single_node, flag(w)),
+        show: |s| Some(Value::Boolean(s.engine.store.single_node)),
+    },
+    Key {
+        section: "store",
+        name: "endpoint",
+        set: |s, w| put(&mut s.s3.endpoint, endpoint(w).map(Some)),
+        show: |s| string(s.s3.endpoint.as_ref()?),
+    },
+    Key {
+        section: "store",
+        name: "region",
+        set: |s, w| put(&mut s.s3.region, plain(w, "a region", r#"a name such as "eu-west-1""#).map(Some)),
+        show: |s| string(s.s3.region.as_ref()?),
+    },
+    Key {
+        section: "store",
+        name: "virtual_host_style",
+        set: |s, w| {
+            let style = word(w, &[("auto", None)]).or_else(|_| flag(w).map(Some));
+            put(
+                &mut s.s3.virtual_host_style,
+                style.map_err(|_| w.wrong("is unknown", r#"true, false or "auto""#)),
+            )
+        },
+        show: |s| s.s3.virtual_host_style.map(Value::Boolean),
+    },
+    Key {
+        section: "store",
+        name: "profile",
+        set: |s, w| {
+            put(&mut s.s3.profile, plain(w, "a profile", "the name of one in the profile file").map(Some))
+        },
+        show: |s| string(s.s3.profile.as_ref()?),
+    },
+    Key {
+        section: "store",
+        name: "access_key_id",
+        set: |s, w| put(&mut s.s3.access_key_id, plain(w, "an access key", "text without spaces").map(Some)),
+        show: |s| string(s.s3.access_key_id.as_ref()?),
+    },
+    Key {
+        section: "store",
+        name: "secret_access_key",
+        set: |s, w| put(&mut s.s3.secret_access_key, secret(w).map(Some)),
+        show: |s| string(s.s3.secret_access_key.as_ref()?),
+    },
+    Key {
+        section: "store",
+        name: "session_token",
+        set: |s, w| put(&mut s.s3.session_token, secret(w).map(Some)),
+        show: |s| string(s.s3.session_token.as_ref()?),
+    },
+    Key {
+        section: "dns",
+        name: "servers",
+        set: |s, w| {
+            let servers = list(w, name_server)?;
+            if servers.len() > NAME_SERVER_LIMIT {
+                return Err(w.wrong("is too long", format!("at most {NAME_SERVER_LIMIT} servers")).into());
+            }
+            s.name_servers = servers;
+            Ok(())
+        },
+        show: |s| strings(&s.name_servers, ToString::to_string),
     },
     Key {
         section: "relay",
         name: "networks",
         set: |s, w| {
-            s.engine.relay.networks = list(w, |item| {
-                text(item, "a network", r#"networks such as "10.0.0.0/8" or "::1/128""#, |text| {
-                    text.parse::<IpNet>().ok()
-                })
-            })?;
+            s.engine.relay.networks = networks(w)?;
             Ok(())
         },
         show: |s| strings(&s.engine.relay.networks, ToString::to_string),
+    },
+    Key {
+        section: "relay",
+        name: "private_networks",
+        set: |s, w| {
+            s.engine.relay.private_networks = networks(w)?;
+            Ok(())
+        },
+        show: |s| strings(&s.engine.relay.private_networks, ToString::to_string),
+    },
+    Key {
+        section: "relay",
+        name: "port",
+        set: |s, w| put(&mut s.engine.relay.port, count(w, 1..=65_535)),
+        show: |s| number(s.engine.relay.port.into()),
+    },
+    Key {
+        section: "relay",
+        name: "attempts",
+        set: |s, w| put(&mut s.engine.relay.attempts, count(w, 1..=10_000)),
+        show: |s| number(s.engine.relay.attempts as u64),
+    },
+    Key {
+        section: "relay",
+        name: "attempts_per_destination",
+        set: |s, w| put(&mut s.engine.relay.attempts_per_destination, count(w, 1..=1_000)),
+        show: |s| number(s.engine.relay.attempts_per_destination as u64),
     },
     Key {
         section: "queue",
@@ -124,10 +213,16 @@ pub(super) const KEYS: &[Key] = &[
         section: "queue",
         name: "window",
         set: |s, w| {
-            let auto = word(w, &[("auto", NEAR_STORE_WINDOW)]);
-            put(&mut s.engine.queue.window, auto.or_else(|_| duration(w, Duration::ZERO..=WINDOW_LIMIT)))
+            let auto = word(w, &[("auto", None)]);
+            put(&mut s.window, auto.or_else(|_| duration(w, Duration::ZERO..=WINDOW_LIMIT).map(Some)))
         },
         show: |s| string(show_duration(s.engine.queue.window)),
+    },
+    Key {
+        section: "queue",
+        name: "local_attempts",
+        set: |s, w| put(&mut s.engine.queue.local_attempts, count(w, 1..=100_000)),
+        show: |s| number(s.engine.queue.local_attempts as u64),
     },
     Key {
         section: "smtp",
@@ -252,6 +347,14 @@ pub(super) const KEYS: &[Key] = &[
 fn put<T>(place: &mut T, value: Result<T, Wrong>) -> Result<(), Vec<Wrong>> {
     *place = value?;
     Ok(())
+}
+
+fn networks(written: &Written) -> Result<Vec<IpNet>, Vec<Wrong>> {
+    list(written, |item| {
+        text(item, "a network", r#"networks such as "10.0.0.0/8" or "::1/128""#, |text| {
+            text.parse::<IpNet>().ok()
+        })
+    })
 }
 
 fn string(value: impl ToString) -> Option<Value> {

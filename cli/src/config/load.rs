@@ -7,12 +7,31 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::hosts::STORES;
 use super::keys::{KEYS, Key, SECTIONS};
 use super::sources::{Sources, is_from_an_orchestrator};
 use super::written::{Lines, Written, Wrong};
-use super::{Loaded, Mistake, Origin, Settings, StoreUrl, listeners};
+use super::{Loaded, Mistake, Origin, Settings, StoreUrl, listeners, routes};
 
 const LISTENER: &str = "listener";
+const ROUTE: &str = "route";
+const URL: (&str, &str) = ("store", "url");
+/// Keys of `[store]` that mean nothing but to S3.
+const S3_KEYS: [&str; 7] = [
+    "endpoint",
+    "region",
+    "virtual_host_style",
+    "profile",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+];
+/// Keys of `[store]`, and those without which they mean nothing.
+const COMPANIONS: [(&str, &str); 3] = [
+    ("access_key_id", "secret_access_key"),
+    ("secret_access_key", "access_key_id"),
+    ("session_token", "access_key_id"),
+];
 /// How many names are offered for one that is unknown.
 const OFFERED_NAMES: usize = 3;
 
@@ -37,6 +56,8 @@ struct Reader {
     loaded: Loaded,
     /// With the line that it is sorted by.
     mistakes: Vec<(usize, Mistake)>,
+    /// Nothing can be said then about what goes with it.
+    url_is_wrong: bool,
 }
 
 impl Reader {
@@ -44,26 +65,60 @@ impl Reader {
         // Without a place for it the store stays in memory only until `finish` has looked at the origins.
         let store = sources.data_folder.clone().map_or(StoreUrl::Memory, StoreUrl::Directory);
         let settings = Settings::defaults(default_hostname(&sources.node_name), store);
-        Self { loaded: Loaded { settings, origins: BTreeMap::new() }, mistakes: Vec::new() }
+        Self {
+            loaded: Loaded { settings, origins: BTreeMap::new() },
+            mistakes: Vec::new(),
+            url_is_wrong: false,
+        }
     }
 
     fn finish(mut self, sources: &Sources) -> Result<Loaded, Vec<Mistake>> {
         let loaded = &mut self.loaded;
-        if sources.data_folder.is_none() && !loaded.origins.contains_key(&("store", "url")) {
-            let problem = "no default, because neither HOME nor XDG_DATA_HOME names a folder; \
-                           allowed: \"file:/an/absolute/path\" or \"memory:\"";
-            let place = "[store] url".to_owned();
-            self.mistakes.push((usize::MAX, Mistake { place, problem: problem.to_owned() }));
+        if sources.data_folder.is_none() && !loaded.origins.contains_key(&URL) && !self.url_is_wrong {
+            let reason = "neither HOME nor XDG_DATA_HOME names a folder";
+            let problem = format!("no default, because {reason}; allowed: {STORES}");
+            self.mistakes.push((usize::MAX, Mistake { place: "[store] url".to_owned(), problem }));
         }
         let said = loaded.origins.keys().any(|(section, _)| *section != "log");
         loaded.settings.nothing_configured = sources.file.is_none() && !said;
         if loaded.settings.nothing_configured {
             loaded.settings.engine.relay.networks = loopback();
         }
+        loaded.settings.engine.queue.window =
+            loaded.settings.window.unwrap_or_else(|| loaded.settings.store.window());
+        self.check_companions();
         self.mistakes.sort_by_key(|(line, _)| *line);
         match self.mistakes.is_empty() {
             true => Ok(self.loaded),
             false => Err(self.mistakes.into_iter().map(|(_, mistake)| mistake).collect()),
+        }
+    }
+
+    /// What is right alone and wrong together.
+    fn check_companions(&mut self) {
+        let is_said = |name| self.loaded.origins.contains_key(&("store", name));
+        let mut wrongs = Vec::new();
+        if !matches!(self.loaded.settings.store, StoreUrl::S3 { .. }) && !self.url_is_wrong {
+            let problem = "only for S3; allowed: nothing, unless url begins with s3://";
+            wrongs.extend(
+                S3_KEYS.into_iter().filter(|name| is_said(name)).map(|name| (name, problem.to_owned())),
+            );
+        }
+        for (name, other) in COMPANIONS {
+            if is_said(name) && !is_said(other) {
+                wrongs.push((name, format!("stands without {other}; allowed: both or neither")));
+            }
+        }
+        for (name, problem) in wrongs {
+            match self.loaded.origins.get(&("store", name)).cloned() {
+                Some(Origin::File { name: file, line }) => {
+                    self.file_mistake(&file, &format!("[store] {name}"), Wrong { line: Some(line), problem });
+                }
+                Some(Origin::Variable(variable)) => {
+                    self.mistakes.push((usize::MAX, Mistake { place: variable, problem }));
+                }
+                None => {}
+            }
         }
     }
 
@@ -82,7 +137,16 @@ impl Reader {
         for (key, value) in document.get_ref() {
             let section = key.get_ref().as_ref();
             match value.get_ref() {
-                _ if section == LISTENER => self.read_listeners(name, &lines, key, value),
+                _ if section == LISTENER => {
+                    self.read_tables(name, &lines, LISTENER, key, |settings, mistake| {
+                        settings.listeners = listeners::from_file(&lines, value, mistake);
+                    });
+                }
+                _ if section == ROUTE => {
+                    self.read_tables(name, &lines, ROUTE, key, |settings, mistake| {
+                        settings.engine.relay.routes = routes::from_file(&lines, value, mistake);
+                    });
+                }
                 DeValue::Table(table) if SECTIONS.contains(&section) => {
                     for (key, value) in table {
                         self.read_entry(name, &lines, section, key, value);
@@ -90,7 +154,8 @@ impl Reader {
                 }
                 DeValue::Table(_) => {
                     let line = lines.line_of(key.span());
-                    let known = SECTIONS.iter().filter(|known| !known.is_empty()).chain([&LISTENER]).copied();
+                    let lists = [&LISTENER, &ROUTE];
+                    let known = SECTIONS.iter().filter(|known| !known.is_empty()).chain(lists).copied();
                     let problem = format!("not a section of this version; allowed: {}", join(known));
                     self.file_mistake(name, &format!("[{section}]"), Wrong { line: Some(line), problem });
                 }
@@ -122,26 +187,30 @@ impl Reader {
         };
         match (key.set)(&mut self.loaded.settings, &Written::in_file(lines, value)) {
             Ok(()) => self.came_from(key, Origin::File { name: file.to_owned(), line }),
-            Err(wrongs) => wrongs.into_iter().for_each(|wrong| self.file_mistake(file, &place, wrong)),
+            Err(wrongs) => {
+                self.url_is_wrong |= (key.section, key.name) == URL;
+                wrongs.into_iter().for_each(|wrong| self.file_mistake(file, &place, wrong));
+            }
         }
     }
 
-    fn read_listeners(
+    fn read_tables(
         &mut self,
         file: &str,
         lines: &Lines<'_>,
+        heading: &'static str,
         key: &Spanned<impl AsRef<str>>,
-        value: &Spanned<DeValue<'_>>,
+        read: impl FnOnce(&mut Settings, &mut dyn FnMut(&str, Wrong)),
     ) {
         let mut wrongs = Vec::new();
-        self.loaded.settings.listeners = listeners::from_file(lines, value, |field, wrong| {
-            wrongs.push((format!("[[{LISTENER}]] {field}").trim_end().to_owned(), wrong));
+        read(&mut self.loaded.settings, &mut |field, wrong| {
+            wrongs.push((format!("[[{heading}]] {field}").trim_end().to_owned(), wrong));
         });
         for (place, wrong) in wrongs {
             self.file_mistake(file, &place, wrong);
         }
         let origin = Origin::File { name: file.to_owned(), line: lines.line_of(key.span()) };
-        self.loaded.origins.insert((LISTENER, ""), origin);
+        self.loaded.origins.insert((heading, ""), origin);
     }
 
     fn read_variable(&mut self, name: &str, value: &str) {
@@ -149,9 +218,16 @@ impl Reader {
         let result = if name == listeners::VARIABLE {
             self.loaded.origins.insert((LISTENER, ""), Origin::Variable(name.to_owned()));
             listeners::from_variable(&written).map(|listeners| self.loaded.settings.listeners = listeners)
+        } else if name == routes::VARIABLE {
+            self.loaded.origins.insert((ROUTE, ""), Origin::Variable(name.to_owned()));
+            routes::from_variable(&written).map(|routes| self.loaded.settings.engine.relay.routes = routes)
         } else if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
-            self.came_from(key, Origin::Variable(name.to_owned()));
-            (key.set)(&mut self.loaded.settings, &written)
+            let result = (key.set)(&mut self.loaded.settings, &written);
+            match result {
+                Ok(()) => self.came_from(key, Origin::Variable(name.to_owned())),
+                Err(_) => self.url_is_wrong |= (key.section, key.name) == URL,
+            }
+            result
         } else if is_from_an_orchestrator(name) {
             Ok(())
         } else {
@@ -188,7 +264,11 @@ fn loopback() -> Vec<IpNet> {
 /// The variables whose names are most like this one.
 fn closest(name: &str) -> String {
     let mut known: Vec<String> = KEYS.iter().map(Key::variable).collect();
-    known.extend([listeners::VARIABLE.to_owned(), super::sources::FILE_VARIABLE.to_owned()]);
+    known.extend([
+        listeners::VARIABLE.to_owned(),
+        routes::VARIABLE.to_owned(),
+        super::sources::FILE_VARIABLE.to_owned(),
+    ]);
     known.sort_by_key(|known| strsim::damerau_levenshtein(known, name));
     known.truncate(OFFERED_NAMES);
     known.join(", ")

@@ -3,11 +3,14 @@
 //! Every setting is one row of [`keys::KEYS`]: how it is read, from either source, and how it is shown. `serde` would stop at
 //! the first mistake and know no variables; here all mistakes are collected, each with its place and what is allowed.
 
+mod hosts;
 mod keys;
 mod listeners;
 mod load;
+mod routes;
 mod show;
 mod sources;
+mod tables;
 mod value;
 mod written;
 
@@ -22,12 +25,16 @@ use std::time::Duration;
 
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::model::Domain;
+use fulmar_storage_s3::{S3Credentials, S3Settings};
 
 pub(crate) use listeners::protocol_name;
 pub(crate) use sources::Sources;
 
 /// How long finished transactions are collected on a store that is as near as a directory or memory.
 const NEAR_STORE_WINDOW: Duration = Duration::from_millis(2);
+
+/// The same on S3, where every request costs money and tens of milliseconds.
+const FAR_STORE_WINDOW: Duration = Duration::from_millis(50);
 
 /// Where `fulmar serve` listens when it is not told.
 const DEFAULT_LISTENERS: [Listener; 2] =
@@ -52,8 +59,12 @@ pub(crate) struct Settings {
     pub(crate) listeners: Vec<Listener>,
     /// Where the state is.
     pub(crate) store: StoreUrl,
-    /// That no other node writes this store, so that a store without create-if-absent will do.
-    pub(crate) single_node: bool,
+    /// How to reach the store, where it is S3.
+    pub(crate) s3: S3Options,
+    /// Whom to ask about names; the system's servers where there is none.
+    pub(crate) name_servers: Vec<SocketAddr>,
+    /// How long finished transactions are collected; by the store where nobody says.
+    window: Option<Duration>,
     /// What goes to standard error.
     pub(crate) log: LogSettings,
     /// No file and no variable but for logs: `serve` makes a server to try things on.
@@ -63,6 +74,8 @@ pub(crate) struct Settings {
 /// Which store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreUrl {
+    /// `s3://bucket/prefix`; the prefix, which may be empty, has no `/` at its ends.
+    S3 { bucket: String, prefix: String },
     /// `file:/path`
     Directory(PathBuf),
     /// `memory:`, gone with the process.
@@ -72,9 +85,73 @@ pub(crate) enum StoreUrl {
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
             Self::Directory(path) => write!(f, "file:{}", path.display()),
             Self::Memory => f.write_str("memory:"),
         }
+    }
+}
+
+impl StoreUrl {
+    fn window(&self) -> Duration {
+        match self {
+            Self::S3 { .. } => FAR_STORE_WINDOW,
+            Self::Directory(_) | Self::Memory => NEAR_STORE_WINDOW,
+        }
+    }
+}
+
+/// How to reach S3. What is not said comes from where programs for S3 usually look: the `AWS_*` variables, the profile file,
+/// and the metadata services of machines and containers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct S3Options {
+    /// Scheme, host and port, without a final `/`.
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: Option<String>,
+    /// Whether the bucket's name stands in the host's name, and not in the path.
+    pub(crate) virtual_host_style: Option<bool>,
+    /// In the profile file.
+    pub(crate) profile: Option<String>,
+    pub(crate) access_key_id: Option<String>,
+    pub(crate) secret_access_key: Option<Secret>,
+    pub(crate) session_token: Option<Secret>,
+}
+
+impl S3Options {
+    /// The settings of a bucket. Loading has made sure that neither half of a pair of credentials stands alone.
+    pub(crate) fn of_bucket(&self, bucket: &str, prefix: &str) -> S3Settings {
+        let pair = self.access_key_id.clone().zip(self.secret_access_key.clone());
+        let credentials = pair.map(|(access_key_id, Secret(secret_access_key))| S3Credentials {
+            access_key_id,
+            secret_access_key,
+            session_token: self.session_token.clone().map(|Secret(token)| token),
+        });
+        S3Settings {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            virtual_host_style: self.virtual_host_style,
+            credentials,
+            profile: self.profile.clone(),
+        }
+    }
+}
+
+/// Text that is never shown.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -99,13 +176,13 @@ pub(crate) enum LogFormat {
 impl Settings {
     /// What holds for whatever is not said.
     fn defaults(hostname: Domain, store: StoreUrl) -> Self {
-        let mut engine = Config::new(hostname);
-        engine.queue.window = NEAR_STORE_WINDOW;
         Self {
-            engine,
+            engine: Config::new(hostname),
             listeners: DEFAULT_LISTENERS.to_vec(),
             store,
-            single_node: false,
+            s3: S3Options::default(),
+            name_servers: Vec::new(),
+            window: None,
             log: LogSettings { format: LogFormat::Text, level: tracing::Level::INFO },
             nothing_configured: false,
         }

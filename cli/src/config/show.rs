@@ -8,6 +8,7 @@ use toml::Value;
 use super::Loaded;
 use super::keys::{KEYS, SECTIONS};
 use super::listeners::protocol_name;
+use super::routes::domain_name;
 
 impl Loaded {
     /// Writes a TOML file that sets what is in effect, with the origin of each setting beside it.
@@ -30,6 +31,11 @@ impl Loaded {
             writeln!(out, "protocol = {}", Value::from(protocol_name(listener.protocol)))?;
             writeln!(out, "address = {}", Value::from(listener.address.to_string()))?;
         }
+        for route in &self.settings.engine.relay.routes {
+            writeln!(out, "\n[[route]]  # {}", self.origin("route", ""))?;
+            writeln!(out, "domain = {}", Value::from(domain_name(route)))?;
+            writeln!(out, "next_hop = {}", Value::from(route.next_hop.to_string()))?;
+        }
         Ok(())
     }
 
@@ -40,11 +46,17 @@ impl Loaded {
             let line = json!({"section": key.section, "key": key.name, "value": value, "origin": origin});
             writeln!(out, "{line}")?;
         }
-        for listener in &self.settings.listeners {
+        let listeners = self.settings.listeners.iter().map(|listener| {
             let value = json!({"protocol": protocol_name(listener.protocol), "address": listener.address});
-            let origin = self.origin("listener", "");
-            let line = json!({"section": "listener", "key": "", "value": value, "origin": origin});
-            writeln!(out, "{line}")?;
+            ("listener", value)
+        });
+        let routes = self.settings.engine.relay.routes.iter().map(|route| {
+            let value = json!({"domain": domain_name(route), "next_hop": route.next_hop.to_string()});
+            ("route", value)
+        });
+        for (section, value) in listeners.chain(routes) {
+            let origin = self.origin(section, "");
+            writeln!(out, "{}", json!({"section": section, "key": "", "value": value, "origin": origin}))?;
         }
         Ok(())
     }

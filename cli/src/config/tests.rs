@@ -48,7 +48,7 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("[queue]\nwindow = \"11s\"", "2: [queue] window: \"11s\" is out of range; allowed: 0s to 10s"),
         (
             "[queue]\npace = 1",
-            "2: [queue] pace: not a setting of this version; allowed: retry, expire, window",
+            "2: [queue] pace: not a setting of this version; allowed: retry, expire, window, local_attempts",
         ),
         ("[smtp]\nrecipients = 99", "2: [smtp] recipients: 99 is out of range; allowed: 100 to 100000"),
         ("[smtp]\nrecipients = -1", "2: [smtp] recipients: -1 is out of range; allowed: 100 to 100000"),
@@ -84,20 +84,79 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
             "\n[tls]\ncertificate = \"c\"",
-            "2: [tls]: not a section of this version; allowed: store, relay, queue, smtp, pop3, log, listener",
-        ),
-        (
-            "[store]\nurl = \"s3://mail\"",
-            "2: [store] url: \"s3://mail\" is S3, which is not built into this version; allowed: \
-             \"file:/an/absolute/path\" or \"memory:\"",
+            "2: [tls]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, log, listener, \
+             route",
         ),
         (
             "[store]\nurl = \"file:mail\"",
-            "2: [store] url: \"file:mail\" is not a store; allowed: \"file:/an/absolute/path\" or \"memory:\"",
+            "2: [store] url: \"file:mail\" is not a store; allowed: \"s3://bucket/prefix\", \
+             \"file:/an/absolute/path\" or \"memory:\"",
         ),
         (
-            "[store]\nregion = \"x\"",
-            "2: [store] region: not a setting of this version; allowed: url, single_node",
+            "[store]\nurl = \"s3://ma\"\nregion = \"x\"",
+            "2: [store] url: \"s3://ma\" names no place in a bucket; allowed: s3:// with a bucket of 3 to 63 letters, \
+             digits, - . _ and folders of the same characters",
+        ),
+        (
+            "[store]\nendpoint = \"http://127.0.0.1:9000\"",
+            "2: [store] endpoint: only for S3; allowed: nothing, unless url begins with s3://",
+        ),
+        (
+            "[store]\nurl = \"memory:\"\nvirtual_host_style = \"auto\"",
+            "3: [store] virtual_host_style: only for S3; allowed: nothing, unless url begins with s3://",
+        ),
+        (
+            "[store]\nurl = \"s3://mail\"\nendpoint = \"127.0.0.1:9000\"",
+            "3: [store] endpoint: \"127.0.0.1:9000\" is not an endpoint; allowed: a URL such as \
+             \"http://127.0.0.1:9000\" or \"https://s3.example.org\"",
+        ),
+        (
+            "[store]\nurl = \"s3://mail\"\nregion = \"\"",
+            "3: [store] region: \"\" is not a region; allowed: a name such as \"eu-west-1\"",
+        ),
+        (
+            "[store]\nurl = \"s3://mail\"\nvirtual_host_style = \"yes\"",
+            "3: [store] virtual_host_style: \"yes\" is unknown; allowed: true, false or \"auto\"",
+        ),
+        (
+            "[store]\nurl = \"s3://mail\"\naccess_key_id = \"AKIA\"",
+            "3: [store] access_key_id: stands without secret_access_key; allowed: both or neither",
+        ),
+        (
+            "[store]\nurl = \"s3://mail\"\nsecret_access_key = \"s\"",
+            "3: [store] secret_access_key: stands without access_key_id; allowed: both or neither",
+        ),
+        (
+            "[store]\nurl = \"s3://mail\"\nsession_token = 1234",
+            "3: [store] session_token: what stands here is not a secret; allowed: text without spaces",
+        ),
+        (
+            "[dns]\nservers = [\"127.0.0.1:5353\", \"ns1.test\"]",
+            "2: [dns] servers: \"ns1.test\" is not a name server; allowed: addresses with or without a port, such as \
+             \"127.0.0.1:5353\" or \"::1\"",
+        ),
+        (
+            "[dns]\nservers = [\"::1\", \"::1\", \"::1\", \"::1\", \"::1\", \"::1\", \"::1\", \"::1\", \"::1\"]",
+            "2: [dns] servers: a list is too long; allowed: at most 8 servers",
+        ),
+        ("[relay]\nport = 0", "2: [relay] port: 0 is out of range; allowed: 1 to 65535"),
+        (
+            "[[route]]\ndomain = \"-a.test\"\nnext_hop = \"host\"",
+            "2: [[route]] domain: \"-a.test\" is not a domain (a label of the domain is empty, longer than 63 octets, \
+             or begins or ends with a hyphen); allowed: a domain such as \"relay.test\", or \"*\" for every other one",
+        ),
+        (
+            "[[route]]\ndomain = \"a.test\"\nnext_hop = \"h1\"\n[[route]]\ndomain = \"A.test\"\nnext_hop = \"h2\"",
+            "5: [[route]] domain: \"A.test\" has a route already, to h1:25; allowed: one route for each domain",
+        ),
+        (
+            "[[route]]\ndomain = \"*\"\nnext_hop = \"10.0.0.256\"",
+            "3: [[route]] next_hop: \"10.0.0.256\" is not a next hop; allowed: a host with or without a port, such as \
+             \"smarthost\", \"192.0.2.1:2525\" or \"[2001:db8::1]:25\"",
+        ),
+        (
+            "[route]\ndomain = \"*\"",
+            "1: [[route]]: a table is not a list of routes; allowed: tables with the heading [[route]]",
         ),
         (
             "[store]\nsingle_node = \"true\"",
@@ -160,6 +219,18 @@ fn a_variable_is_wrong_in_the_same_words() {
             "127.0.0.1:25",
             "\"127.0.0.1:25\" is not a listener; allowed: \"smtp=127.0.0.1:2525\", several separated by commas",
         ),
+        ("FULMAR_STORE_REGION", "eu-west-1", "only for S3; allowed: nothing, unless url begins with s3://"),
+        (
+            "FULMAR_STORE_SECRET_ACCESS_KEY",
+            "not one word",
+            "what stands here is not a secret; allowed: text without spaces",
+        ),
+        (
+            "FULMAR_ROUTE",
+            "a.test",
+            "\"a.test\" is not a route; allowed: \"relay.test=127.0.0.1:2525\", several separated by commas",
+        ),
+        ("FULMAR_ROUTE", "*=a,*=b", "\"*\" has a route already, to a:25; allowed: one route for each domain"),
         (
             "FULMAR_LISTEN",
             "",
@@ -225,7 +296,8 @@ fn a_variable_wins_over_the_file_and_the_listeners_are_replaced_whole() {
     assert_eq!(settings.engine.queue.expire, Duration::from_hours(1));
     assert_eq!(settings.engine.smtp.message_size, 25 << 20);
     assert!(
-        settings.engine.relay.may_relay([10, 1, 2, 3].into()) && !settings.engine.relay.may_relay([127, 0, 0, 1].into())
+        settings.engine.relay.may_relay([10, 1, 2, 3].into())
+            && !settings.engine.relay.may_relay([127, 0, 0, 1].into())
     );
 }
 
@@ -286,10 +358,14 @@ fn a_file_that_cannot_be_read_is_a_mistake() {
 
 #[test]
 fn the_example_shows_every_setting_with_its_default() {
-    let example = EXAMPLE.replace("# postmaster = ", "postmaster = ");
-    let from_example = Loaded::from_sources(&sources(Some(&example), &[])).unwrap();
+    // What has no default stands there as a comment.
+    let is_setting = |line: &&str| line.starts_with("[[") || line.split(' ').nth(1) == Some("=");
+    let uncommented = |line| str::strip_prefix(line, "# ").filter(is_setting).unwrap_or(line);
+    let example: Vec<&str> = EXAMPLE.lines().map(uncommented).collect();
+    let of_s3 = [("FULMAR_STORE_URL", "s3://mail")];
+    let from_example = Loaded::from_sources(&sources(Some(&example.join("\n")), &of_s3)).unwrap();
     let said: BTreeSet<_> = from_example.origins.keys().copied().collect();
-    let known = KEYS.iter().map(|key| (key.section, key.name)).chain([("listener", "")]);
+    let known = KEYS.iter().map(|key| (key.section, key.name)).chain([("listener", ""), ("route", "")]);
     assert_eq!(said, known.collect());
 
     let (example, default) = (sources(Some(EXAMPLE), &[]), sources(Some(""), &[]));
@@ -300,7 +376,8 @@ fn the_example_shows_every_setting_with_its_default() {
 
 #[test]
 fn what_config_check_prints_is_a_file_that_says_the_same_and_tells_where_it_is_from() {
-    let file = "[queue]\nretry = [\"90s\"]\n[log]\nlevel = \"warn\"\n";
+    let file = "[queue]\nretry = [\"90s\"]\n[log]\nlevel = \"warn\"\n\
+                [[route]]\ndomain = \"*\"\nnext_hop = \"hub:26\"\n";
     let first = Loaded::from_sources(&sources(Some(file), &[("FULMAR_LISTEN", "smtp=[::1]:25")])).unwrap();
     let mut out = Vec::new();
     first.write_toml(&mut out).unwrap();
@@ -310,6 +387,8 @@ fn what_config_check_prints_is_a_file_that_says_the_same_and_tells_where_it_is_f
         "expire = \"5d\"  # default\n",
         "# postmaster is not set\n",
         "[[listener]]  # FULMAR_LISTEN\nprotocol = \"smtp\"\naddress = \"[::1]:25\"\n",
+        "[[route]]  # fulmar.toml:5\ndomain = \"*\"\nnext_hop = \"hub:26\"\n",
+        "# endpoint is not set\n",
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
@@ -321,8 +400,66 @@ fn what_config_check_prints_is_a_file_that_says_the_same_and_tells_where_it_is_f
     let lines = String::from_utf8(out).unwrap();
     let objects: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(objects.len(), KEYS.len() + 1);
+    assert_eq!(objects.len(), KEYS.len() + 2);
     assert!(objects.iter().any(|object| object["key"] == "retry" && object["origin"] == "fulmar.toml:2"));
+}
+
+#[test]
+fn the_window_goes_by_the_store_where_nobody_sets_it() {
+    for (url, window, expected) in [
+        ("s3://mail", "", 50),
+        ("s3://mail/prod", "window = \"auto\"", 50),
+        ("s3://mail", "window = \"7ms\"", 7),
+        ("file:/srv/mail", "", 2),
+        ("memory:", "window = \"auto\"", 2),
+    ] {
+        let settings = load(&format!("[queue]\n{window}\n[store]\nurl = \"{url}\""), &[]).unwrap();
+        assert_eq!(settings.engine.queue.window, Duration::from_millis(expected), "{url} {window}");
+        assert_eq!(settings.store.to_string(), url);
+    }
+}
+
+#[test]
+fn secrets_reach_the_store_and_are_never_shown() {
+    let file = "[store]\nurl = \"s3://mail/prod/\"\nendpoint = \"http://minio:9000/\"\naccess_key_id = \"AKIA\"\n\
+                session_token = \"hidden-token\"\n";
+    let variables = [("FULMAR_STORE_SECRET_ACCESS_KEY", "hidden-key")];
+    let loaded = Loaded::from_sources(&sources(Some(file), &variables)).unwrap();
+    let StoreUrl::S3 { bucket, prefix } = &loaded.settings.store else { panic!("it is S3") };
+    let settings = loaded.settings.s3.of_bucket(bucket, prefix);
+    assert_eq!((&settings.bucket[..], &settings.prefix[..]), ("mail", "prod"));
+    assert_eq!(settings.endpoint.as_deref(), Some("http://minio:9000"));
+    let credentials = settings.credentials.unwrap();
+    assert_eq!(credentials.secret_access_key, "hidden-key");
+    assert_eq!(credentials.session_token.as_deref(), Some("hidden-token"));
+
+    let (mut toml, mut json) = (Vec::new(), Vec::new());
+    loaded.write_toml(&mut toml).unwrap();
+    loaded.write_json(&mut json).unwrap();
+    for output in [toml, json, format!("{loaded:?}").into_bytes()] {
+        let output = String::from_utf8(output).unwrap();
+        assert!(output.contains("AKIA") && output.contains("***") && !output.contains("hidden"), "{output}");
+    }
+}
+
+#[test]
+fn routes_and_name_servers_have_ports_of_their_own_or_the_usual_ones() {
+    let file = "[dns]\nservers = [\"127.0.0.1:5353\", \"::1\", \"[::1]:53\", \"192.0.2.1\"]\n\
+                [[route]]\ndomain = \"a.test\"\nnext_hop = \"[::1]:2525\"\n\
+                [[route]]\ndomain = \"*\"\nnext_hop = \"mail_relay\"\n";
+    let servers = ["127.0.0.1:5353", "[::1]:53", "[::1]:53", "192.0.2.1:53"];
+    for (variables, routes) in [
+        (&[][..], &["a.test [::1]:2525", "* mail_relay:25"][..]),
+        (&[("FULMAR_ROUTE", "b.test=192.0.2.2:26")], &["b.test 192.0.2.2:26"]),
+        (&[("FULMAR_ROUTE", "")], &[]),
+    ] {
+        let settings = load(file, variables).unwrap();
+        assert_eq!(settings.name_servers.iter().map(ToString::to_string).collect::<Vec<_>>(), servers);
+        let found = settings.engine.relay.routes.iter();
+        let found: Vec<_> =
+            found.map(|route| format!("{} {}", routes::domain_name(route), route.next_hop)).collect();
+        assert_eq!(found, routes, "{variables:?}");
+    }
 }
 
 #[test]

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use fulmar_core::model::AddressError;
 
-use super::StoreUrl;
+use super::Secret;
 use super::written::{Value, Written, Wrong};
 
-const STORES: &str = r#""file:/an/absolute/path" or "memory:""#;
 const DURATIONS: &str = r#"a number with ms, s, m, h or d, such as "5m""#;
 const SIZES: &str = r#"octets as a number, or with K, M or G (KiB, MiB, GiB) as in "50M""#;
 
@@ -121,21 +120,17 @@ pub(super) fn list<T>(
     if wrongs.is_empty() { Ok(values) } else { Err(wrongs) }
 }
 
-/// Where the state is.
-pub(super) fn store_url(written: &Written) -> Result<StoreUrl, Wrong> {
-    let url = as_text(written).ok_or_else(|| written.wrong("is not a store", STORES))?;
-    if url.starts_with("s3:") {
-        return Err(written.wrong("is S3, which is not built into this version", STORES));
-    }
-    if url == "memory:" {
-        return Ok(StoreUrl::Memory);
-    }
-    // `file:///path` is the same URL with an empty host (RFC 8089 §2).
-    let path = url.strip_prefix("file:").map(|path| path.strip_prefix("//").unwrap_or(path));
-    match path {
-        Some(path) if path.starts_with('/') => Ok(StoreUrl::Directory(path.into())),
-        _ => Err(written.wrong("is not a store", STORES)),
-    }
+/// Text of visible characters that is a word to somebody else, such as a region or a profile.
+pub(super) fn plain(written: &Written, what: &str, allowed: &str) -> Result<String, Wrong> {
+    text(written, what, allowed, |text| is_visible(text).then(|| text.to_owned()))
+}
+
+/// A secret. What was written is not repeated, whatever is wrong with it.
+pub(super) fn secret(written: &Written) -> Result<Secret, Wrong> {
+    let found = as_text(written).filter(|text| is_visible(text));
+    let hidden = Written { line: written.line, value: Value::Other("what stands here") };
+    let wrong = || hidden.wrong("is not a secret", "text without spaces");
+    found.map(|text| Secret(text.to_owned())).ok_or_else(wrong)
 }
 
 /// With the largest unit that leaves a whole number.
@@ -184,4 +179,8 @@ fn as_text(written: &Written) -> Option<&str> {
         Value::Text(text) | Value::Raw(text) => Some(text),
         _ => None,
     }
+}
+
+fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }

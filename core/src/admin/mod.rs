@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub use accounts::AccountSummary;
 pub use domains::{AliasSummary, DomainSummary};
-pub use queue::{QueueItem, QueueState};
+pub use queue::{Action, QueueItem, QueueState};
 
 use crate::config::Config;
 pub use crate::mailbox::{Listing, MessageReader};

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Admin, AdminError};
-use crate::model::{Address, Event, Incarnation, QueueId, ReversePath, UtcTime};
+use crate::model::{Address, Event, Incarnation, Nonce, QueueId, ReversePath, UtcTime};
 use crate::platform::StoreError;
 use crate::state::layout::{self, LiveKey};
 use crate::state::log::{Live, ScanError, read_log};
+pub use crate::state::order::Action;
+use crate::state::order::Order;
 
 /// Times that a log which is compacted meanwhile is read anew.
 const READS: usize = 5;
@@ -59,6 +61,7 @@ impl Admin {
         let listed = self.requests.list(layout::LIVE, None).await?;
         let logs = listed.iter().filter_map(|object| match layout::parse_live(&object.key)? {
             LiveKey::Beat(incarnation) | LiveKey::Free(incarnation) => Some(incarnation),
+            LiveKey::Order(_) => None,
         });
         for node in logs {
             let Some(live) = self.live(node).await? else { continue };
@@ -85,6 +88,21 @@ impl Admin {
             }
         }
         Ok(items.into_values().collect())
+    }
+
+    /// Orders whichever node holds a message to do something about it. It is done when that node next looks: within 10 s,
+    /// or when a node runs again.
+    pub async fn order(&self, queue_id: QueueId, action: Action) -> Result<(), AdminError> {
+        if !self.queue().await?.iter().any(|item| item.queue_id == queue_id) {
+            let reason =
+                format!("{queue_id} is not in the queue: nothing is left to do for it, or it never was");
+            return Err(AdminError::NotFound(reason));
+        }
+        let (at, entropy) = self.platform.draw();
+        let nonce = Nonce::draw(at, entropy);
+        let order = Order { nonce, at, queue_id, action };
+        // Under an identity drawn for it alone.
+        Ok(self.requests.put(&layout::order(nonce), &order.encode().payload).await?)
     }
 
     /// What lives in a log; nothing where a newer version wrote it, which is reported.

@@ -154,9 +154,16 @@ impl Default for QueueSettings {
     }
 }
 
-/// How store requests are repeated.
+/// What store this is, and how its requests are repeated.
 #[derive(Clone, Debug)]
 pub struct StoreSettings {
+    /// What the store is called where a failure is told, such as `s3://mail/prod at http://127.0.0.1:9140`.
+    pub name: Option<String>,
+    /// The endpoint of a store that must prove, before a node runs on it, that of racing creates one wins. None where the
+    /// store is our own.
+    pub endpoint: Option<String>,
+    /// That no other node will ever write the store: it need not prove anything.
+    pub single_node: bool,
     /// How long one try may take before it counts as unanswered.
     pub attempt_timeout: Duration,
     /// How long an operation is repeated before its caller is told.
@@ -170,6 +177,9 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         Self {
+            name: None,
+            endpoint: None,
+            single_node: false,
             attempt_timeout: Duration::from_secs(10),
             deadline: Duration::from_secs(20),
             pause: Duration::from_millis(50),

@@ -23,7 +23,7 @@ fn wrong_sum(key: &str) -> StateError {
 }
 
 /// Reads an extent of an object, given by its place in the whole object.
-pub(super) async fn read_part(requests: &Requests, key: &str, extent: &Extent) -> Result<Bytes, StateError> {
+pub(crate) async fn read_part(requests: &Requests, key: &str, extent: &Extent) -> Result<Bytes, StateError> {
     if extent.len == 0 {
         return Ok(Bytes::new());
     }

@@ -207,8 +207,8 @@ impl Mailboxes {
                 Ok(account) if account.contains(&message.id) => {
                     Outcome::Delivered(Reply::new(250, (2, 1, 5), "delivered"))
                 }
-                Ok(_) => Outcome::Deferred(Reply::new(450, (4, 2, 1), "the account is not there any more")),
-                Err(StateError::Unavailable(error)) => {
+                Ok(_) => Outcome::Failed(Reply::new(550, (5, 1, 1), "the account is not there any more")),
+                Err(StateError::Unavailable(error) | StateError::Refused(error)) => {
                     Outcome::Deferred(Reply::new(451, (4, 3, 0), error.clone()))
                 }
                 Err(error) => {
@@ -224,6 +224,11 @@ impl Mailboxes {
     async fn append(&self, account: &Address, batch: &[Prepared]) -> Result<Vec<QueueId>, StateError> {
         let mut chain = self.accounts.hold(&layout::account(account), FRESH).await?;
         chain.append(&self.requests, |state| draft(account, state, batch)).await?;
+        if batch.iter().any(|message| !chain.state().has_received(message.id)) {
+            // That the account is not there is said for good, and may have been known from a while ago.
+            chain.refresh(&self.requests).await?;
+            chain.append(&self.requests, |state| draft(account, state, batch)).await?;
+        }
         let state = chain.state();
         let received = batch.iter().map(|message| message.id).filter(|id| state.has_received(*id)).collect();
         chain.snapshot_if_due(&self.requests).await;

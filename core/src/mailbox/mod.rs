@@ -5,5 +5,6 @@ mod deliver;
 mod expunge;
 mod read;
 
+pub(crate) use content::read_part;
 pub use deliver::{Letter, Mailboxes};
 pub use read::{Listing, MessageReader, ReadError, Snapshot};

@@ -1,7 +1,7 @@
 //! Mailbox addresses (RFC 5321 §4.1.2). Parsed once; a value of these types is always well-formed.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,12 @@ impl Domain {
     /// Whether this is an address literal such as `[192.0.2.1]`.
     pub fn is_literal(&self) -> bool {
         self.0.starts_with('[')
+    }
+
+    /// The address in an address literal.
+    pub fn literal(&self) -> Option<IpAddr> {
+        let inner = self.0.strip_prefix('[')?.strip_suffix(']')?;
+        inner.strip_prefix("IPv6:").unwrap_or(inner).parse().ok()
     }
 }
 
@@ -275,6 +281,20 @@ mod tests {
         ] {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.local_part(), address.domain().as_str()), (local, domain), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_address_in_a_literal_is_known() {
+        for (text, address) in [
+            ("[192.0.2.1]", Some("192.0.2.1")),
+            ("[ipv6:2001:DB8::1]", Some("2001:db8::1")),
+            ("[IPv6:::ffff:192.0.2.1]", Some("::ffff:192.0.2.1")),
+            ("192.0.2.1", None),
+            ("x.test", None),
+        ] {
+            let expected = address.map(|address| address.parse::<IpAddr>().unwrap());
+            assert_eq!(Domain::parse(text).unwrap().literal(), expected, "{text}");
         }
     }
 

@@ -40,6 +40,20 @@ impl UtcTime {
     }
 }
 
+/// A span of time for people, in the largest unit that does not hide much: `5 days`, `36 hours`, `1 minute`.
+pub fn in_words(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let fits = |unit: &(u64, &str)| seconds == unit.0 || seconds >= 2 * unit.0;
+    match units.into_iter().find(fits) {
+        Some((unit, name)) => {
+            let count = seconds / unit;
+            format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+        }
+        None => "less than a second".to_owned(),
+    }
+}
+
 impl fmt::Display for UtcTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_rfc3339())
@@ -56,5 +70,20 @@ mod tests {
         assert_eq!(time.to_rfc5322(), "Sun, 22 Nov 2026 00:12:27 +0000");
         assert_eq!(time.to_rfc3339(), "2026-11-22T00:12:27.500Z");
         assert_eq!(UtcTime(u64::MAX).to_rfc3339().len(), "+262142-12-31T23:59:59.999Z".len());
+    }
+
+    #[test]
+    fn spans_are_told_in_the_largest_unit_that_does_not_hide_much() {
+        for (seconds, words) in [
+            (0, "less than a second"),
+            (1, "1 second"),
+            (60, "1 minute"),
+            (90, "90 seconds"),
+            (36 * 3_600, "36 hours"),
+            (86_400, "1 day"),
+            (5 * 86_400 + 7, "5 days"),
+        ] {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Address, Incarnation, Outcome, QueueId, Reply, ReversePath};
+use super::{Address, Incarnation, Outcome, QueueId, Reply, ReversePath, UtcTime};
 
 /// One fact. Serialises as one JSON object with the variant's name under `event`.
 #[derive(Clone, Debug, Serialize)]
@@ -79,6 +79,29 @@ pub enum Event {
         /// Attempts so far, this one included.
         attempts: u32,
     },
+    /// A message's sender is being told that some recipients were not delivered to; durable together with these failures.
+    Bounced {
+        /// The message.
+        queue_id: QueueId,
+        /// The report, a message of its own.
+        report: QueueId,
+    },
+    /// Nobody is told that a recipient was not delivered to: there is nobody to be told.
+    BounceDropped {
+        /// The message.
+        queue_id: QueueId,
+        /// The final recipient.
+        recipient: Address,
+        /// Why, in words.
+        reason: &'static str,
+    },
+    /// An operator's order was carried out.
+    Ordered {
+        /// The message.
+        queue_id: QueueId,
+        /// What was done, in words.
+        action: &'static str,
+    },
     /// This node has begun a log.
     IncarnationBegun {
         /// The log.
@@ -120,6 +143,30 @@ pub enum Event {
         operation: String,
         /// Its answer.
         error: String,
+    },
+    /// A node cannot start yet, and will try again.
+    StartDelayed {
+        /// Why, in words.
+        reason: String,
+        /// Until the next try.
+        pause_seconds: u64,
+    },
+    /// Nobody has made sure that of racing creates one wins, because the operator says that there is only this node.
+    StoreNotProbed {
+        /// The store's endpoint.
+        endpoint: String,
+    },
+    /// Nothing that was asked of the store has been done for a while: clients are told to come later.
+    StoreAway {
+        /// When it began, by this node's clock.
+        since: UtcTime,
+        /// What the store did instead.
+        reason: String,
+    },
+    /// The store does as asked again.
+    StoreBack {
+        /// When it went away.
+        since: UtcTime,
     },
     /// A housekeeping step of the node did not succeed and will be tried again.
     Trouble {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
 
@@ -82,6 +83,17 @@ identity! {
     Nonce
 }
 
+impl QueueId {
+    /// The identity of a report about this message: whoever makes a report with the same salt gives it the same identity, so
+    /// that a report that was made twice is delivered once.
+    pub fn derived(self, salt: u32) -> Self {
+        let named = [&self.0.to_bytes()[..], &salt.to_be_bytes()].concat();
+        let mut entropy = [0; ENTROPY_OCTETS];
+        entropy.copy_from_slice(&digest(&SHA256, &named).as_ref()[..ENTROPY_OCTETS]);
+        Self::draw(self.drawn_at(), entropy)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +105,15 @@ mod tests {
         assert_eq!(serde_json::from_str::<QueueId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
         assert_eq!(id.drawn_at(), UtcTime(1_795_306_347_500));
         assert!("not a ulid".parse::<QueueId>().is_err());
+    }
+
+    #[test]
+    fn a_derived_identity_is_another_one_for_each_salt_and_always_the_same() {
+        let id = QueueId::draw(UtcTime(1_795_306_347_500), [7; ENTROPY_OCTETS]);
+        assert_eq!(id.derived(0), id.derived(0));
+        let all =
+            std::collections::BTreeSet::from([id, id.derived(0), id.derived(1), id.derived(0).derived(0)]);
+        assert_eq!(all.len(), 4);
+        assert!(all.iter().all(|derived| derived.drawn_at() == id.drawn_at()));
     }
 }

@@ -14,6 +14,8 @@ pub enum Outcome {
     Failed(Reply),
     /// To be tried again.
     Deferred(Reply),
+    /// An operator has given it up. Final; nobody is told.
+    Cancelled(Reply),
 }
 
 impl Outcome {
@@ -25,7 +27,9 @@ impl Outcome {
     /// The reply that tells why.
     pub fn reply(&self) -> &Reply {
         match self {
-            Self::Delivered(reply) | Self::Failed(reply) | Self::Deferred(reply) => reply,
+            Self::Delivered(reply) | Self::Failed(reply) | Self::Deferred(reply) | Self::Cancelled(reply) => {
+                reply
+            }
         }
     }
 }

@@ -7,10 +7,12 @@ use async_channel::Sender;
 use bytes::Bytes;
 use futures::channel::oneshot;
 
+use crate::config::Destination;
 use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath};
 use crate::platform::{Instant, Payload};
 use crate::state::layout;
 use crate::state::log::{Class, Envelope, Piece, Pieces, Recipient, Record};
+use crate::state::order::Order;
 use crate::state::requests::Requests;
 
 /// How long after its first piece was uploaded a body may be committed to: the folder that it lies in could be given up
@@ -71,31 +73,97 @@ pub struct Fresh {
     pub body: Vec<Bytes>,
 }
 
-/// One recipient to be attempted.
+/// Recipients of one message to be attempted together.
 #[derive(Clone, Debug)]
 pub struct Work {
     /// The log that the entry is in.
     pub incarnation: Incarnation,
     /// The message.
     pub envelope: Arc<Envelope>,
-    /// The recipient.
-    pub recipient: Recipient,
+    /// The recipients; never empty. One where it is an account of ours, else all that have the same destination.
+    pub recipients: Vec<Recipient>,
+    /// Where to, unless into an account of ours.
+    pub destination: Option<Destination>,
     /// The content, where it is still in memory.
     pub fresh: Option<Fresh>,
+}
+
+/// A non-delivery report, which becomes durable together with the final outcomes that it tells of: the one is never
+/// without the other. Its null reverse-path is not said.
+#[derive(Clone, Debug)]
+pub struct Bounce {
+    /// Names it; derived from the id of the message that it is about.
+    pub id: QueueId,
+    /// Final recipients: address, the alias that led there, and how it is delivered.
+    pub recipients: Vec<(Address, Option<Address>, Class)>,
+    /// Whether it holds octets beyond ASCII.
+    pub eight_bit: bool,
+    /// The header block, with the empty line that ends it.
+    pub header: Bytes,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl From<&Bounce> for Acceptance {
+    fn from(bounce: &Bounce) -> Self {
+        let Bounce { id, recipients, eight_bit, header, body } = bounce.clone();
+        let body_crc = crc32fast::hash(&body);
+        Self {
+            id,
+            reverse_path: ReversePath::Null,
+            eight_bit,
+            recipients,
+            header_crc: crc32fast::hash(&header),
+            header,
+            body: AcceptedBody::Inline(vec![body], body_crc),
+        }
+    }
+}
+
+/// What became of an operator's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ordered {
+    /// It was done. Durable where it has to be.
+    Done,
+    /// The message is not in this node's log.
+    NotHere,
 }
 
 /// What the manager is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
     Accept { acceptance: Acceptance, done: oneshot::Sender<Result<Incarnation, Refusal>> },
-    Attempted { incarnation: Incarnation, id: QueueId, to: u32, attempts: u32, outcome: Outcome },
+    Attempted(Attempted),
+    Conclude { incarnation: Incarnation, done: oneshot::Sender<Result<(), Refusal>> },
+    Order { order: Order, done: oneshot::Sender<Result<Ordered, Refusal>> },
     Lease { done: oneshot::Sender<Result<Incarnation, Refusal>> },
     Unlease { incarnation: Incarnation },
     Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
-    Current { done: oneshot::Sender<Option<Incarnation>> },
+    Current { done: oneshot::Sender<Option<Current>> },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
     HasAdopted { incarnation: Incarnation, of: Incarnation, done: oneshot::Sender<bool> },
     Close { attempts_until: Instant, done: oneshot::Sender<()> },
+}
+
+/// How attempts ended.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    pub(super) incarnation: Incarnation,
+    pub(super) id: QueueId,
+    /// Where to, as in [`Work`].
+    pub(super) destination: Option<Destination>,
+    /// Recipient, attempts so far, and how this one ended.
+    pub(super) outcomes: Vec<(u32, u32, Outcome)>,
+    pub(super) bounce: Option<Bounce>,
+}
+
+/// The log that a node is writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// Under which incarnation.
+    pub incarnation: Incarnation,
+    /// Whether somebody would have to take over if the node were gone.
+    pub is_holding: bool,
 }
 
 /// Holds an incarnation open while a body is uploaded into its folder.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::Incarnation;
+use crate::model::{Incarnation, Nonce};
 use crate::platform::{Instant, Listed};
 use crate::state::beat::HOLDING_INTERVAL;
 use crate::state::layout::{self, LiveKey};
@@ -42,6 +42,8 @@ pub struct Sighting {
     pub still: Vec<(Incarnation, Duration)>,
     /// Released logs.
     pub free: Vec<Incarnation>,
+    /// Operators' orders.
+    pub orders: Vec<Nonce>,
 }
 
 impl Observer {
@@ -70,6 +72,7 @@ impl Observer {
                     }
                     seen.insert(incarnation, Still { etag: object.etag.clone(), since });
                 }
+                Some(LiveKey::Order(order)) => sighting.orders.push(order),
                 None => {}
             }
         }

@@ -23,6 +23,9 @@
 //! - *After the `250`:* the segment and a heartbeat that announces 10 s stand, so the heartbeat's standing still is noticed
 //!   and the log adopted. This is why the `250` waits for both.
 //! - *After a delivery, before its record:* the adopter delivers again; the mailbox knows the queue id and drops it.
+//! - *After another host has taken a message, before its record:* the adopter hands it over again. Nothing can be done about
+//!   that (RFC 1047); [`Spool::may_conclude`] keeps it from happening without a crash.
+//! - *At a final failure:* its record and the report to the sender stand in one segment; neither is without the other.
 //! - *Between a body's pieces and its segment:* the pieces lie in the log's folder and no entry names them.
 //! - *Amid an adoption:* see [`adoption`].
 //! - *At a graceful end:* `.free` is written before `.beat` is deleted; with both there the log counts as released.
@@ -32,6 +35,8 @@
 
 pub mod adoption;
 mod command;
+
+mod lines;
 pub mod liveness;
 mod manager;
 mod open_log;
@@ -39,6 +44,6 @@ mod pulse;
 mod schedule;
 mod spool;
 
-pub use command::{Acceptance, AcceptedBody, Fresh, Refusal, Upload, Work};
+pub use command::{Acceptance, AcceptedBody, Bounce, Current, Fresh, Ordered, Refusal, Upload, Work};
 pub use manager::Manager;
 pub use spool::Spool;

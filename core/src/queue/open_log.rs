@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::command::{Acceptance, AcceptedBody, Fresh, Refusal};
+use super::command::{Acceptance, AcceptedBody, Bounce, Fresh, Ordered, Refusal};
 use crate::model::{Incarnation, Nonce, QueueId, UtcTime};
 use crate::platform::{Clock, Instant, Payload};
 use crate::state::frame::Data;
@@ -31,6 +31,10 @@ impl Stamp {
         Self { instant: clock.instant(), utc: clock.utc() }
     }
 
+    pub(super) fn instant(&self) -> Instant {
+        self.instant
+    }
+
     pub(super) fn elapsed(&self, now: Self) -> Duration {
         now.instant.since(self.instant).max(now.utc.since(self.utc))
     }
@@ -43,12 +47,23 @@ pub(super) enum Pending {
     Adopt(Record, oneshot::Sender<Result<(), Refusal>>),
     /// Rides on the next segment.
     Note(Record),
+    /// Final outcomes, and the report of them: they stand in one segment.
+    Bounce(Record, Bounce),
+    /// An operator's: as a note, but waited for.
+    Cancel(Record, oneshot::Sender<Result<Ordered, Refusal>>),
+    /// Nothing: somebody wants to know that a segment can still be written.
+    Proof(oneshot::Sender<Result<(), Refusal>>),
 }
 
 impl Pending {
     /// Whether somebody waits for it to be durable.
     pub(super) fn is_awaited(&self) -> bool {
-        !matches!(self, Self::Note(_))
+        !matches!(self, Self::Note(_) | Self::Bounce(..))
+    }
+
+    /// Whether it speaks of an entry that another segment may hold.
+    fn is_note(&self) -> bool {
+        matches!(self, Self::Note(_) | Self::Bounce(..) | Self::Cancel(..))
     }
 
     /// Octets that it adds to a segment's data.
@@ -61,7 +76,8 @@ impl Pending {
                 };
                 (header.len() + body) as u64
             }
-            Self::Adopt(..) | Self::Note(_) => 0,
+            Self::Bounce(_, bounce) => (bounce.header.len() + bounce.body.len()) as u64,
+            Self::Adopt(..) | Self::Note(_) | Self::Cancel(..) | Self::Proof(_) => 0,
         }
     }
 }
@@ -71,6 +87,8 @@ impl Pending {
 pub(super) enum Waiter {
     Accept(QueueId, Fresh, oneshot::Sender<Result<Incarnation, Refusal>>),
     Adopt(oneshot::Sender<Result<(), Refusal>>),
+    Cancel(oneshot::Sender<Result<Ordered, Refusal>>),
+    Proof(oneshot::Sender<Result<(), Refusal>>),
 }
 
 impl Waiter {
@@ -78,7 +96,8 @@ impl Waiter {
         // Who has stopped waiting has been told 451 already.
         match self {
             Self::Accept(.., done) => drop(done.send(Err(refusal))),
-            Self::Adopt(done) => drop(done.send(Err(refusal))),
+            Self::Adopt(done) | Self::Proof(done) => drop(done.send(Err(refusal))),
+            Self::Cancel(done) => drop(done.send(Err(refusal))),
         }
     }
 }
@@ -89,6 +108,8 @@ pub(super) struct UnderWay {
     pub(super) nonce: Nonce,
     pub(super) payload: Payload,
     pub(super) records: Vec<Record>,
+    /// Reports among the records, each with the place of the record whose outcomes it tells of; its own is the next.
+    pub(super) bounces: BTreeMap<usize, Bounce>,
     pub(super) waiters: Vec<Waiter>,
     pub(super) sent: Stamp,
 }
@@ -167,14 +188,25 @@ impl OpenLog {
             records: Vec::with_capacity(pending.len()),
         };
         let mut waiters = Vec::new();
+        let mut bounces = BTreeMap::new();
         let takes_notes = number + 1 == self.next;
         let mut left = VecDeque::new();
         while data.len() < SEGMENT_OCTETS
             && let Some(item) = pending.pop_front()
         {
             match item {
-                Pending::Note(record) if takes_notes => segment.records.push(record),
-                Pending::Note(_) => left.push_back(item),
+                _ if item.is_note() && !takes_notes => left.push_back(item),
+                Pending::Note(record) => segment.records.push(record),
+                Pending::Cancel(record, done) => {
+                    segment.records.push(record);
+                    waiters.push(Waiter::Cancel(done));
+                }
+                Pending::Bounce(record, bounce) => {
+                    let entry = self.enter(Acceptance::from(&bounce), number, now.utc, &mut data).0;
+                    bounces.insert(segment.records.len(), bounce);
+                    segment.records.extend([record, Record::Accept(entry)]);
+                }
+                Pending::Proof(done) => waiters.push(Waiter::Proof(done)),
                 Pending::Adopt(record, done) => {
                     segment.records.push(record);
                     waiters.push(Waiter::Adopt(done));
@@ -196,8 +228,10 @@ impl OpenLog {
             }
         }
         self.last_sent = now.instant;
-        self.under_way
-            .insert(number, UnderWay { nonce, payload: object.payload, records, waiters, sent: now });
+        self.under_way.insert(
+            number,
+            UnderWay { nonce, payload: object.payload, records, bounces, waiters, sent: now },
+        );
         number
     }
 

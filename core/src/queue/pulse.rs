@@ -28,6 +28,8 @@ pub(super) struct Pulse {
     failed: bool,
     count: u64,
     last_sent: Option<Instant>,
+    /// When the last one that got through was sent.
+    stood: Option<Instant>,
     /// Somebody asked the log to stand until then.
     stand_until: Option<Instant>,
     /// Those who asked the log to stand, and those whose segment is durable.
@@ -91,12 +93,18 @@ impl Pulse {
         (self.count, interval(is_holding))
     }
 
+    /// When the last heartbeat that stands was sent.
+    pub(super) fn stood(&self) -> Option<Instant> {
+        self.stood
+    }
+
     /// A heartbeat that announced this interval was answered.
     pub(super) fn answered(&mut self, incarnation: Incarnation, interval: u64, is_written: bool) {
         self.under_way = None;
         self.failed = !is_written;
         if is_written {
             self.announced = Some(interval);
+            self.stood = self.last_sent;
         } else if self.announced != Some(interval) {
             // It may have been written all the same.
             self.announced = None;

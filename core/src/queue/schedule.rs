@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::QueueSettings;
 use crate::model::{QueueId, UtcTime};
-use crate::state::log::Entry;
+use crate::state::log::{Class, Entry};
 
 /// Due times of recipients that are not being attempted.
 #[derive(Debug, Default)]
@@ -14,9 +14,16 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Every recipient of an entry is to be attempted when it is due.
-    pub(super) fn enter(&mut self, entry: &Entry) {
-        self.due.extend(entry.recipients.iter().map(|to| (to.next, entry.envelope.id, to.to)));
+    /// Every recipient of an entry that is of this class is to be attempted when it is due.
+    pub(super) fn enter(&mut self, entry: &Entry, class: Class) {
+        let of_class = entry.recipients.iter().filter(|to| to.class == class);
+        self.due.extend(of_class.map(|to| (to.next, entry.envelope.id, to.to)));
+    }
+
+    /// Takes the recipients of a message out.
+    pub(super) fn remove(&mut self, id: QueueId) -> Vec<u32> {
+        let removed = self.due.extract_if(.., |(_, other, _)| *other == id);
+        removed.map(|(_, _, to)| to).collect()
     }
 
     /// One recipient is to be attempted again.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use futures::channel::oneshot;
 
-use super::command::{Acceptance, Command, Refusal, Upload, Work};
+use super::command::{Acceptance, Attempted, Bounce, Command, Current, Ordered, Refusal, Upload, Work};
 use crate::model::{Incarnation, Outcome};
 use crate::platform::Instant;
 use crate::state::log::Record;
+use crate::state::order::Order;
 use crate::state::requests::Requests;
 
 /// The queue, to everybody else. Cheap to clone.
@@ -16,15 +17,20 @@ use crate::state::requests::Requests;
 pub struct Spool {
     commands: Sender<Command>,
     work: Receiver<Work>,
+    relay_work: Receiver<Work>,
     requests: Requests,
 }
 
 impl Spool {
-    pub(super) fn new(commands: Sender<Command>, work: Receiver<Work>, requests: Requests) -> Self {
-        Self { commands, work, requests }
+    pub(super) fn new(
+        commands: Sender<Command>,
+        [work, relay_work]: [Receiver<Work>; 2],
+        requests: Requests,
+    ) -> Self {
+        Self { commands, work, relay_work, requests }
     }
 
-    /// What is to be attempted. Each must be answered with [`Spool::attempted`].
+    /// What is to be delivered into accounts. Each must be answered with [`Spool::attempted`].
     pub fn work(&self) -> &Receiver<Work> {
         &self.work
     }
@@ -45,12 +51,38 @@ impl Spool {
         Ok(Upload::new(incarnation, self.commands.clone(), self.requests.clone()))
     }
 
-    /// Tells how an attempt ended.
-    pub fn attempted(&self, work: &Work, outcome: Outcome) {
-        let (incarnation, id, to) = (work.incarnation, work.envelope.id, work.recipient.to);
-        let attempts = work.recipient.attempts + 1;
+    /// What is to be handed to other hosts. Each must be answered with [`Spool::attempted`].
+    pub fn relay_work(&self) -> &Receiver<Work> {
+        &self.relay_work
+    }
+
+    /// Tells how attempts ended, by the recipients' numbers. Those that are left out are attempted again by whoever adopts the log.
+    /// What is reported to the sender is durable together with the outcomes, or neither is.
+    pub fn attempted(&self, work: &Work, outcomes: Vec<(u32, Outcome)>, bounce: Option<Bounce>) {
+        let outcomes = outcomes.into_iter().filter_map(|(to, outcome)| {
+            let recipient = work.recipients.iter().find(|recipient| recipient.to == to)?;
+            Some((to, recipient.attempts + 1, outcome))
+        });
+        let attempted = Attempted {
+            incarnation: work.incarnation,
+            id: work.envelope.id,
+            destination: work.destination.clone(),
+            outcomes: outcomes.collect(),
+            bounce,
+        };
         // The channel has no bound and closes only when the manager ends; what is lost then is attempted again by the adopter.
-        let _ = self.commands.try_send(Command::Attempted { incarnation, id, to, attempts, outcome });
+        let _ = self.commands.try_send(Command::Attempted(attempted));
+    }
+
+    /// To be asked before a final dot is sent to another host: whether the entries of this log are surely still this node's to
+    /// attempt. If not, somebody else may be attempting them, and the message would go out twice.
+    pub async fn may_conclude(&self, incarnation: Incarnation) -> Result<(), Refusal> {
+        self.ask(|done| Command::Conclude { incarnation, done }).await?
+    }
+
+    /// Carries out an operator's order, if the message is in this node's log.
+    pub async fn order(&self, order: Order) -> Result<Ordered, Refusal> {
+        self.ask(|done| Command::Order { order, done }).await?
     }
 
     /// Makes sure that this node has a log whose heartbeat announces 10 s, and that it stays so for some minutes.
@@ -59,7 +91,7 @@ impl Spool {
     }
 
     /// The log that this node is writing now, if any.
-    pub async fn incarnation(&self) -> Option<Incarnation> {
+    pub async fn current(&self) -> Option<Current> {
         self.ask(|done| Command::Current { done }).await.ok().flatten()
     }
 

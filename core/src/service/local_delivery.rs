@@ -7,10 +7,9 @@ use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::Context;
+use super::settle::settle;
 use crate::mailbox::Letter;
-use crate::model::{Event, Outcome, Reply};
 use crate::queue::Work;
-use crate::state::log::Class;
 
 /// Runs until the queue ends. How many attempts run at a time is the queue's to say.
 pub async fn run(context: Arc<Context>) {
@@ -28,25 +27,14 @@ pub async fn run(context: Arc<Context>) {
 }
 
 async fn attempt(context: &Context, work: Work) {
-    let recipient = &work.recipient;
-    let outcome = match recipient.class {
-        Class::Local => {
-            let letter = Letter {
-                envelope: work.envelope.clone(),
-                fresh: work.fresh.clone().map(|fresh| (fresh.header, fresh.body)),
-                make_account: recipient.address.is_postmaster(),
-            };
-            context.mailboxes.deliver(&recipient.address, letter).await
-        }
-        Class::Relay => {
-            Outcome::Deferred(Reply::new(451, (4, 4, 0), "this version does not relay to other hosts yet"))
-        }
-    };
-    context.journal.report(&Event::Attempted {
-        queue_id: work.envelope.id,
-        recipient: recipient.address.clone(),
-        outcome: outcome.clone(),
-        attempts: recipient.attempts + 1,
-    });
-    context.spool.attempted(&work, outcome);
+    let mut outcomes = Vec::with_capacity(work.recipients.len());
+    for recipient in &work.recipients {
+        let letter = Letter {
+            envelope: work.envelope.clone(),
+            fresh: work.fresh.clone().map(|fresh| (fresh.header, fresh.body)),
+            make_account: recipient.address.is_postmaster(),
+        };
+        outcomes.push((recipient.to, context.mailboxes.deliver(&recipient.address, letter).await));
+    }
+    settle(context, &work, outcomes).await;
 }

@@ -1,6 +1,6 @@
 //! Looks after the other nodes: watches their signs of life and adopts the logs of those that are gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,14 @@ use futures::future::{Either, select};
 use futures::pin_mut;
 
 use super::Context;
-use crate::model::{Event, Incarnation};
-use crate::platform::{Host, StoreError};
+use crate::model::{Event, Incarnation, Nonce, UtcTime};
+use crate::platform::{Host, Listed, StoreError};
+use crate::queue::Ordered;
 use crate::queue::adoption::{Adopter, Adoption};
 use crate::queue::liveness::{Observer, is_dead};
 use crate::state::beat::{Beat, IDLE_INTERVAL};
 use crate::state::frame::FrameError;
+use crate::state::order::Order;
 use crate::state::requests::Requests;
 use crate::state::{frame, layout};
 
@@ -24,10 +26,21 @@ const WATCHING: Duration = Duration::from_secs(10);
 /// Pause between listings otherwise.
 const IDLE: Duration = Duration::from_mins(1);
 
+/// Orders that are looked at in one round.
+const ORDERS: usize = 1_000;
+/// How long an order that nobody can carry out is kept.
+const ORDER_LIFE: Duration = Duration::from_hours(24);
+
 /// Runs until the node shuts down.
 pub async fn run(context: Arc<Context>, host: Host, shutdown: Receiver<Infallible>) {
     let clock = context.requests.platform().clock.clone();
-    let mut watch = Watch { context, host, observer: Observer::default(), gone: BTreeSet::new() };
+    let mut watch = Watch {
+        context,
+        host,
+        observer: Observer::default(),
+        gone: BTreeSet::new(),
+        orders: BTreeMap::new(),
+    };
     loop {
         let pause = match watch.round().await {
             Ok(false) => IDLE,
@@ -47,6 +60,8 @@ struct Watch {
     observer: Observer,
     /// Logs whose process on this machine is known to be gone.
     gone: BTreeSet<Incarnation>,
+    /// Orders that have been read.
+    orders: BTreeMap<Nonce, Order>,
 }
 
 impl Watch {
@@ -55,7 +70,8 @@ impl Watch {
         let requests = self.context.requests.clone();
         let now = requests.platform().clock.instant();
         let listed = requests.list(layout::LIVE, None).await?;
-        let ours = self.context.spool.incarnation().await;
+        let current = self.context.spool.current().await;
+        let ours = current.map(|current| current.incarnation);
         let sighting = self.observer.observe(&listed, now);
         for incarnation in sighting.new {
             if Some(incarnation) != ours
@@ -87,7 +103,47 @@ impl Watch {
         for incarnation in &dead {
             self.adopt(*incarnation, &dead).await;
         }
-        Ok(!dead.is_empty() || sighting.beating.iter().any(|incarnation| Some(*incarnation) != ours))
+        self.carry_out(&sighting.orders, &listed).await;
+        let is_holding = current.is_some_and(|current| current.is_holding);
+        Ok(is_holding
+            || !dead.is_empty()
+            || sighting.beating.iter().any(|incarnation| Some(*incarnation) != ours))
+    }
+
+    /// Carries out those of an operator's orders that are about messages in this node's log.
+    async fn carry_out(&mut self, listed_orders: &[Nonce], listed: &[Listed]) {
+        self.orders.retain(|nonce, _| listed_orders.contains(nonce));
+        // The store's own clock says what is out of date: nothing else is compared with it.
+        let now = listed.iter().map(|object| object.modified).max().unwrap_or(UtcTime(0));
+        for nonce in listed_orders.iter().take(ORDERS) {
+            let key = layout::order(*nonce);
+            match self.carry_out_one(*nonce, &key).await {
+                Ok(Ordered::NotHere) if now.since(written(listed, &key)) < ORDER_LIFE => continue,
+                Ok(Ordered::Done | Ordered::NotHere) => {
+                    // If that fails it is carried out again, which changes nothing.
+                    let _ = self.context.requests.delete(&[key]).await;
+                }
+                Err(error) => {
+                    self.context
+                        .journal
+                        .report(&Event::Trouble { doing: format!("carrying out {key}"), error });
+                }
+            }
+        }
+    }
+
+    async fn carry_out_one(&mut self, nonce: Nonce, key: &str) -> Result<Ordered, String> {
+        let order = match self.orders.get(&nonce) {
+            Some(order) => order.clone(),
+            None => {
+                let found = self.context.requests.find(key).await.map_err(|error| error.to_string())?;
+                let Some(object) = found else { return Ok(Ordered::Done) };
+                let order = frame::decode::<Order>(&object.bytes).map_err(|error| error.to_string())?.header;
+                self.orders.insert(nonce, order.clone());
+                order
+            }
+        };
+        self.context.spool.order(order).await.map_err(|refusal| refusal.to_string())
     }
 
     async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) {
@@ -102,6 +158,11 @@ impl Watch {
         };
         self.context.journal.report(&Event::AdoptionLeft { from, reason });
     }
+}
+
+/// When the store says that an object was written.
+fn written(listed: &[Listed], key: &str) -> UtcTime {
+    listed.iter().find(|object| object.key == key).map_or(UtcTime(0), |object| object.modified)
 }
 
 /// A heartbeat's content, if it is still there. One that cannot be read is reported.

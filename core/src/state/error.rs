@@ -8,6 +8,9 @@ pub enum StateError {
     /// To be tried again later.
     #[error("{0}")]
     Unavailable(String),
+    /// The store refuses: no permission, no such bucket. To be tried again once an operator has seen to it.
+    #[error("{0}")]
+    Refused(String),
     /// An object is missing, not what was written, or of a newer version. Nobody but an operator can mend that.
     #[error("{key}: {reason}")]
     Damaged {
@@ -20,6 +23,9 @@ pub enum StateError {
 
 impl From<StoreError> for StateError {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            StoreError::Refused(_) => Self::Refused(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use ring::digest::{SHA256, digest};
 
-use crate::model::{Address, BodyId, Domain, Incarnation};
+use crate::model::{Address, BodyId, Domain, Incarnation, Nonce};
 
 /// Octets of a percent-encoded name beyond which its hash stands in the key instead.
 const NAME_LIMIT: usize = 200;
@@ -21,6 +21,12 @@ pub const SPOOL: &str = "spool/";
 pub const ACCOUNTS: &str = "account/";
 /// All domains.
 pub const DOMAINS: &str = "domain/";
+/// What tests of the store itself write, and remove again.
+const CHECKS: &str = "check/";
+/// Verdicts of such tests.
+const PROBES: &str = "probe/";
+/// Octets of the hash that stands for an endpoint.
+const ENDPOINT_OCTETS: usize = 8;
 
 /// Heartbeat of an incarnation; only its own node writes it.
 pub fn beat(incarnation: Incarnation) -> String {
@@ -32,6 +38,11 @@ pub fn free(incarnation: Incarnation) -> String {
     format!("{LIVE}{incarnation}.free")
 }
 
+/// An operator's order.
+pub fn order(order: Nonce) -> String {
+    format!("{LIVE}{order}.todo")
+}
+
 /// What a key in `live/` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiveKey {
@@ -39,15 +50,17 @@ pub enum LiveKey {
     Beat(Incarnation),
     /// A release.
     Free(Incarnation),
+    /// An operator's order.
+    Order(Nonce),
 }
 
 /// Reads a key of `live/`; nothing for a key of any other form.
 pub fn parse_live(key: &str) -> Option<LiveKey> {
     let (name, kind) = key.strip_prefix(LIVE)?.split_once('.')?;
-    let incarnation = name.parse().ok()?;
     match kind {
-        "beat" => Some(LiveKey::Beat(incarnation)),
-        "free" => Some(LiveKey::Free(incarnation)),
+        "beat" => name.parse().ok().map(LiveKey::Beat),
+        "free" => name.parse().ok().map(LiveKey::Free),
+        "todo" => name.parse().ok().map(LiveKey::Order),
         _ => None,
     }
 }
@@ -111,6 +124,22 @@ pub fn account_piece(account: &Address, body: BodyId, piece: usize) -> String {
 /// The folder of a domain's chain, with its final `/`.
 pub fn domain(domain: &Domain) -> String {
     named(DOMAINS, domain.as_str())
+}
+
+/// A folder in which one test of the store writes, with its final `/`.
+pub fn check(nonce: Nonce) -> String {
+    format!("{CHECKS}{nonce}/")
+}
+
+/// The folder of the verdicts on the store behind an endpoint, with its final `/`.
+pub fn verdicts(endpoint: &str) -> String {
+    let hash = digest(&SHA256, endpoint.as_bytes());
+    format!("{PROBES}{}/", hex(&hash.as_ref()[..ENDPOINT_OCTETS]))
+}
+
+/// One verdict on the store behind an endpoint.
+pub fn verdict(endpoint: &str, nonce: Nonce) -> String {
+    format!("{}{nonce}", verdicts(endpoint))
 }
 
 /// The folder of the account or domain that a key below `root` belongs to, with its final `/`.
@@ -189,6 +218,8 @@ mod tests {
         assert_eq!(number(&segment(inc, 255)), Some(255));
         assert_eq!(parse_live(&beat(inc)), Some(LiveKey::Beat(inc)));
         assert_eq!(parse_live(&free(inc)), Some(LiveKey::Free(inc)));
+        let order = Nonce::draw(UtcTime(1), [8; 10]);
+        assert_eq!(parse_live(&super::order(order)), Some(LiveKey::Order(order)));
         assert_eq!(parse_live("live/whatever"), None);
     }
 }

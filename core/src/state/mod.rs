@@ -10,9 +10,12 @@ pub mod domain;
 mod error;
 pub mod format;
 pub mod frame;
+pub mod health;
 pub mod layout;
 pub mod log;
+pub mod order;
 pub mod owner;
+pub mod probe;
 pub mod requests;
 pub mod turns;
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::frame;
+use super::health::{Health, Readiness};
 use crate::config::StoreSettings;
 use crate::model::event::Journal;
 use crate::model::{Event, Nonce};
@@ -91,13 +92,15 @@ struct Shared {
     platform: Platform,
     settings: StoreSettings,
     meter: Meter,
+    health: Health,
     journal: Journal,
 }
 
 impl Requests {
     /// Requests to the platform's store.
     pub fn new(platform: Platform, settings: StoreSettings, journal: Journal) -> Self {
-        Self { shared: Arc::new(Shared { platform, settings, meter: Meter::default(), journal }) }
+        let health = Health::new(settings.deadline);
+        Self { shared: Arc::new(Shared { platform, settings, meter: Meter::default(), health, journal }) }
     }
 
     /// The doors behind it.
@@ -113,6 +116,16 @@ impl Requests {
     /// Requests so far.
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
+    }
+
+    /// Whether the store does as asked.
+    pub fn readiness(&self) -> Readiness {
+        self.shared.health.readiness()
+    }
+
+    /// What is known of the store beforehand.
+    pub fn settings(&self) -> &StoreSettings {
+        &self.shared.settings
     }
 
     /// How long an operation is repeated.
@@ -168,8 +181,7 @@ impl Requests {
                 unanswered = Some(error.clone());
             }
             if !error.is_transient() || !repeats.pause().await {
-                self.report("create", key, &error);
-                return Err(unanswered.unwrap_or(error));
+                return Err(self.give_up("create", key, unanswered.unwrap_or(error)));
             }
         }
     }
@@ -237,14 +249,10 @@ impl Requests {
             match self.attempt(send()).await {
                 Err(error) if error.is_transient() => {
                     if !repeats.pause().await {
-                        self.report(verb, key, &error);
-                        return Err(error);
+                        return Err(self.give_up(verb, key, error));
                     }
                 }
-                Err(error @ StoreError::Refused(_)) => {
-                    self.report(verb, key, &error);
-                    return Err(error);
-                }
+                Err(error @ StoreError::Refused(_)) => return Err(self.give_up(verb, key, error)),
                 result => return result,
             }
         }
@@ -254,11 +262,16 @@ impl Requests {
         &self,
         request: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        let clock = &self.shared.platform.clock;
-        let late = clock.instant() + self.shared.settings.attempt_timeout;
-        let unanswered =
-            || StoreError::Unknown(format!("no answer within {:?}", self.shared.settings.attempt_timeout));
-        clock.before(late, request).await.unwrap_or_else(|| Err(unanswered()))
+        let Shared { platform, settings, health, journal, .. } = &*self.shared;
+        let (clock, began) = (&platform.clock, platform.clock.instant());
+        let unanswered = || StoreError::Unknown(format!("no answer within {:?}", settings.attempt_timeout));
+        let answer = clock.before(began + settings.attempt_timeout, request).await;
+        let result = answer.unwrap_or_else(|| Err(unanswered()));
+        match &result {
+            Ok(_) | Err(StoreError::NotFound | StoreError::AlreadyExists) => health.answered(began, journal),
+            Err(error) => health.failed(began, error, &**clock, journal),
+        }
+        result
     }
 
     fn repeats(&self) -> Repeats<'_> {
@@ -266,10 +279,21 @@ impl Requests {
         Repeats { requests: self, deadline, pause: self.shared.settings.pause }
     }
 
-    fn report(&self, verb: &str, key: &str, error: &StoreError) {
-        self.shared
-            .journal
-            .report(&Event::StoreTrouble { operation: format!("{verb} {key}"), error: error.to_string() });
+    /// Reports what an operation ends with, and names the store in it.
+    fn give_up(&self, verb: &str, key: &str, error: StoreError) -> StoreError {
+        let named = |reason| match &self.shared.settings.name {
+            Some(name) => format!("{reason} ({name})"),
+            None => reason,
+        };
+        let error = match error {
+            StoreError::Unavailable(reason) => StoreError::Unavailable(named(reason)),
+            StoreError::Unknown(reason) => StoreError::Unknown(named(reason)),
+            StoreError::Refused(reason) => StoreError::Refused(named(reason)),
+            StoreError::NotFound | StoreError::AlreadyExists => error,
+        };
+        let operation = format!("{verb} {key}");
+        self.shared.journal.report(&Event::StoreTrouble { operation, error: error.to_string() });
+        error
     }
 }
 

@@ -108,3 +108,19 @@ fn what_nobody_sent_and_what_nobody_accepted_are_found() {
     ledger.find("w@y.test", 1, &stored("Q1"));
     assert_eq!(counts(&ledger), [1, 0, 0, 0, 2]);
 }
+
+#[test]
+fn what_another_host_has_twice_is_repeated_and_what_it_lacks_is_lost() {
+    let mut ledger = ledger();
+    ledger.remote.insert("y.test".to_owned());
+    answer(&mut ledger, Ok("Q1"));
+    let stored = stored("Q1");
+    let (_, content) = take_field(&stored, "Return-Path: ").unwrap();
+    for place in ["1", "2"] {
+        ledger.find_relayed("u@y.test", place, "a@x.test", content);
+    }
+    assert_eq!(counts(&ledger), [0, 1, 0, 0, 0]);
+    ledger.find_relayed("v@y.test", "3", "b@x.test", content);
+    assert_eq!(counts(&ledger), [0, 0, 0, 1, 0], "with another reverse-path");
+    assert_eq!(ledger.verdict().repeated, 1);
+}

@@ -54,7 +54,7 @@ fn failed(store: &dyn Store) -> Vec<Verdict> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
+pub(super) enum Fault {
     /// Ignores create-if-absent.
     CreateOverwrites,
     /// Looks, then writes; what happens between the two is not seen.
@@ -66,9 +66,9 @@ enum Fault {
 }
 
 /// A memory store with a fault.
-struct Faulty {
-    store: MemoryStore,
-    fault: Fault,
+pub(super) struct Faulty {
+    pub(super) store: MemoryStore,
+    pub(super) fault: Fault,
 }
 
 #[async_trait]

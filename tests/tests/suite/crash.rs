@@ -10,5 +10,6 @@ mod late;
 mod ledger;
 mod matrix;
 mod side_by_side;
+mod starting;
 mod trouble;
 mod world;

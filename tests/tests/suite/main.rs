@@ -2,11 +2,13 @@
 
 #![cfg(test)]
 
+mod bounces;
 mod contract;
 mod crash;
 mod dns;
 mod end_to_end;
 mod hostile;
+mod http;
 mod no_tokio;
 mod pop3;
 mod simulator;

@@ -56,6 +56,17 @@ pub fn field_count(header: &[u8], name: &str) -> usize {
     header.split_inclusive(|b| *b == b'\n').filter(|line| is_field(line)).count()
 }
 
+/// What the first field of this name (in any case) holds, unfolded (RFC 5322 §2.2.3) and without blanks at its ends.
+pub(super) fn field_body(header: &[u8], name: &str) -> Option<Vec<u8>> {
+    let mut lines = header.split_inclusive(|b| *b == b'\n');
+    let is_field = |line: &&[u8]| field_name(line).is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes()));
+    let first = lines.find(is_field)?;
+    let mut body = first[memchr(b':', first)? + 1..].to_vec();
+    lines.take_while(|line| is_continuation(line)).for_each(|line| body.extend_from_slice(line));
+    body.retain(|b| !matches!(b, b'\r' | b'\n'));
+    Some(body.trim_ascii().to_vec())
+}
+
 fn is_continuation(line: &[u8]) -> bool {
     matches!(line.first(), Some(b' ' | b'\t'))
 }
@@ -107,5 +118,13 @@ mod tests {
     fn fields_are_counted_by_name_and_not_in_continuations() {
         let header = b"Received: a\r\n Received: b\r\nreceived: c\r\nReceived-SPF: d\r\n";
         assert_eq!(field_count(header, "Received"), 2);
+    }
+
+    #[test]
+    fn the_first_field_of_a_name_is_unfolded() {
+        let header = b"X: 0\r\nA: 1\r\n\t2 \r\nA: 3\r\nLast:\r\n 4";
+        for (name, body) in [("a", Some("1\t2")), ("last", Some("4")), ("none", None)] {
+            assert_eq!(field_body(header, name), body.map(|text| text.as_bytes().to_vec()), "{name}");
+        }
     }
 }

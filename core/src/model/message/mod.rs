@@ -1,7 +1,9 @@
-//! A message as octets (RFC 5322): where its header block ends, and the trace fields in front of it.
+//! A message as octets (RFC 5322): where its header block ends, the trace fields in front of it, and the report that it failed.
 
 mod header;
+mod report;
 mod trace;
 
 pub use header::{HeaderScan, HeaderSplit, field_count};
+pub use report::{Failure, Report};
 pub use trace::{Received, return_path_field};

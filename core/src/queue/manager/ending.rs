@@ -38,7 +38,7 @@ impl Manager {
         let now = self.instant();
         let (Some(closing), Some(log)) = (&self.closing, &self.log) else { return };
         let is_busy = !self.pending.is_empty() || !log.under_way.is_empty() || log.has_vacancy();
-        let is_attempting = self.outstanding > 0 && now < closing.attempts_until;
+        let is_attempting = self.is_attempting() && now < closing.attempts_until;
         if is_busy || is_attempting || self.pulse.is_under_way() || self.is_ending() {
             return;
         }
@@ -56,7 +56,7 @@ impl Manager {
     pub(super) fn end(&mut self) {
         let Some(log) = &self.log else { return };
         let incarnation = log.incarnation;
-        let released = log.live.closed.then(|| Release { inc: incarnation, next_due: self.schedule.next() });
+        let released = log.live.closed.then(|| Release { inc: incarnation, next_due: self.next_due() });
         let requests = self.requests.clone();
         self.ending.insert(incarnation);
         if released.is_none() && self.closing.is_none() {

@@ -4,6 +4,7 @@
 //! It never awaits a store request in its loop: requests run as jobs of its own, and the loop turns on whatever comes first: a finished job, a
 //! command, or the next point in time at which something is due.
 
+mod attempts;
 mod ending;
 mod segments;
 
@@ -16,17 +17,18 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::command::{Acceptance, AcceptedBody, Command, Fresh, Refusal, Work};
+use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Refusal, Work};
+use super::lines::Lines;
 use super::open_log::{OpenLog, Pending, Stamp};
 use super::pulse::Pulse;
-use super::schedule::{Schedule, pause};
+use super::schedule::Schedule;
 use super::spool::Spool;
-use crate::config::{Config, QueueSettings};
-use crate::model::{Domain, Event, Incarnation, Nonce, Outcome, QueueId};
+use crate::config::{Config, QueueSettings, RelaySettings};
+use crate::model::{Domain, Event, Incarnation, Nonce, QueueId};
 use crate::platform::{Host, Instant, StoreError};
 use crate::state::beat::Beat;
 use crate::state::layout;
-use crate::state::log::{Attempt, Checkpoint, Record};
+use crate::state::log::Checkpoint;
 use crate::state::requests::{Created, Requests};
 
 /// How long a record that nobody waits for may wait for company.
@@ -63,10 +65,12 @@ struct InMemory {
 pub struct Manager {
     requests: Requests,
     settings: QueueSettings,
+    routing: RelaySettings,
     hostname: Domain,
     host: Host,
     commands: Receiver<Command>,
     work: Sender<Work>,
+    relay_work: Sender<Work>,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
     log: Option<OpenLog>,
     pulse: Pulse,
@@ -76,10 +80,15 @@ pub struct Manager {
     rest_until: Option<Instant>,
     /// When pending records are to be written though company might still come.
     window_end: Option<Instant>,
-    schedule: Schedule,
+    /// Recipients that are accounts of ours.
+    local: Schedule,
+    /// Recipients of other hosts that are not due yet.
+    relay: Schedule,
+    /// Those that are.
+    lines: Lines,
     in_memory: BTreeMap<QueueId, InMemory>,
     in_memory_octets: usize,
-    /// Attempts handed out and not answered.
+    /// Local deliveries handed out and not answered.
     outstanding: usize,
     closing: Option<Closing>,
     /// Logs that are being ended.
@@ -91,21 +100,26 @@ impl Manager {
     pub fn new(config: &Config, requests: Requests, host: Host) -> (Self, Spool) {
         let (commands, receiver) = async_channel::unbounded();
         let (work, works) = async_channel::unbounded();
-        let spool = Spool::new(commands, works, requests.clone());
+        let (relay_work, relay_works) = async_channel::unbounded();
+        let spool = Spool::new(commands, [works, relay_works], requests.clone());
         let manager = Self {
             requests,
             settings: config.queue.clone(),
+            routing: config.relay.clone(),
             hostname: config.hostname.clone(),
             host,
             commands: receiver,
             work,
+            relay_work,
             jobs: FuturesUnordered::new(),
             log: None,
             pulse: Pulse::default(),
             pending: VecDeque::new(),
             pending_octets: 0,
             window_end: None,
-            schedule: Schedule::default(),
+            local: Schedule::default(),
+            relay: Schedule::default(),
+            lines: Lines::new(config.relay.attempts, config.relay.attempts_per_destination),
             in_memory: BTreeMap::new(),
             in_memory_octets: 0,
             outstanding: 0,
@@ -160,9 +174,9 @@ impl Manager {
         match command {
             Command::Accept { done, .. } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
             Command::Accept { acceptance, done } => self.accept(acceptance, done),
-            Command::Attempted { incarnation, id, to, attempts, outcome } => {
-                self.attempted(incarnation, id, to, attempts, outcome);
-            }
+            Command::Attempted(attempted) => self.attempted(attempted),
+            Command::Conclude { incarnation, done } => self.conclude(incarnation, done),
+            Command::Order { order, done } => self.order(&order, done),
             Command::Lease { done } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
             Command::Lease { done } => {
                 let log = self.open();
@@ -178,7 +192,12 @@ impl Manager {
                 let incarnation = self.open().incarnation;
                 self.pulse.stand(self.instant(), incarnation, done);
             }
-            Command::Current { done } => drop(done.send(self.log.as_ref().map(|log| log.incarnation))),
+            Command::Current { done } => {
+                let is_holding = self.is_holding();
+                let current = self.log.as_ref();
+                let current = current.map(|log| Current { incarnation: log.incarnation, is_holding });
+                let _ = done.send(current);
+            }
             Command::Adopt { incarnation, record, done } => {
                 if self.log.as_ref().is_some_and(|log| log.incarnation == incarnation)
                     && self.closing.is_none()
@@ -222,27 +241,6 @@ impl Manager {
         if let Some(log) = self.log.as_mut().filter(|log| log.incarnation == incarnation) {
             log.leases = log.leases.saturating_sub(1);
         }
-    }
-
-    fn attempted(&mut self, incarnation: Incarnation, id: QueueId, to: u32, attempts: u32, outcome: Outcome) {
-        self.outstanding = self.outstanding.saturating_sub(1);
-        let is_ours = self.log.as_ref().is_some_and(|log| log.incarnation == incarnation);
-        // After its Close record nothing may be written into a log: whoever takes it over attempts again.
-        if !is_ours || self.closing.as_ref().is_some_and(|closing| closing.said) {
-            return;
-        }
-        if let Some(content) = self.in_memory.get_mut(&id) {
-            content.left = content.left.saturating_sub(1);
-            if content.left == 0 {
-                self.in_memory_octets -= content.octets;
-                self.in_memory.remove(&id);
-            }
-        }
-        let next = self.requests.platform().clock.utc().after(pause(&self.settings, attempts, id));
-        if !outcome.is_final() {
-            self.schedule.again(id, to, next);
-        }
-        self.push(Pending::Note(Record::Attempted { id, outcomes: vec![Attempt { to, outcome, next }] }));
     }
 
     fn push(&mut self, item: Pending) {
@@ -335,7 +333,7 @@ impl Manager {
             inc: log.incarnation,
             seq,
             interval,
-            next_due: self.schedule.next(),
+            next_due: self.next_due(),
             hostname: self.hostname.clone(),
             process: self.host.process.clone(),
         };
@@ -367,27 +365,6 @@ impl Manager {
         }));
     }
 
-    /// Hands out what is due.
-    fn dispatch(&mut self) {
-        let now = self.requests.platform().clock.utc();
-        let Some(log) = &self.log else { return };
-        while self.outstanding < self.settings.local_attempts && self.closing.is_none() {
-            let Some((id, to)) = self.schedule.take(now) else { return };
-            let Some(entry) = log.live.entries.get(&id) else { continue };
-            let Some(recipient) = entry.recipient(to) else { continue };
-            let work = Work {
-                incarnation: log.incarnation,
-                envelope: entry.envelope.clone(),
-                recipient: recipient.clone(),
-                fresh: self.in_memory.get(&id).map(|kept| kept.content.clone()),
-            };
-            // Unbounded, and we hold a receiver's sender: it fails only when everybody else has gone.
-            if self.work.try_send(work).is_ok() {
-                self.outstanding += 1;
-            }
-        }
-    }
-
     /// When the loop has to turn though nothing comes.
     fn next_wake(&self) -> Instant {
         let now = self.instant();
@@ -404,11 +381,9 @@ impl Manager {
             if let Some(due) = self.beat_due() {
                 at(due.max(now));
             }
-            if self.outstanding < self.settings.local_attempts
-                && self.closing.is_none()
-                && let Some(due) = self.schedule.next()
-            {
-                at(now + due.since(utc));
+            if self.closing.is_none() {
+                let local = self.local.next().filter(|_| self.outstanding < self.settings.local_attempts);
+                [local, self.relay.next()].into_iter().flatten().for_each(|due| at(now + due.since(utc)));
             }
         }
         if let Some(closing) = &self.closing {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::attempts::enter;
 use super::{Done, InMemory, Manager};
 use crate::model::{Event, Nonce, QueueId};
 use crate::platform::StoreError;
-use crate::queue::command::{Fresh, Refusal};
+use crate::queue::command::{Fresh, Ordered, Refusal};
 use crate::queue::open_log::{Pending, RIGHT, SEGMENT_OCTETS, Waiter};
 use crate::queue::schedule::Schedule;
 use crate::state::layout;
@@ -74,15 +75,25 @@ impl Manager {
         for record in &segment.records {
             log.live.apply(record);
             match record {
-                Record::Accept(entry) => self.schedule.enter(entry),
-                Record::Adopt { entries, .. } => entries.iter().for_each(|entry| self.schedule.enter(entry)),
+                Record::Accept(entry) => enter(&mut self.local, &mut self.relay, entry),
+                Record::Adopt { entries, .. } => {
+                    entries.iter().for_each(|entry| enter(&mut self.local, &mut self.relay, entry));
+                }
                 _ => {}
             }
         }
         let incarnation = log.incarnation;
+        for (record, bounce) in segment.bounces {
+            if let Some(Record::Attempted { id, .. }) = segment.records.get(record) {
+                let event = Event::Bounced { queue_id: *id, report: bounce.id };
+                self.requests.journal().report(&event);
+            }
+            self.keep(bounce.id, Fresh { header: bounce.header, body: vec![bounce.body] });
+        }
         for waiter in segment.waiters {
             match waiter {
-                Waiter::Adopt(done) => drop(done.send(Ok(()))),
+                Waiter::Adopt(done) | Waiter::Proof(done) => drop(done.send(Ok(()))),
+                Waiter::Cancel(done) => drop(done.send(Ok(Ordered::Done))),
                 Waiter::Accept(id, content, done) => {
                     self.keep(id, content);
                     self.pulse.tell(incarnation, done);
@@ -113,7 +124,9 @@ impl Manager {
                 match waiter {
                     // Whoever adopts for us must know what became of it.
                     Waiter::Adopt(_) => segment.waiters.push(waiter),
-                    Waiter::Accept(..) => waiter.refuse(Refusal::Unknown),
+                    Waiter::Accept(..) | Waiter::Cancel(_) | Waiter::Proof(_) => {
+                        waiter.refuse(Refusal::Unknown)
+                    }
                 }
             }
         }
@@ -128,13 +141,17 @@ impl Manager {
         log.vacate(number);
         self.rest_until = Some(rest_until);
         segment.waiters.into_iter().for_each(|waiter| waiter.refuse(Refusal::Store(error.to_string())));
-        let notes = segment
-            .records
-            .into_iter()
-            .filter(|record| matches!(record, Record::Attempted { .. } | Record::Close {}));
-        for note in notes.rev().collect::<Vec<_>>() {
-            self.pending.push_front(Pending::Note(note));
-        }
+        let mut bounces = segment.bounces;
+        let notes = segment.records.into_iter().enumerate().filter_map(|(place, record)| match record {
+            Record::Attempted { .. } => Some(match bounces.remove(&place) {
+                Some(bounce) => Pending::Bounce(record, bounce),
+                None => Pending::Note(record),
+            }),
+            Record::Close {} => Some(Pending::Note(record)),
+            _ => None,
+        });
+        let notes: Vec<_> = notes.collect();
+        notes.into_iter().rev().for_each(|note| self.pending.push_front(note));
         if !self.pending.is_empty() {
             self.window_end = self.window_end.or(Some(rest_until));
         }
@@ -148,7 +165,9 @@ impl Manager {
         let waiters = log.under_way.into_values().flat_map(|segment| segment.waiters);
         waiters.for_each(|waiter| waiter.refuse(Refusal::Fenced));
         self.pulse.fence();
-        self.schedule = Schedule::default();
+        self.local = Schedule::default();
+        self.relay = Schedule::default();
+        self.lines.clear();
         self.in_memory.clear();
         self.in_memory_octets = 0;
         self.pending_octets = 0;
@@ -157,8 +176,9 @@ impl Manager {
             match item {
                 // These were in no segment yet: the next incarnation takes them.
                 Pending::Accept(acceptance, done) => self.accept(acceptance, done),
-                Pending::Adopt(_, done) => drop(done.send(Err(Refusal::Fenced))),
-                Pending::Note(_) => {}
+                Pending::Adopt(_, done) | Pending::Proof(done) => drop(done.send(Err(Refusal::Fenced))),
+                Pending::Cancel(_, done) => drop(done.send(Err(Refusal::Fenced))),
+                Pending::Note(_) | Pending::Bounce(..) => {}
             }
         }
     }

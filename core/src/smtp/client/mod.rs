@@ -36,7 +36,7 @@ use self::exchange::{Exchange, Heard};
 pub use self::extensions::Extensions;
 pub use self::outcome::{Phase, RecipientOutcome};
 use self::replies::ReplyReader;
-pub use self::replies::{LONGEST_LINE, LONGEST_TEXT, MOST_LINES, ProtocolError};
+pub use self::replies::{LONGEST_LINE, LONGEST_TEXT, MOST_LINES, ProtocolError, status_code};
 pub use self::state::{Closing, StartTls};
 use self::state::{Peer, State, Transfer};
 use super::BodyType;

@@ -142,7 +142,7 @@ fn without_status(code: u16, text: &str) -> Option<(EnhancedStatus, String)> {
 
 /// `status-code = class "." subject "." detail`, where `class` is the first digit of the reply's code, `subject` and `detail`
 /// `1*3digit` (RFC 3463 §2). Gives what follows, too.
-fn status_code(code: u16, line: &str) -> Option<(EnhancedStatus, &str)> {
+pub fn status_code(code: u16, line: &str) -> Option<(EnhancedStatus, &str)> {
     let (status, text) = line.split_once(' ').unwrap_or((line, ""));
     let mut parts = status.splitn(3, '.').map(|part| {
         let is_number = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());

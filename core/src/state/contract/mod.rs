@@ -9,14 +9,15 @@ mod race;
 mod reading;
 mod writing;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 
 use self::ground::Ground;
-pub use self::race::race_probe;
+pub use self::race::{RaceError, race_probe};
 use crate::model::id::ENTROPY_OCTETS;
 use crate::model::{Nonce, UtcTime};
 use crate::platform::Store;
+use crate::state::layout;
 
 /// How a store did in one case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub async fn check(
     prefix: &str,
     (now, entropy): (UtcTime, [u8; ENTROPY_OCTETS]),
 ) -> Vec<Verdict> {
-    let folder = format!("{prefix}check/{}/", Nonce::draw(now, entropy));
+    let folder = format!("{prefix}{}", layout::check(Nonce::draw(now, entropy)));
     let mut verdicts = Vec::new();
     for (number, case) in CASES.iter().enumerate() {
         let ground = Ground::new(store, format!("{folder}{number:02}/"));
@@ -87,7 +88,7 @@ const CASES: &[Case] = &[
     },
     Case {
         sentence: "of 50 racing creates exactly one succeeds, and what it wrote stays",
-        run: |ground| race_probe(ground.store, &ground.folder).boxed(),
+        run: |ground| race_probe(ground.store, &ground.folder).map_err(|error| error.to_string()).boxed(),
     },
     Case {
         sentence: "an overwrite replaces the whole content, and the ETag if there is one",

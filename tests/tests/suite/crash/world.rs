@@ -118,6 +118,28 @@ impl World {
         number: u32,
         prepare: impl FnOnce(&Faulty),
     ) -> Result<Node, StartError> {
+        let (birth, platform, host, journal) = self.conceive(number, prepare);
+        let engine = Engine::start(self.config.clone(), platform, host, journal).await?;
+        Ok(birth(engine))
+    }
+
+    /// The same for a node that does not give up.
+    pub(super) async fn start_patiently(
+        &self,
+        number: u32,
+        prepare: impl FnOnce(&Faulty),
+    ) -> Result<Node, StartError> {
+        let (birth, platform, host, journal) = self.conceive(number, prepare);
+        let engine = Engine::start_patiently(self.config.clone(), platform, host, journal).await?;
+        Ok(birth(engine))
+    }
+
+    /// What a node starts with, and what makes it of its engine.
+    fn conceive(
+        &self,
+        number: u32,
+        prepare: impl FnOnce(&Faulty),
+    ) -> (impl FnOnce(Engine) -> Node, Platform, Host, Journal) {
         let life = Arc::<Life>::default();
         let faults = Arc::new(Faulty::new(self.store.clone(), life.clone(), self.changed.clone()));
         prepare(&faults);
@@ -137,9 +159,9 @@ impl World {
             seen.lock().unwrap().push(event.clone());
             changed.notify(usize::MAX);
         });
-        let engine = Engine::start(self.config.clone(), platform, Host { process, is_gone }, journal).await?;
-        let spawn = self.runtime.spawn();
-        Ok(Node { number, engine, faults, life, spawn, events, gone: self.gone.clone() })
+        let (spawn, gone) = (self.runtime.spawn(), self.gone.clone());
+        let birth = move |engine| Node { number, engine, faults, life, spawn, events, gone };
+        (birth, platform, Host { process, is_gone }, journal)
     }
 
     /// Waits until a condition holds that only requests and events can bring about.
@@ -188,7 +210,11 @@ impl World {
     pub(super) async fn live(&self) -> BTreeSet<Incarnation> {
         let keys = self.objects(layout::LIVE).await;
         let logs = keys.keys().filter_map(|key| layout::parse_live(key));
-        logs.map(|(layout::LiveKey::Beat(inc) | layout::LiveKey::Free(inc))| inc).collect()
+        let of_log = |key| match key {
+            layout::LiveKey::Beat(inc) | layout::LiveKey::Free(inc) => Some(inc),
+            layout::LiveKey::Order(_) => None,
+        };
+        logs.filter_map(of_log).collect()
     }
 
     /// Everything below a folder, by key.

@@ -1,0 +1,170 @@
+//! Recipients of other hosts that are due: one line for each destination, so that a slow or dead one holds up nobody else.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::config::Destination;
+use crate::model::QueueId;
+
+/// Recipients in one transaction, at most: what every server must take (RFC 5321 §4.5.3.1.8).
+const TRANSACTION_RECIPIENTS: usize = 100;
+
+/// Lines, and whose turn it is.
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// Present as long as somebody waits in it or is under way.
+    lines: BTreeMap<Destination, Line>,
+    /// Destinations where somebody waits and may go, each once.
+    turns: VecDeque<Destination>,
+    under_way: usize,
+    limit: usize,
+    limit_per_destination: usize,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<(QueueId, u32)>,
+    under_way: usize,
+    has_turn: bool,
+}
+
+impl Lines {
+    /// No lines. So many transactions may be under way at a time, and so many of them to one destination.
+    pub(super) fn new(limit: usize, limit_per_destination: usize) -> Self {
+        Self {
+            lines: BTreeMap::new(),
+            turns: VecDeque::new(),
+            under_way: 0,
+            limit,
+            limit_per_destination: limit_per_destination.max(1),
+        }
+    }
+
+    /// A recipient that is due goes to the end of its line.
+    pub(super) fn enter(&mut self, destination: Destination, id: QueueId, to: u32) {
+        self.lines.entry(destination.clone()).or_default().waiting.push_back((id, to));
+        self.give_turn(destination);
+    }
+
+    /// The next transaction to begin, if any may: recipients of one message with one destination. Destinations take turns.
+    pub(super) fn take(&mut self) -> Option<(Destination, QueueId, Vec<u32>)> {
+        if self.under_way >= self.limit {
+            return None;
+        }
+        let destination = self.turns.pop_front()?;
+        let line = self.lines.get_mut(&destination)?;
+        line.has_turn = false;
+        let (id, first) = line.waiting.pop_front()?;
+        let mut recipients = vec![first];
+        while recipients.len() < TRANSACTION_RECIPIENTS
+            && let Some((_, to)) = line.waiting.pop_front_if(|(next, _)| *next == id)
+        {
+            recipients.push(to);
+        }
+        line.under_way += 1;
+        self.under_way += 1;
+        self.give_turn(destination.clone());
+        Some((destination, id, recipients))
+    }
+
+    /// A transaction has ended.
+    pub(super) fn done(&mut self, destination: &Destination) {
+        let Some(line) = self.lines.get_mut(destination) else { return };
+        line.under_way = line.under_way.saturating_sub(1);
+        self.under_way = self.under_way.saturating_sub(1);
+        self.give_turn(destination.clone());
+    }
+
+    /// Takes the recipients of a message out of all lines.
+    pub(super) fn remove(&mut self, id: QueueId) -> Vec<u32> {
+        let mut removed = Vec::new();
+        for line in self.lines.values_mut() {
+            let of_message = line.waiting.iter().filter(|(other, _)| *other == id);
+            removed.extend(of_message.map(|(_, to)| *to));
+            line.waiting.retain(|(other, _)| *other != id);
+        }
+        removed
+    }
+
+    /// Nobody waits any more. What is under way is still to be told of.
+    pub(super) fn clear(&mut self) {
+        self.turns.clear();
+        self.lines.retain(|_, line| {
+            line.waiting.clear();
+            line.has_turn = false;
+            line.under_way > 0
+        });
+    }
+
+    /// Transactions under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    fn give_turn(&mut self, destination: Destination) {
+        let Some(line) = self.lines.get_mut(&destination) else { return };
+        if line.waiting.is_empty() && line.under_way == 0 && !line.has_turn {
+            self.lines.remove(&destination);
+        } else if !line.waiting.is_empty() && line.under_way < self.limit_per_destination && !line.has_turn {
+            line.has_turn = true;
+            self.turns.push_back(destination);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Domain, UtcTime};
+
+    fn to(name: &str) -> Destination {
+        Destination::Domain(Domain::parse(name).unwrap())
+    }
+
+    fn id(n: u8) -> QueueId {
+        QueueId::draw(UtcTime(1), [n; 10])
+    }
+
+    #[test]
+    fn destinations_take_turns_and_none_has_more_than_its_share() {
+        let mut lines = Lines::new(3, 2);
+        for n in 1..=4 {
+            lines.enter(to("slow.test"), id(n), 0);
+        }
+        lines.enter(to("quick.test"), id(9), 0);
+        assert_eq!(lines.take(), Some((to("slow.test"), id(1), vec![0])));
+        assert_eq!(lines.take(), Some((to("quick.test"), id(9), vec![0])));
+        assert_eq!(lines.take(), Some((to("slow.test"), id(2), vec![0])));
+        assert_eq!(lines.take(), None, "as many as may be are under way");
+        lines.done(&to("quick.test"));
+        assert_eq!(lines.take(), None, "the slow one has its share");
+        lines.done(&to("slow.test"));
+        assert_eq!(lines.take(), Some((to("slow.test"), id(3), vec![0])));
+        assert_eq!(lines.under_way(), 2);
+    }
+
+    #[test]
+    fn recipients_of_one_message_go_together_up_to_a_hundred() {
+        let mut lines = Lines::new(9, 9);
+        for n in 0..150 {
+            lines.enter(to("a.test"), id(1), n);
+        }
+        lines.enter(to("a.test"), id(2), 0);
+        assert_eq!(lines.take().unwrap().2, (0..100).collect::<Vec<_>>());
+        assert_eq!(lines.take().unwrap().2, (100..150).collect::<Vec<_>>());
+        assert_eq!(lines.take(), Some((to("a.test"), id(2), vec![0])));
+    }
+
+    #[test]
+    fn what_is_removed_is_not_taken_and_empty_lines_are_forgotten() {
+        let mut lines = Lines::new(9, 1);
+        lines.enter(to("a.test"), id(1), 0);
+        lines.enter(to("a.test"), id(2), 0);
+        lines.enter(to("b.test"), id(2), 1);
+        assert_eq!(lines.take(), Some((to("a.test"), id(1), vec![0])));
+        assert_eq!(lines.remove(id(2)), [0, 1]);
+        assert_eq!(lines.take(), None);
+        lines.clear();
+        lines.done(&to("a.test"));
+        assert!(lines.lines.is_empty() && lines.under_way() == 0);
+    }
+}

@@ -1,0 +1,190 @@
+//! Attempts: handed out when they are due, their outcomes noted, their final dots permitted, and an operator's orders about
+//! them.
+
+use std::time::Duration;
+
+use futures::channel::oneshot;
+
+use super::Manager;
+use crate::model::{Event, Incarnation, Outcome, QueueId, Reply, UtcTime};
+use crate::queue::command::{Attempted, Ordered, Refusal, Work};
+use crate::queue::open_log::{Pending, RIGHT};
+use crate::queue::schedule::{Schedule, pause};
+use crate::state::log::{Attempt, Class, Entry, Record};
+use crate::state::order::{Action, Order};
+
+/// How long ago the last heartbeat that stands may have been sent for a final dot to need no other proof. A node that is
+/// taken for dead has been silent for longer.
+const PROOF: Duration = Duration::from_secs(20);
+/// A right that ends sooner than this is renewed before a final dot: the dot is still to be sent.
+const MARGIN: Duration = Duration::from_mins(1);
+
+/// Recipients of an entry are to be attempted when they are due.
+pub(super) fn enter(local: &mut Schedule, relay: &mut Schedule, entry: &Entry) {
+    local.enter(entry, Class::Local);
+    relay.enter(entry, Class::Relay);
+}
+
+impl Manager {
+    /// When the next recipient is due that is not being attempted.
+    pub(super) fn next_due(&self) -> Option<UtcTime> {
+        self.local.next().into_iter().chain(self.relay.next()).min()
+    }
+
+    /// Whether attempts have not been answered.
+    pub(super) fn is_attempting(&self) -> bool {
+        self.outstanding > 0 || self.lines.under_way() > 0
+    }
+
+    /// Hands out what is due.
+    pub(super) fn dispatch(&mut self) {
+        if self.log.is_none() || self.closing.is_some() {
+            return;
+        }
+        let now = self.requests.platform().clock.utc();
+        while self.outstanding < self.settings.local_attempts
+            && let Some((id, to)) = self.local.take(now)
+        {
+            let Some(work) = self.work(id, &[to]) else { continue };
+            // Unbounded, and we hold a receiver's sender: it fails only when everybody else has gone.
+            if self.work.try_send(work).is_ok() {
+                self.outstanding += 1;
+            }
+        }
+        while let Some((id, to)) = self.relay.take(now) {
+            let entry = self.log.as_ref().and_then(|log| log.live.entries.get(&id));
+            if let Some(recipient) = entry.and_then(|entry| entry.recipient(to)) {
+                let destination = self.routing.destination(recipient.address.domain());
+                self.lines.enter(destination, id, to);
+            }
+        }
+        while let Some((destination, id, recipients)) = self.lines.take() {
+            match self.work(id, &recipients) {
+                Some(work) => {
+                    let work = Work { destination: Some(destination), ..work };
+                    // As above.
+                    let _ = self.relay_work.try_send(work);
+                }
+                None => self.lines.done(&destination),
+            }
+        }
+    }
+
+    /// Those of the recipients that are not done with.
+    fn work(&self, id: QueueId, recipients: &[u32]) -> Option<Work> {
+        let log = self.log.as_ref()?;
+        let entry = log.live.entries.get(&id)?;
+        let recipients: Vec<_> = recipients.iter().filter_map(|to| entry.recipient(*to)).cloned().collect();
+        let work = Work {
+            incarnation: log.incarnation,
+            envelope: entry.envelope.clone(),
+            recipients,
+            destination: None,
+            fresh: self.in_memory.get(&id).map(|kept| kept.content.clone()),
+        };
+        (!work.recipients.is_empty()).then_some(work)
+    }
+
+    /// Attempts have ended.
+    pub(super) fn attempted(&mut self, attempted: Attempted) {
+        let Attempted { incarnation, id, destination, outcomes, bounce } = attempted;
+        match destination {
+            Some(destination) => self.lines.done(&destination),
+            None => self.outstanding = self.outstanding.saturating_sub(1),
+        }
+        let Some(log) = self.log.as_ref().filter(|log| log.incarnation == incarnation) else { return };
+        // After its Close record nothing may be written into a log: whoever takes it over attempts again.
+        if self.closing.as_ref().is_some_and(|closing| closing.said) || outcomes.is_empty() {
+            return;
+        }
+        let Some(entry) = log.live.entries.get(&id) else { return };
+        let now = self.requests.platform().clock.utc();
+        let expiry = entry.envelope.accepted.after(self.settings.expire);
+        let mut attempts = Vec::with_capacity(outcomes.len());
+        for (to, count, outcome) in outcomes {
+            let Some(recipient) = entry.recipient(to) else { continue };
+            let mut next = now.after(pause(&self.settings, count, id));
+            if now < expiry {
+                // The last attempt comes when time is up, and not long after.
+                next = next.min(expiry);
+            }
+            if !outcome.is_final() {
+                let schedule = match recipient.class {
+                    Class::Local => &mut self.local,
+                    Class::Relay => &mut self.relay,
+                };
+                schedule.again(id, to, next);
+            }
+            attempts.push(Attempt { to, outcome, next });
+        }
+        if attempts.is_empty() {
+            return;
+        }
+        self.let_go(id, attempts.len());
+        let record = Record::Attempted { id, outcomes: attempts };
+        self.push(match bounce {
+            Some(bounce) => Pending::Bounce(record, bounce),
+            None => Pending::Note(record),
+        });
+    }
+
+    /// A message's content need not be kept for these attempts any more.
+    fn let_go(&mut self, id: QueueId, attempts: usize) {
+        if let Some(content) = self.in_memory.get_mut(&id) {
+            content.left = content.left.saturating_sub(attempts);
+            if content.left == 0 {
+                self.in_memory_octets -= content.octets;
+                self.in_memory.remove(&id);
+            }
+        }
+    }
+
+    /// Permits a final dot: at once where a heartbeat was written lately, else when a segment has been.
+    pub(super) fn conclude(&mut self, incarnation: Incarnation, done: oneshot::Sender<Result<(), Refusal>>) {
+        self.check_right();
+        let now = self.now();
+        let Some(log) = self.log.as_ref().filter(|log| log.incarnation == incarnation) else {
+            return drop(done.send(Err(Refusal::Fenced)));
+        };
+        if self.closing.as_ref().is_some_and(|closing| closing.said) {
+            return drop(done.send(Err(Refusal::Closing)));
+        }
+        let stands = self.pulse.stood().is_some_and(|stood| now.instant().since(stood) <= PROOF);
+        if stands && log.right.elapsed(now) + MARGIN < RIGHT {
+            // Whoever asked may have given up meanwhile.
+            drop(done.send(Ok(())));
+        } else {
+            self.push(Pending::Proof(done));
+        }
+    }
+
+    /// Carries out an operator's order. What is being attempted at this moment goes on.
+    pub(super) fn order(&mut self, order: &Order, done: oneshot::Sender<Result<Ordered, Refusal>>) {
+        let id = order.queue_id;
+        let entry = self.log.as_ref().and_then(|log| log.live.entries.get(&id));
+        let Some(entry) = entry.filter(|_| self.closing.is_none()) else {
+            return drop(done.send(Ok(Ordered::NotHere)));
+        };
+        let recipients: Vec<u32> = entry.recipients.iter().map(|recipient| recipient.to).collect();
+        let now = self.requests.platform().clock.utc();
+        let local = self.local.remove(id);
+        let mut relay = self.relay.remove(id);
+        relay.extend(self.lines.remove(id));
+        let action = match order.action {
+            Action::Retry => {
+                local.into_iter().for_each(|to| self.local.again(id, to, now));
+                relay.into_iter().for_each(|to| self.relay.again(id, to, now));
+                drop(done.send(Ok(Ordered::Done)));
+                "retry"
+            }
+            Action::Cancel => {
+                let outcome = Outcome::Cancelled(Reply::new(554, (5, 7, 0), "cancelled by an operator"));
+                let cancel = |to| Attempt { to, outcome: outcome.clone(), next: now };
+                let record = Record::Attempted { id, outcomes: recipients.into_iter().map(cancel).collect() };
+                self.push(Pending::Cancel(record, done));
+                "cancel"
+            }
+        };
+        self.requests.journal().report(&Event::Ordered { queue_id: id, action });
+    }
+}
