@@ -25,7 +25,7 @@ use crate::platform::{Host, Platform, Stream};
 use crate::queue::Manager;
 use crate::service::access::{Access, COMPARISONS};
 use crate::service::reception::{Reception, submit};
-use crate::service::{Context, local_delivery, maintenance};
+use crate::service::{Context, local_delivery, maintenance, relay};
 use crate::state::chains::Chains;
 use crate::state::format::{self, FormatError};
 pub use crate::state::health::Readiness;
@@ -172,6 +172,7 @@ impl Engine {
 
         platform.spawn.spawn(Box::pin(manager.run()));
         platform.spawn.spawn(Box::pin(local_delivery::run(context.clone())));
+        platform.spawn.spawn(Box::pin(relay::run(context.clone(), until_shutdown.clone())));
         platform.spawn.spawn(Box::pin(maintenance::run(context.clone(), host, until_shutdown.clone())));
         let shared = Shared {
             context,

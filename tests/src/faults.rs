@@ -51,7 +51,7 @@ impl Which {
         Self { verb: None, part: part.to_owned() }
     }
 
-    fn matches(&self, verb: Verb, key: &str) -> bool {
+    pub(crate) fn matches(&self, verb: Verb, key: &str) -> bool {
         self.verb.is_none_or(|wanted| wanted == verb) && key.contains(&self.part)
     }
 }

@@ -5,20 +5,30 @@
 #![forbid(unsafe_code)]
 
 pub mod case;
+pub mod certificate;
 pub mod client;
 pub mod clients;
 pub mod clock;
 pub mod corpus;
+pub mod daemon;
 pub mod dice;
+pub mod fake_s3;
 pub mod faults;
+pub mod hop_cases;
 pub mod ledger;
 pub mod ledger_run;
+pub mod loopback;
+pub mod name_server;
 pub mod node;
 pub mod pop3_client;
 pub mod process;
+pub mod relay_run;
 pub mod runtime;
+pub mod s3_cases;
+pub mod s3_server;
 pub mod sim;
 pub mod small_disk;
+pub mod smtp_servers;
 pub mod tokio_runtime;
 pub mod zone;
 

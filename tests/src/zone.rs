@@ -12,6 +12,9 @@ use fulmar_core::platform::{Answer, Dns, DnsError, Question, Record, RecordKind}
 /// How long its answers hold.
 const TTL: Duration = Duration::from_secs(60);
 
+/// Aliases that are followed one after the other. Beyond: a failure, as with resolvers.
+const ALIAS_LIMIT: usize = 8;
+
 /// What is answered about one name.
 type Kinds = BTreeMap<RecordKind, Result<Vec<Record>, DnsError>>;
 
@@ -19,6 +22,7 @@ type Kinds = BTreeMap<RecordKind, Result<Vec<Record>, DnsError>>;
 #[derive(Debug, Default)]
 pub struct Zone {
     entries: Mutex<BTreeMap<Domain, Kinds>>,
+    aliases: Mutex<BTreeMap<Domain, Domain>>,
 }
 
 impl Zone {
@@ -50,14 +54,37 @@ impl Zone {
             }
         }
     }
+
+    /// Makes a name an alias of another (RFC 1034 §3.6.2).
+    #[expect(clippy::expect_used, reason = "a name that is none fails the test that wrote it")]
+    pub fn alias(&self, name: &str, target: &str) {
+        let [name, target] = [name, target].map(|name| Domain::parse(name).expect("a domain"));
+        self.aliases.lock().unwrap_or_else(PoisonError::into_inner).insert(name, target);
+    }
+
+    /// The name that is asked for and those that it is an alias of, in order, and what is answered about the last.
+    pub(crate) fn resolve(&self, question: &Question) -> (Vec<Domain>, Result<Vec<Record>, DnsError>) {
+        let aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = vec![question.name.clone()];
+        while let Some(target) = names.last().and_then(|name| aliases.get(name)) {
+            if names.len() > ALIAS_LIMIT {
+                return (names, Err(DnsError::ServFail("an endless chain of aliases".to_owned())));
+            }
+            names.push(target.clone());
+        }
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let kinds = names.last().and_then(|name| entries.get(name));
+        let no_data = Err(DnsError::NoData);
+        let answer = kinds
+            .map_or(Err(DnsError::NxDomain), |kinds| kinds.get(&question.kind).cloned().unwrap_or(no_data));
+        (names, answer)
+    }
 }
 
 #[async_trait]
 impl Dns for Zone {
     async fn lookup(&self, question: &Question) -> Result<Answer, DnsError> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let kinds = entries.get(&question.name).ok_or(DnsError::NxDomain)?;
-        let records = kinds.get(&question.kind).cloned().unwrap_or(Err(DnsError::NoData))?;
+        let records = self.resolve(question).1?;
         Ok(Answer { records, secure: false, ttl: TTL })
     }
 }

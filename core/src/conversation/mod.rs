@@ -6,5 +6,6 @@
 mod connection;
 pub mod pop3;
 pub mod smtp;
+pub mod smtp_client;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

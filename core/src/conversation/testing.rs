@@ -16,7 +16,7 @@ use crate::platform::{Clock, Instant};
 
 /// Time that stands still between `advance`s. Whoever waits is polled by the test, so no waker is kept.
 #[derive(Default)]
-pub(super) struct HandClock(pub(super) Mutex<Duration>);
+pub(crate) struct HandClock(pub(crate) Mutex<Duration>);
 
 #[async_trait]
 impl Clock for HandClock {
@@ -31,24 +31,26 @@ impl Clock for HandClock {
     }
 }
 
-/// Both directions of a connection, as its client sees them.
+/// Both directions of a connection between us, who are tested, and a peer, who is the test.
 #[derive(Default)]
-pub(super) struct Wire {
-    pub(super) to_server: VecDeque<u8>,
-    pub(super) client_has_closed: bool,
-    pub(super) from_server: Vec<u8>,
-    pub(super) server_has_closed: bool,
-    /// Octets that the client's window still takes.
-    pub(super) window: usize,
-    pub(super) largest_write: usize,
-    pub(super) is_broken: bool,
+pub(crate) struct Wire {
+    pub(crate) to_us: VecDeque<u8>,
+    pub(crate) peer_has_closed: bool,
+    pub(crate) from_us: Vec<u8>,
+    pub(crate) we_have_closed: bool,
+    /// Octets that the peer's window still takes.
+    pub(crate) window: usize,
+    pub(crate) largest_write: usize,
+    pub(crate) is_broken: bool,
+    /// Whether the peer takes nothing any more, and has said so.
+    pub(crate) is_deaf: bool,
     /// Moved on by a second at each read, which there is always something for.
-    pub(super) flood: Option<Arc<HandClock>>,
+    pub(crate) flood: Option<Arc<HandClock>>,
 }
 
-pub(super) struct ServerEnd(pub(super) Arc<Mutex<Wire>>);
+pub(crate) struct OurEnd(pub(crate) Arc<Mutex<Wire>>);
 
-impl AsyncRead for ServerEnd {
+impl AsyncRead for OurEnd {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut wire = self.0.lock().unwrap();
         if wire.is_broken {
@@ -59,32 +61,35 @@ impl AsyncRead for ServerEnd {
             buffer.fill(b'x');
             return Poll::Ready(Ok(buffer.len()));
         }
-        let octets = buffer.len().min(wire.to_server.len());
-        if octets == 0 && !wire.client_has_closed {
+        let octets = buffer.len().min(wire.to_us.len());
+        if octets == 0 && !wire.peer_has_closed {
             return Poll::Pending;
         }
-        buffer.iter_mut().zip(wire.to_server.drain(..octets)).for_each(|(to, from)| *to = from);
+        buffer.iter_mut().zip(wire.to_us.drain(..octets)).for_each(|(to, from)| *to = from);
         Poll::Ready(Ok(octets))
     }
 }
 
-impl AsyncWrite for ServerEnd {
+impl AsyncWrite for OurEnd {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let mut wire = self.0.lock().unwrap();
+        if wire.is_deaf {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         wire.largest_write = wire.largest_write.max(octets.len());
         let written = octets.len().min(wire.window);
         if written == 0 {
             return Poll::Pending;
         }
         wire.window -= written;
-        wire.from_server.extend_from_slice(&octets[..written]);
+        wire.from_us.extend_from_slice(&octets[..written]);
         Poll::Ready(Ok(written))
     }
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.lock().unwrap().server_has_closed = true;
+        self.0.lock().unwrap().we_have_closed = true;
         Poll::Ready(Ok(()))
     }
 }

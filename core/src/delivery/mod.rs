@@ -2,12 +2,14 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`connections`] | keeps connections for the next message |
 //! | [`exchanges`] | finds the hosts of a destination, in the order in which they are to be tried |
 //! | [`meaning`] | says what a reply, or its absence, means for a recipient and for the rest of the attempt |
 //! | `special_purpose` | tells addresses that are not of the Internet |
 //!
 //! Connecting and speaking are others' business: nothing here opens a stream.
 
+pub mod connections;
 pub mod exchanges;
 pub mod meaning;
 mod special_purpose;

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::content::{missing, read_part};
 use crate::model::message::return_path_field;
 use crate::model::{Address, BodyId, Outcome, QueueId, Reply, UtcTime};
 use crate::state::StateError;
 use crate::state::account::{Account, Arrival, INBOX, Op, Stored, StoredBody};
 use crate::state::chain::Draft;
 use crate::state::chains::Chains;
+use crate::state::content::{Fresh, missing, read_inline};
 use crate::state::frame::Data;
 use crate::state::layout;
 use crate::state::log::{Body, Envelope, Pieces};
@@ -38,7 +38,7 @@ pub struct Letter {
     /// The message.
     pub envelope: Arc<Envelope>,
     /// Header block and small body, where they are still in memory.
-    pub fresh: Option<(Bytes, Vec<Bytes>)>,
+    pub fresh: Option<Fresh>,
     /// Whether the account is to be made if it is not there: it is a postmaster's, whose mail is never refused.
     pub make_account: bool,
 }
@@ -166,22 +166,12 @@ impl Mailboxes {
     ) -> Result<(Vec<Bytes>, u32, u64, Option<StoredBody>), StateError> {
         let content = &letter.envelope.content;
         let return_path = Bytes::from(return_path_field(&letter.envelope.reverse_path));
-        let mut body = None;
         let mut parts = vec![return_path];
-        if let Some((header, small_body)) = &letter.fresh {
-            parts.push(header.clone());
-            parts.extend(small_body.iter().cloned());
-        } else {
-            let key = layout::segment(content.header.inc, content.header.seq);
-            parts.push(read_part(&self.requests, &key, &content.header.extent).await?);
-            if let Body::Inline(part) = &content.body {
-                let key = layout::segment(part.inc, part.seq);
-                parts.push(read_part(&self.requests, &key, &part.extent).await?);
-            }
-        }
-        if let Body::Pieces(pieces) = &content.body {
-            body = Some(self.copy_body(account, pieces).await?);
-        }
+        parts.extend(read_inline(&self.requests, &letter.envelope, letter.fresh.as_ref()).await?);
+        let body = match &content.body {
+            Body::Inline(_) => None,
+            Body::Pieces(pieces) => Some(self.copy_body(account, pieces).await?),
+        };
         let mut hasher = crc32fast::Hasher::new();
         parts.iter().for_each(|part| hasher.update(part));
         let header = (parts[0].len() + content.header.extent.len as usize) as u64;

@@ -1,19 +1,16 @@
 //! Reading from mailboxes.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::Mailboxes;
-use super::content::{read_part, read_piece};
 use crate::model::{Address, QueueId, UtcTime};
 use crate::state::StateError;
 use crate::state::account::{Mailbox, Message};
+use crate::state::content::{ContentReader, read_part};
 use crate::state::layout;
-use crate::state::log::Piece;
-use crate::state::requests::Requests;
 
 /// What a mailbox holds, one line a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,12 +85,8 @@ impl Mailboxes {
             let key = |index| layout::account_piece(account, body.id, index);
             body.pieces.iter().enumerate().map(move |(index, piece)| (key(index), *piece))
         });
-        Ok(MessageReader {
-            requests: self.requests().clone(),
-            header: header.clone(),
-            ready: [header, inline].into_iter().filter(|part| !part.is_empty()).collect(),
-            pieces: pieces.collect(),
-        })
+        let content = ContentReader::new(self.requests().clone(), [header.clone(), inline], pieces);
+        Ok(MessageReader { header, content })
     }
 
     async fn with_mailbox<T>(
@@ -152,10 +145,8 @@ impl Snapshot {
 /// A message being read, never more of it than a piece at a time.
 #[derive(Debug)]
 pub struct MessageReader {
-    requests: Requests,
     header: Bytes,
-    ready: VecDeque<Bytes>,
-    pieces: VecDeque<(String, Piece)>,
+    content: ContentReader,
 }
 
 impl MessageReader {
@@ -166,12 +157,6 @@ impl MessageReader {
 
     /// The next part of the whole content, header block first; nothing at its end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StateError> {
-        if let Some(part) = self.ready.pop_front() {
-            return Ok(Some(part));
-        }
-        match self.pieces.pop_front() {
-            Some((key, piece)) => read_piece(&self.requests, &key, &piece).await.map(Some),
-            None => Ok(None),
-        }
+        self.content.next().await
     }
 }

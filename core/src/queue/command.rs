@@ -15,6 +15,8 @@ use crate::state::log::{Class, Envelope, Piece, Pieces, Recipient, Record};
 use crate::state::order::Order;
 use crate::state::requests::Requests;
 
+pub use crate::state::content::Fresh;
+
 /// How long after its first piece was uploaded a body may be committed to: the folder that it lies in could be given up
 /// after that.
 const UPLOAD_RIGHT: Duration = Duration::from_hours(1);
@@ -62,15 +64,6 @@ pub enum AcceptedBody {
     Inline(Vec<Bytes>, u32),
     /// In the store already.
     Uploaded(Upload),
-}
-
-/// A message's content as it was received, for first attempts.
-#[derive(Clone, Debug)]
-pub struct Fresh {
-    /// The header block.
-    pub header: Bytes,
-    /// The body where it is small; a large one is in the store.
-    pub body: Vec<Bytes>,
 }
 
 /// Recipients of one message to be attempted together.

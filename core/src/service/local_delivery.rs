@@ -31,7 +31,7 @@ async fn attempt(context: &Context, work: Work) {
     for recipient in &work.recipients {
         let letter = Letter {
             envelope: work.envelope.clone(),
-            fresh: work.fresh.clone().map(|fresh| (fresh.header, fresh.body)),
+            fresh: work.fresh.clone(),
             make_account: recipient.address.is_postmaster(),
         };
         outcomes.push((recipient.to, context.mailboxes.deliver(&recipient.address, letter).await));

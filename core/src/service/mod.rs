@@ -4,6 +4,7 @@ pub mod access;
 pub mod local_delivery;
 pub mod maintenance;
 pub mod reception;
+pub mod relay;
 pub mod settle;
 
 use std::sync::Arc;

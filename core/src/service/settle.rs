@@ -8,11 +8,11 @@ use bytes::Bytes;
 
 use super::Context;
 use crate::directory::{Resolution, Target};
-use crate::mailbox::read_part;
 use crate::model::date::in_words;
 use crate::model::message::{Failure, Report};
 use crate::model::{Address, Event, Outcome, Reply, ReversePath};
 use crate::queue::{Bounce, Work};
+use crate::state::content::read_part;
 use crate::state::log::{Class, Recipient};
 use crate::state::{StateError, layout};
 

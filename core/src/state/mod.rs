@@ -5,6 +5,7 @@ pub mod account;
 pub mod beat;
 pub mod chain;
 pub mod chains;
+pub mod content;
 pub mod contract;
 pub mod domain;
 mod error;

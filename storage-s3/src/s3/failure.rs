@@ -152,8 +152,8 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// The failure below an error of object_store. An error that has none comes of an answer that object_store could not
-/// make sense of, or is its own refusal.
+/// The failure below an error of object_store. Where there is none, the request succeeded, and it is its answer that
+/// object_store could not make sense of.
 pub(super) fn failure(error: object_store::Error) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(error) = cause {
@@ -162,7 +162,7 @@ pub(super) fn failure(error: object_store::Error) -> Failure {
         }
         cause = error.source();
     }
-    Failure::Store(StoreError::Refused(error.to_string()))
+    Failure::Store(StoreError::Unknown(error.to_string()))
 }
 
 impl ErrorDocument {

@@ -11,7 +11,7 @@ use event_listener::{Event, listener};
 use fulmar_core::platform::{Clock, Instant};
 
 /// Requests under way at a time where nothing speaks against it.
-pub(super) const WINDOW_LIMIT: usize = 64;
+const WINDOW_LIMIT: usize = 64;
 
 /// A request that its caller gave up after this long counts as a sign of pressure. Before, the caller may have gone for
 /// reasons of its own.

@@ -8,6 +8,7 @@
 //! | `settings`, `environment`, `profile` | which bucket, and how it is reached |
 //! | `credentials` | what requests are signed with, refreshed in time |
 //! | `service`, `exchange` | object_store's requests over core's client |
+//! | `listing` | pages of a listing |
 //! | `limiter` | fewer requests under way while the store is under pressure |
 //! | `failure` | what an answer that is no success means to the caller |
 
@@ -16,6 +17,7 @@ mod environment;
 mod exchange;
 mod failure;
 mod limiter;
+mod listing;
 mod profile;
 mod service;
 mod settings;
@@ -30,7 +32,6 @@ use fulmar_core::http::Client;
 use fulmar_core::platform::{Clock, Listed, Object, Page, Payload, Spawn, Store, StoreError, When};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
@@ -40,11 +41,12 @@ use self::credentials::{Credentials, Source};
 pub use self::environment::Environment;
 use self::exchange::Exchange;
 use self::failure::{Failure, failure};
+use self::listing::Listing;
 use self::profile::ProfileFiles;
 use self::service::Service;
 use self::settings::Location;
 pub use self::settings::{S3Credentials, S3Settings};
-use crate::{PAGE_OBJECTS, adapter};
+use crate::adapter;
 
 /// Octets of an object; longer ones are not read. What the engine writes is below 5 MiB an object, and what an operator
 /// wants sent is bounded by the size of a message.
@@ -55,9 +57,7 @@ pub struct S3Store {
     s3: AmazonS3,
     /// The same bucket, for deleting one object: a request that every server knows, and that costs less.
     s3_deleting_one: AmazonS3,
-    /// Empty, or what all keys begin with, slash included.
-    prefix: String,
-    url: String,
+    listing: Listing,
 }
 
 /// Why a bucket cannot be opened with these settings.
@@ -85,25 +85,26 @@ impl S3Store {
         let exchange = Exchange::new(http, clock.clone());
         let credentials = Arc::new(Credentials::new(source, exchange.clone(), clock.clone(), spawn));
         let service = Service::new(exchange, clock, credentials.clone(), OBJECT_LIMIT);
-        let builder = builder(settings, &location).with_credentials(credentials).with_http_connector(service);
+        let builder = builder(settings, &location)
+            .with_credentials(credentials.clone())
+            .with_http_connector(service.clone());
         let build = |builder: AmazonS3Builder| builder.build().map_err(|error| OpenError(error.to_string()));
         let prefix = if settings.prefix.is_empty() { String::new() } else { format!("{}/", settings.prefix) };
         Ok(Self {
             s3: build(builder.clone())?,
             s3_deleting_one: build(builder.with_disable_bulk_delete(true))?,
-            prefix,
-            url: location.url,
+            listing: Listing { service, credentials, region: location.region, url: location.url, prefix },
         })
     }
 
     /// Names the server and the bucket: the bucket's URL.
     pub fn endpoint(&self) -> &str {
-        &self.url
+        &self.listing.url
     }
 
     fn path(&self, key: &str) -> Result<Path, StoreError> {
         adapter::path(key)?;
-        adapter::path(&format!("{}{key}", self.prefix))
+        adapter::path(&format!("{}{key}", self.listing.prefix))
     }
 
     async fn read(&self, path: &Path, range: Option<GetRange>) -> Result<Object, Failure> {
@@ -116,20 +117,21 @@ impl S3Store {
     }
 
     async fn look(&self, path: &Path) -> Result<Listed, StoreError> {
-        let failed = match self.s3.head(path).await.map_err(failure) {
-            Ok(meta) => return Ok(self.listed(adapter::listed(meta))),
-            Err(failed) => failed,
-        };
-        // A head request's refusal has no body. That of a read says why.
-        if matches!(failed, Failure::Wordless(_)) {
-            self.read(path, Some(GetRange::Bounded(0..1))).await?;
+        match self.s3.head(path).await.map_err(failure) {
+            Ok(meta) => Ok(self.listed(adapter::listed(meta))),
+            // A head request's refusal has no body. That of a read says why.
+            Err(Failure::Wordless(_)) => {
+                let Object { size, etag, modified, .. } =
+                    self.read(path, Some(GetRange::Bounded(0..1))).await?;
+                Ok(self.listed(Listed { key: path.to_string(), size, etag, modified }))
+            }
+            Err(failure) => Err(failure.into()),
         }
-        Err(failed.into())
     }
 
     /// With the key as the deployment calls it.
     fn listed(&self, mut listed: Listed) -> Listed {
-        if let Some(key) = listed.key.strip_prefix(&self.prefix) {
+        if let Some(key) = listed.key.strip_prefix(&self.listing.prefix) {
             listed.key = key.to_owned();
         }
         listed
@@ -189,21 +191,13 @@ impl Store for S3Store {
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
         adapter::folder(prefix)?;
-        let options = PaginatedListOptions {
-            offset: after.map(|key| format!("{}{key}", self.prefix)),
-            max_keys: Some(PAGE_OBJECTS),
-            ..PaginatedListOptions::default()
-        };
-        let folder = format!("{}{prefix}", self.prefix);
-        let page = self.s3.list_paginated(Some(&folder), options).await.map_err(failure)?;
-        let objects = page.result.objects.into_iter().map(|meta| self.listed(adapter::listed(meta)));
-        Ok(Page { objects: objects.collect(), more: page.page_token.is_some() })
+        self.listing.page(prefix, after).await
     }
 }
 
 impl fmt::Debug for S3Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "S3Store({}/{})", self.url, self.prefix)
+        write!(f, "S3Store({}/{})", self.listing.url, self.listing.prefix)
     }
 }
 
@@ -218,3 +212,8 @@ fn builder(settings: &S3Settings, location: &Location) -> AmazonS3Builder {
         // It would wait between its tries by tokio's timers, and a create could meet itself.
         .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -48,41 +48,42 @@ impl Service {
         Self(Arc::new(Shared { exchange, limiter: Limiter::new(clock), credentials, object_limit }))
     }
 
-    async fn answer(&self, asked: Asked, request: Request<RequestBody>) -> Result<Response<Bytes>, Failure> {
-        let is_listing = request.uri().query().is_some_and(|query| query.contains("list-type="));
-        let limit = if request.method() == Method::GET && !is_listing {
-            self.0.object_limit.max(DOCUMENT_LIMIT)
-        } else {
-            DOCUMENT_LIMIT
+    /// Sends a request that is signed, and gives its answer if that is a success.
+    pub(super) async fn answer(&self, request: HttpRequest) -> Result<Response<Bytes>, Failure> {
+        let asked = Asked::of(&request);
+        let limit = self.limit(&request);
+        let request = outgoing(asked, request).await?;
+        let permit = self.0.limiter.admit().await;
+        let answer = match self.0.exchange.send(request, limit).await {
+            Ok(answer) => Failure::of(asked, answer.status(), answer.body()).map_or(Ok(answer), Err),
+            Err(error) => Err(error.into()),
         };
-        let answer = self.0.exchange.send(request, limit).await?;
-        match Failure::of(asked, answer.status(), answer.body()) {
-            Some(failure) => Err(failure),
-            None => Ok(answer),
+        permit.end(sign(&answer));
+        match answer {
+            // Keys are called by names that others chose, and object_store looks for error codes anywhere in the answer.
+            Ok(answer) if asked == Asked::BulkDelete => Ok(answer.map(|_| Bytes::from_static(ALL_DELETED))),
+            Err(failure @ Failure::Credentials(_)) => {
+                self.0.credentials.reject();
+                Err(failure)
+            }
+            answer => answer,
         }
+    }
+
+    /// How long an answer may be.
+    fn limit(&self, request: &HttpRequest) -> usize {
+        let is_listing = request.uri().query().is_some_and(|query| query.contains("list-type="));
+        let may_be_object = request.method() == Method::GET && !is_listing;
+        if may_be_object { self.0.object_limit } else { DOCUMENT_LIMIT }
     }
 }
 
 #[async_trait::async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let asked = Asked::of(&request);
-        let request = outgoing(asked, request).await?;
-        let permit = self.0.limiter.admit().await;
-        let answer = self.answer(asked, request).await;
-        permit.end(sign(&answer));
-        match answer {
-            // Keys are called by names that others chose, and object_store looks for error codes anywhere in the answer.
-            Ok(answer) if asked == Asked::BulkDelete => {
-                Ok(answer.map(|_| Bytes::from_static(ALL_DELETED).into()))
-            }
+        match self.answer(request).await {
             Ok(answer) => Ok(answer.map(Into::into)),
-            Err(failure) => {
-                if matches!(failure, Failure::Credentials(_)) {
-                    self.0.credentials.reject();
-                }
-                Err(HttpError::new(HttpErrorKind::Unknown, failure))
-            }
+            Err(failure) => Err(HttpError::new(HttpErrorKind::Unknown, failure)),
         }
     }
 }
@@ -109,7 +110,7 @@ fn sign(answer: &Result<Response<Bytes>, Failure>) -> Sign {
 
 /// The request in core's form. Only a create is not sent again where a kept connection turns out to be closed: it could
 /// meet itself.
-async fn outgoing(asked: Asked, request: HttpRequest) -> Result<Request<RequestBody>, HttpError> {
+async fn outgoing(asked: Asked, request: HttpRequest) -> Result<Request<RequestBody>, StoreError> {
     let (head, body) = request.into_parts();
     let mut request = Request::from_parts(head, RequestBody::new(pieces(body).await?));
     if asked != Asked::Create {
@@ -119,10 +120,11 @@ async fn outgoing(asked: Asked, request: HttpRequest) -> Result<Request<RequestB
 }
 
 /// The pieces of a body, none of which is copied.
-async fn pieces(mut body: HttpRequestBody) -> Result<Vec<Bytes>, HttpError> {
+async fn pieces(mut body: HttpRequestBody) -> Result<Vec<Bytes>, StoreError> {
     let mut pieces = Vec::new();
     while let Some(frame) = body.frame().await {
-        pieces.extend(frame?.into_data().ok());
+        let frame = frame.map_err(|error| StoreError::Refused(error.to_string()))?;
+        pieces.extend(frame.into_data().ok());
     }
     Ok(pieces)
 }

@@ -16,9 +16,11 @@ use fulmar_tests::case::{PATIENCE, RECIPIENT, jobs, read_back, site};
 use fulmar_tests::client::Client;
 use fulmar_tests::clients::{Answer, retrieve_by_poplib, send_by_smtplib, send_by_swaks};
 use fulmar_tests::corpus::{made_message, with_attachment};
+use fulmar_tests::hop_cases;
 use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
 use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
+use fulmar_tests::s3_cases;
 use fulmar_tests::small_disk::SmallDisk;
 
 /// What a case is given.
@@ -31,7 +33,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 13] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -41,6 +43,9 @@ const CASES: [Case; 10] = [
     ("a_second_process_on_the_same_store_joins_and_both_deliver", two_nodes),
     ("twenty_clients_that_send_25_mib_each_are_all_served", large_messages),
     ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
+    ("s3_seaweedfs_keeps_through_a_kill_what_it_took", |_| s3_cases::seaweedfs_keeps_objects()),
+    ("s3_ceph_rgw_keeps_through_a_kill_what_it_took", |_| s3_cases::ceph_rgw_keeps_objects()),
+    ("postfix_and_aiosmtpd_keep_what_they_took", |_| hop_cases::hops_keep_messages()),
     ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
 ];
 

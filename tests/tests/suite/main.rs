@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod no_tokio;
 mod pop3;
+mod servers;
 mod simulator;
 mod structure;
 mod transcripts;

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 
 use super::{Closing, Handler, SessionEnd, WRITE_TIMEOUT, serve};
 use crate::conversation::connection::LINGER;
-use crate::conversation::testing::{HandClock, ServerEnd, Wire};
+use crate::conversation::testing::{HandClock, OurEnd, Wire};
 use crate::model::Domain;
 use crate::platform::Clock;
 use crate::pop3::{Credentials, Denial, Entry, Maildrop, Session, Unavailable};
@@ -77,7 +77,7 @@ impl Client {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let clock = Arc::new(HandClock::default());
         let (stop, shutdown) = async_channel::bounded(1);
-        let (stream, door) = (ServerEnd(wire.clone()), clock.clone() as Arc<dyn Clock>);
+        let (stream, door) = (OurEnd(wire.clone()), clock.clone() as Arc<dyn Clock>);
         let mut handler = Recorder { calls: calls.clone(), pieces: 0 };
         let conversation = Box::pin(async move {
             let session = Session::new(Domain::parse("mx.test").unwrap(), true);
@@ -108,9 +108,9 @@ impl Client {
 
     /// Sends octets and gives what comes back.
     fn send(&mut self, octets: &str) -> String {
-        self.wire().to_server.extend(octets.as_bytes());
+        self.wire().to_us.extend(octets.as_bytes());
         self.run();
-        String::from_utf8(std::mem::take(&mut self.wire().from_server)).unwrap()
+        String::from_utf8(std::mem::take(&mut self.wire().from_us)).unwrap()
     }
 
     fn pass(&mut self, time: Duration) {
@@ -130,7 +130,7 @@ impl Client {
 #[test]
 fn a_client_that_closes_its_side_early_still_gets_every_reply_and_its_deletions() {
     let mut client = Client::logged_in();
-    client.wire().client_has_closed = true;
+    client.wire().peer_has_closed = true;
     assert_eq!(client.send("DELE 1\r\nQUIT\r\n"), "+OK message 1 deleted\r\n+OK mx.test closing\r\n");
     client.assert_ended(0, Closing::Quit);
     assert_eq!(client.calls(), ["expunge [5]"]);
@@ -142,7 +142,7 @@ fn a_client_that_goes_without_quit_deletes_nothing() {
         let mut client = Client::logged_in();
         client.send("DELE 1\r\nQUI");
         client.wire().is_broken = is_broken;
-        client.wire().client_has_closed = true;
+        client.wire().peer_has_closed = true;
         client.send("");
         client.assert_ended(0, Closing::Lost);
         assert!(client.calls().is_empty());
@@ -161,7 +161,7 @@ fn ten_idle_minutes_end_the_session_without_a_word_and_any_command_begins_them_a
         client.pass(IDLE / 4);
         assert_eq!(client.send(octet), "");
     }
-    assert!(client.wire().server_has_closed);
+    assert!(client.wire().we_have_closed);
     client.pass(LINGER);
     client.assert_ended(0, Closing::TimedOut);
     assert!(client.calls().is_empty());
@@ -189,7 +189,7 @@ fn a_message_goes_out_whole_and_its_content_is_let_go() {
     assert_eq!(response.len(), "+OK 16777216 octets\r\n".len() + PIECES * PIECE + "\r\n.\r\n".len());
     assert_eq!(client.calls().last().unwrap(), "release");
     client.send("QUIT\r\n");
-    client.wire().client_has_closed = true;
+    client.wire().peer_has_closed = true;
     client.run();
     client.assert_ended(1, Closing::Quit);
 }
@@ -201,7 +201,7 @@ fn shutdown_ends_idle_sessions_at_once_and_others_after_their_message() {
     idle.send("DELE 1\r\n");
     idle.stop.close();
     assert_eq!(idle.send("QUIT\r\n"), told);
-    idle.wire().client_has_closed = true;
+    idle.wire().peer_has_closed = true;
     idle.run();
     idle.assert_ended(0, Closing::ShuttingDown);
     assert!(idle.calls().is_empty());
@@ -212,7 +212,7 @@ fn shutdown_ends_idle_sessions_at_once_and_others_after_their_message() {
     busy.stop.close();
     busy.wire().window = usize::MAX;
     assert!(busy.send("").ends_with(&format!("\r\n.\r\n{told}")));
-    busy.wire().client_has_closed = true;
+    busy.wire().peer_has_closed = true;
     busy.run();
     busy.assert_ended(1, Closing::ShuttingDown);
     assert_eq!(busy.calls().last().unwrap(), "release");

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use super::{Closing, Handler, SessionEnd, serve};
 use crate::config::SmtpLimits;
 use crate::conversation::connection::LINGER;
-use crate::conversation::testing::{HandClock, ServerEnd, Wire};
+use crate::conversation::testing::{HandClock, OurEnd, Wire};
 use crate::model::{Domain, ForwardPath, Reply};
 use crate::platform::Clock;
 use crate::smtp::Mail;
@@ -77,7 +77,7 @@ impl Client {
         let calls = Arc::new(Mutex::new(Vec::new()));
         let clock = Arc::new(HandClock::default());
         let (stop, shutdown) = async_channel::bounded(1);
-        let (stream, door) = (ServerEnd(wire.clone()), clock.clone() as Arc<dyn Clock>);
+        let (stream, door) = (OurEnd(wire.clone()), clock.clone() as Arc<dyn Clock>);
         let mut handler = Recorder(calls.clone());
         let conversation = Box::pin(async move {
             let limits = SmtpLimits::default();
@@ -104,17 +104,17 @@ impl Client {
 
     /// Sends octets and gives what comes back.
     fn send(&mut self, octets: &str) -> String {
-        self.wire().to_server.extend(octets.as_bytes());
+        self.wire().to_us.extend(octets.as_bytes());
         self.run();
         self.replies()
     }
 
     fn replies(&mut self) -> String {
-        String::from_utf8(std::mem::take(&mut self.wire().from_server)).unwrap()
+        String::from_utf8(std::mem::take(&mut self.wire().from_us)).unwrap()
     }
 
     fn close(&mut self) {
-        self.wire().client_has_closed = true;
+        self.wire().peer_has_closed = true;
         self.run();
     }
 
@@ -136,7 +136,7 @@ impl Client {
 
     fn assert_ended(&self, messages: u64, reason: Closing) {
         assert_eq!(self.end, Some(SessionEnd { messages, reason }));
-        assert!(self.wire().server_has_closed);
+        assert!(self.wire().we_have_closed);
     }
 }
 
@@ -147,7 +147,7 @@ fn a_client_that_closes_its_side_early_still_gets_every_reply() {
     let mut client = Client::connect();
     assert_eq!(client.replies(), "220 mx.test ESMTP Fulmar\r\n");
     client.begin_content();
-    client.wire().client_has_closed = true;
+    client.wire().peer_has_closed = true;
     let replies = client.send("text\r\n.\r\nMAIL FROM:<no@x.test>\r\nNOOP\r\nQUIT\r\n");
     let codes: Vec<&str> = replies.lines().map(|line| &line[..3]).collect();
     assert_eq!(codes, ["250", "550", "250", "221"]);
@@ -286,7 +286,7 @@ fn what_follows_data_in_its_group_is_never_a_command() {
 fn the_last_reply_is_given_time_to_be_read_but_not_for_ever() {
     let mut client = Client::connect();
     assert!(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").contains("421 4.7.0 "));
-    assert!(client.wire().server_has_closed);
+    assert!(client.wire().we_have_closed);
     assert_eq!(client.end, None);
     client.send("more of the request\r\n");
     client.pass(LINGER);

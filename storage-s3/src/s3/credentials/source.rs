@@ -1,7 +1,7 @@
 //! Where credentials come from.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -107,9 +107,10 @@ impl Source {
         if settings.profile.is_some() && !profile_has_keys {
             return Err(OpenError("the profile has no aws_access_key_id".into()));
         }
-        let keys = (environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY"));
-        match keys {
-            _ if settings.profile.is_some() => return Ok(Self::Profile(files)),
+        if settings.profile.is_some() {
+            return Ok(Self::Profile(files));
+        }
+        match (environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")) {
             (Some(key), Some(secret)) => return given(key, secret, environment.get("AWS_SESSION_TOKEN")),
             (None, None) => {}
             _ => {
@@ -251,8 +252,8 @@ fn of_role(answer: &str) -> Result<Issued, String> {
 }
 
 /// The token that a file holds.
-async fn token(spawn: &Arc<dyn Spawn>, file: &PathBuf) -> Result<String, String> {
-    let path = file.clone();
+async fn token(spawn: &Arc<dyn Spawn>, file: &Path) -> Result<String, String> {
+    let path = file.to_path_buf();
     let read = spawn.unblock(move || std::fs::read_to_string(path)).await.ok_or("the reader is gone")?;
     let token = read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
     if token.len() > TOKEN_LIMIT {

@@ -1,35 +1,14 @@
 use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use async_trait::async_trait;
-use fulmar_core::model::UtcTime;
 use futures_lite::future::block_on;
 
 use super::*;
-
-/// A clock that stands at so many seconds.
-#[derive(Default)]
-struct Standing(AtomicU64);
-
-#[async_trait]
-impl Clock for Standing {
-    fn utc(&self) -> UtcTime {
-        UtcTime(0)
-    }
-
-    fn instant(&self) -> Instant {
-        Instant::from_origin(Duration::from_secs(self.0.load(Ordering::Relaxed)))
-    }
-
-    async fn sleep_until(&self, _instant: Instant) {
-        std::future::pending().await
-    }
-}
+use crate::s3::testing::Standing;
 
 fn limiter() -> (Limiter, Arc<Standing>) {
-    let clock = Arc::new(Standing::default());
+    let clock = Standing::new();
     (Limiter::new(clock.clone()), clock)
 }
 
@@ -41,7 +20,7 @@ fn window(limiter: &Limiter) -> usize {
     limiter.state().window
 }
 
-fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -88,7 +67,7 @@ fn a_request_that_was_given_up_counts_as_pressure_only_if_it_was_slow() {
     drop(admit(&limiter));
     assert_eq!(window(&limiter), WINDOW_LIMIT);
     let slow = admit(&limiter);
-    clock.0.fetch_add(SLOW_ANSWER.as_secs(), Ordering::Relaxed);
+    clock.advance(SLOW_ANSWER);
     drop(slow);
     assert_eq!(window(&limiter), WINDOW_LIMIT / 2);
 }
