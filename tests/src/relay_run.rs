@@ -8,7 +8,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -39,7 +39,7 @@ pub fn run(program: &Path, target: &Path, plan: Plan) -> Fallible<String> {
     let mut report = format!("{plan:?}, S3 server killed {STORE_KILLS} times");
     let place = TempDir::with_prefix("fulmar-relay-")?;
     let mut store = SeaweedFs::start(&folder(&place, "s3")?)?;
-    let postfix = Postfix::start(&folder(&place, "postfix")?, POSTFIX_DOMAIN)?;
+    let mut postfix = Postfix::start(&folder(&place, "postfix")?, POSTFIX_DOMAIN)?;
     let aiosmtpd = Aiosmtpd::start(&folder(&place, "aiosmtpd")?)?;
     let accounts: Vec<String> = (0..ACCOUNTS).map(account).collect();
     let (address, pop3) = (free_address()?, free_address()?);
@@ -65,7 +65,7 @@ pub fn run(program: &Path, target: &Path, plan: Plan) -> Fallible<String> {
     write!(report, ", queue empty {:.1?} later", draining.elapsed())?;
     let read = read_mailboxes(&site, pop3, &accounts, &mut ledger)?;
     write!(report, "\nread over POP3: {read}")?;
-    let relayed = collect(&postfix, &aiosmtpd, &mut ledger)?;
+    let relayed = collect(&mut postfix, &aiosmtpd, &mut ledger)?;
     write!(report, "\nrelayed: {relayed}")?;
     lives.learn(&server.stop()?);
 
@@ -234,16 +234,8 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 }
 
 /// Shows the ledger what the two servers have got.
-fn collect(postfix: &Postfix, aiosmtpd: &Aiosmtpd, ledger: &mut Ledger) -> Fallible<String> {
-    let settled = Instant::now() + Duration::from_secs(60);
-    let mut files = postfix.delivered()?;
-    while !postfix.is_idle()? {
-        if Instant::now() > settled {
-            return Err("Postfix still has mail in its queue".into());
-        }
-        std::thread::sleep(Duration::from_millis(100));
-        files = postfix.delivered()?;
-    }
+fn collect(postfix: &mut Postfix, aiosmtpd: &Aiosmtpd, ledger: &mut Ledger) -> Fallible<String> {
+    let files = postfix.wait_until_idle()?;
     for file in &files {
         let delivered = Delivered::read(&fs::read(file)?)?;
         let place = file.display().to_string();
@@ -254,7 +246,12 @@ fn collect(postfix: &Postfix, aiosmtpd: &Aiosmtpd, ledger: &mut Ledger) -> Falli
     for (number, message) in accepted.iter().enumerate() {
         for recipient in &message.forward_paths {
             copies += 1;
-            ledger.find_relayed(recipient, &format!("message {number}"), &message.reverse_path, &message.content);
+            ledger.find_relayed(
+                recipient,
+                &format!("message {number}"),
+                &message.reverse_path,
+                &message.content,
+            );
         }
     }
     Ok(format!("{} copies to Postfix, {copies} to aiosmtpd", files.len()))

@@ -19,6 +19,8 @@ const QUEUES: [&str; 11] = [
     "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved",
     "trace",
 ];
+/// Of these, the ones that hold messages which are still to be delivered.
+const UNDELIVERED: [&str; 3] = ["active", "deferred", "incoming"];
 /// Where Debian keeps the services as shipped.
 const SERVICES: &str = "/usr/share/postfix/master.cf.dist";
 
@@ -27,6 +29,7 @@ const SERVICES: &str = "/usr/share/postfix/master.cf.dist";
 pub struct Postfix {
     address: SocketAddr,
     mailboxes: PathBuf,
+    spool: PathBuf,
     /// All of it ends when this is dropped.
     master: Daemon,
 }
@@ -45,7 +48,7 @@ impl Postfix {
         let mut master = Daemon::start("postfix", &master, options, folder)?;
         let is_listening = || TcpStream::connect(address).is_ok();
         master.wait_until("listened", START_LIMIT, is_listening)?;
-        Ok(Self { address, mailboxes: folder.join("mail"), master })
+        Ok(Self { address, mailboxes: folder.join("mail"), spool: folder.join("spool"), master })
     }
 
     /// Where it listens.
@@ -61,10 +64,26 @@ impl Postfix {
         self.delivered()
     }
 
+    /// Returns once nothing is left in its queue, and gives the files that hold one message each.
+    pub fn wait_until_idle(&mut self) -> Fallible<Vec<PathBuf>> {
+        let spool = self.spool.clone();
+        let is_idle = || UNDELIVERED.iter().all(|queue| is_empty(&spool.join(queue)));
+        self.master.wait_until("emptied its queue", DELIVERY_LIMIT, is_idle)?;
+        self.delivered()
+    }
+
     /// The files that hold one message each, as delivered so far.
     pub fn delivered(&self) -> Fallible<Vec<PathBuf>> {
         files_in(&self.mailboxes.join("all/new"))
     }
+}
+
+/// Whether there are but folders below a folder.
+fn is_empty(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries
+        .flatten()
+        .all(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_empty(&entry.path()))
 }
 
 /// None where the folder is not there yet.

@@ -37,18 +37,19 @@ impl<'a> Delivery<'a> {
         Self { relay, work, destination, outcomes: vec![None; recipients], open: (0..recipients).collect() }
     }
 
-    /// What becomes of the recipients, by their numbers. Where the message may not be sent because it is somebody else's by now,
-    /// they are left out, but for those who have it already.
+    /// What becomes of the recipients, by their numbers. Where the message may not be sent now, those that do not have it are
+    /// to be tried again: by us, or by whoever has adopted the message, to whom what we say of it is nothing.
     pub(super) async fn run(mut self) -> Vec<(u32, Outcome)> {
-        let handed_over = self.hand_over().await;
-        let unattempted = || Outcome::Deferred(Reply::new(451, (4, 4, 1), "no host was tried in time"));
+        let unattempted = match self.hand_over().await {
+            Ok(()) => Reply::new(451, (4, 4, 1), "no host was tried in time"),
+            Err(refusal) => {
+                Reply::new(451, (4, 3, 0), format!("not sent, to keep it from going out twice: {refusal}"))
+            }
+        };
         let outcomes = self.work.recipients.iter().zip(self.outcomes);
-        let mut outcomes: Vec<_> =
-            outcomes.map(|(to, outcome)| (to.to, outcome.unwrap_or_else(unattempted))).collect();
-        if handed_over.is_err() {
-            outcomes.retain(|(_, outcome)| matches!(outcome, Outcome::Delivered(_)));
-        }
-        outcomes
+        let or_again =
+            |outcome: Option<Outcome>| outcome.unwrap_or_else(|| Outcome::Deferred(unattempted.clone()));
+        outcomes.map(|(to, outcome)| (to.to, or_again(outcome))).collect()
     }
 
     async fn hand_over(&mut self) -> Result<(), Refusal> {
