@@ -4,6 +4,8 @@
 mod client;
 mod mail;
 mod nodes;
+mod relay;
+mod sink;
 mod world;
 
 use std::future::Future;

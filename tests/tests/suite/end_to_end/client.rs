@@ -3,6 +3,9 @@
 use fulmar_core::platform::Stream;
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
+/// The reverse-path of messages that name no other.
+pub(super) const SENDER: &str = "sender@far.test";
+
 /// A connection to a server. What does not go as expected panics.
 pub(super) struct Client {
     stream: BufReader<Box<dyn Stream>>,
@@ -62,8 +65,13 @@ impl Client {
 /// SMTP.
 impl Client {
     /// Sends MAIL, RCPT for each recipient, DATA, the content and its end, and gives the final reply.
-    pub(super) async fn transact(&mut self, recipients: &[&str], content: impl AsRef<[u8]>) -> String {
-        self.command("MAIL FROM:<sender@far.test>", "250 ").await;
+    pub(super) async fn transact(
+        &mut self,
+        reverse_path: &str,
+        recipients: &[&str],
+        content: impl AsRef<[u8]>,
+    ) -> String {
+        self.command(&format!("MAIL FROM:<{reverse_path}>"), "250 ").await;
         for recipient in recipients {
             self.command(&format!("RCPT TO:<{recipient}>"), "250 ").await;
         }
@@ -75,7 +83,7 @@ impl Client {
 
     /// Sends a message that must be taken, and gives its queue id.
     pub(super) async fn deliver(&mut self, recipients: &[&str], content: impl AsRef<[u8]>) -> String {
-        let reply = self.transact(recipients, content).await;
+        let reply = self.transact(SENDER, recipients, content).await;
         assert!(reply.starts_with("250 2.0.0 "), "{reply:?}");
         reply.split(' ').nth(2).unwrap().to_owned()
     }

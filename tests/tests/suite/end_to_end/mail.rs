@@ -7,6 +7,7 @@ use fulmar_core::state::layout;
 use fulmar_tests::faults::{Failure, Which};
 use fulmar_tests::runtime::Runtime;
 
+use super::client::SENDER;
 use super::on_every_runtime;
 use super::world::{ALICE, BOB, TEAM, World};
 
@@ -120,7 +121,7 @@ async fn mail_is_refused_while_the_store_is_away_and_taken_once_it_is_back(runti
     world.until_done().await;
     node.faults.fail(Which::any(""), Failure::Unavailable, usize::MAX);
     for _ in 0..2 {
-        let reply = sender.transact(&[ALICE], message("meanwhile")).await;
+        let reply = sender.transact(SENDER, &[ALICE], message("meanwhile")).await;
         assert!(reply.starts_with("451 4."), "{reply:?}");
     }
     node.faults.heal();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 
 use super::client::Client;
+use super::sink::{Memory, Sink};
 
 pub(super) const ALICE: &str = "alice@home.test";
 pub(super) const BOB: &str = "bob@home.test";
@@ -35,11 +36,14 @@ const PATIENCE: Duration = Duration::from_secs(100);
 const VIRTUAL_PATIENCE: Duration = Duration::from_hours(24);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Nobody listens there.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 
 pub(super) struct World {
     runtime: Arc<dyn Runtime>,
     platform: Platform,
+    zone: Arc<Zone>,
     config: Config,
     admin: Admin,
     /// Notified of every answered request and of every event of any node.
@@ -75,7 +79,28 @@ impl World {
         }
         change(&mut config);
         let admin = Admin::new(config.clone(), platform.clone(), Journal::silent());
-        Self { runtime, platform, config, admin, changed: Arc::default(), gone: Arc::default() }
+        Self { runtime, platform, zone, config, admin, changed: Arc::default(), gone: Arc::default() }
+    }
+
+    /// Opens a next hop for mail to a domain, to which nodes that start from now on may relay. The domain has an exchange that
+    /// comes before it, at which nobody listens.
+    pub(super) fn sink(&mut self, domain: &str) -> Sink {
+        let memory = Arc::<Memory>::default();
+        let (stop, stopped) = oneshot::channel();
+        let (spawn, serving) = (self.platform.spawn.clone(), memory.clone());
+        let serve = move |stream, _| {
+            let serving = serving.clone();
+            // However the client goes.
+            spawn.spawn(Box::pin(async move { drop(serving.serve(stream).await) }));
+        };
+        let address = self.runtime.listen(LOOPBACK, stopped.map(drop).boxed(), Box::new(serve)).unwrap();
+        self.config.relay.port = address.port();
+        self.config.relay.networks = vec!["127.0.0.0/8".parse().unwrap()];
+        self.config.relay.private_networks = self.config.relay.networks.clone();
+        self.zone.mx(domain, &[(20, "takes.test"), (10, "silent.test")]);
+        self.zone.host("takes.test", &[address.ip()]);
+        self.zone.host("silent.test", &[NOBODY]);
+        Sink { memory, _listening: stop }
     }
 
     /// Starts a node, of a process with this number, that serves SMTP and POP3.
