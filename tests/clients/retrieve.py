@@ -29,7 +29,9 @@ def main():
     assert (len(sizes), sum(sizes)) == (count, octets), (sizes, count, octets)
     for number, (size, line) in enumerate(zip(sizes, server.uidl()[1]), 1):
         content = b"".join(line + b"\r\n" for line in server.retr(number)[1])
-        header = content[: content.index(b"\r\n\r\n") + 4]
+        # Some real messages have no body, and not even the empty line before it.
+        end = content.find(b"\r\n\r\n")
+        header = content if end < 0 else content[: end + 4]
         assert header == b"".join(line + b"\r\n" for line in server.top(number, 0)[1]), number
         path = os.path.join(folder, f"{number}.pop3")
         with open(path, "wb") as file:

@@ -108,8 +108,8 @@ async fn check(ground: &Ground, writes: Writes, failure: Failure) {
     let limit = match writes {
         // What may have been written was whole, and may come.
         Writes::Segments if !is_certain => refused,
-        // It was written, and only then did it show that no heartbeat stands. No other one was written after it.
-        Writes::Heartbeats => 1,
+        // Both were sent at once. They may have been written before it showed that no heartbeat stands; no later one was.
+        Writes::Heartbeats => 2,
         _ => 0,
     };
     assert!(kept_of_refused <= limit, "{context}: {kept_of_refused} that were refused are there");
