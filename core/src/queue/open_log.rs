@@ -47,6 +47,8 @@ pub(super) enum Pending {
     Adopt(Record, oneshot::Sender<Result<(), Refusal>>),
     /// Rides on the next segment.
     Note(Record),
+    /// The same, soon.
+    Urgent(Record),
     /// Final outcomes, and the report of them: they stand in one segment.
     Bounce(Record, Bounce),
     /// An operator's: as a note, but waited for.
@@ -58,12 +60,18 @@ pub(super) enum Pending {
 impl Pending {
     /// Whether somebody waits for it to be durable.
     pub(super) fn is_awaited(&self) -> bool {
-        !matches!(self, Self::Note(_) | Self::Bounce(..))
+        !matches!(self, Self::Note(_) | Self::Urgent(_) | Self::Bounce(..))
+    }
+
+    /// Whether it is to be written soon: for somebody who waits, or because another host has a message that it would be given once
+    /// more if this node died now.
+    pub(super) fn is_urgent(&self) -> bool {
+        matches!(self, Self::Urgent(_)) || self.is_awaited()
     }
 
     /// Whether it speaks of an entry that another segment may hold.
     fn is_note(&self) -> bool {
-        matches!(self, Self::Note(_) | Self::Bounce(..) | Self::Cancel(..))
+        matches!(self, Self::Note(_) | Self::Urgent(_) | Self::Bounce(..) | Self::Cancel(..))
     }
 
     /// Octets that it adds to a segment's data.
@@ -77,7 +85,7 @@ impl Pending {
                 (header.len() + body) as u64
             }
             Self::Bounce(_, bounce) => (bounce.header.len() + bounce.body.len()) as u64,
-            Self::Adopt(..) | Self::Note(_) | Self::Cancel(..) | Self::Proof(_) => 0,
+            Self::Adopt(..) | Self::Note(_) | Self::Urgent(_) | Self::Cancel(..) | Self::Proof(_) => 0,
         }
     }
 }
@@ -196,7 +204,7 @@ impl OpenLog {
         {
             match item {
                 _ if item.is_note() && !takes_notes => left.push_back(item),
-                Pending::Note(record) => segment.records.push(record),
+                Pending::Note(record) | Pending::Urgent(record) => segment.records.push(record),
                 Pending::Cancel(record, done) => {
                     segment.records.push(record);
                     waiters.push(Waiter::Cancel(done));

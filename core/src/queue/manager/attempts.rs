@@ -88,6 +88,7 @@ impl Manager {
     /// Attempts have ended.
     pub(super) fn attempted(&mut self, attempted: Attempted) {
         let Attempted { incarnation, id, destination, outcomes, bounce } = attempted;
+        let is_remote = destination.is_some();
         match destination {
             Some(destination) => self.lines.done(&destination),
             None => self.outstanding = self.outstanding.saturating_sub(1),
@@ -124,6 +125,7 @@ impl Manager {
         let record = Record::Attempted { id, outcomes: attempts };
         self.push(match bounce {
             Some(bounce) => Pending::Bounce(record, bounce),
+            None if is_remote => Pending::Urgent(record),
             None => Pending::Note(record),
         });
     }

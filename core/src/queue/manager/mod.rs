@@ -244,7 +244,7 @@ impl Manager {
     }
 
     fn push(&mut self, item: Pending) {
-        let delay = if item.is_awaited() { self.settings.window } else { NOTE_DELAY };
+        let delay = if item.is_urgent() { self.settings.window } else { NOTE_DELAY };
         let end = self.instant() + delay;
         self.window_end = Some(self.window_end.map_or(end, |earlier| earlier.min(end)));
         self.pending_octets += item.octets();

@@ -178,7 +178,7 @@ impl Manager {
                 Pending::Accept(acceptance, done) => self.accept(acceptance, done),
                 Pending::Adopt(_, done) | Pending::Proof(done) => drop(done.send(Err(Refusal::Fenced))),
                 Pending::Cancel(_, done) => drop(done.send(Err(Refusal::Fenced))),
-                Pending::Note(_) | Pending::Bounce(..) => {}
+                Pending::Note(_) | Pending::Urgent(_) | Pending::Bounce(..) => {}
             }
         }
     }
