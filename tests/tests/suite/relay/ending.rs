@@ -34,6 +34,7 @@ fn a_transaction_under_way_is_waited_for_and_what_is_left_goes_out_once() {
         std::thread::scope(|scope| {
             let ending = scope.spawn(|| node.shut_down(GRACE));
             client.expect("421 ");
+            drop(client);
             sink.release();
             ending.join().unwrap();
         });
