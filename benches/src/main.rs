@@ -78,6 +78,14 @@ fn measure(settings: &Settings) -> Fallible<()> {
     )?;
     solo::print_requests(&requests);
 
+    let requests = compare(
+        settings,
+        "to one mailbox, Fulmar's on SeaweedFS (its own time not counted)",
+        || Ok(Box::new(Postfix::below(postfix)?)),
+        || Fulmar::on_s3(fulmar),
+    )?;
+    solo::print_requests(&requests);
+
     solo::print_large_messages(fulmar)?;
     solo::print_cold_start(fulmar)
 }

@@ -12,6 +12,10 @@ use fulmar_tests::Fallible;
 use fulmar_tests::case::RECIPIENT;
 use fulmar_tests::process::{LogLine, Server, Settings, Site, free_address};
 
+use fulmar_tests::relay_run::s3_environment;
+use fulmar_tests::s3_server::{S3Server, SeaweedFs};
+use tempfile::TempDir;
+
 use crate::process_tree::ProcessTree;
 use crate::sink::{SINK_ADDRESS, Sink};
 
@@ -117,11 +121,13 @@ impl Contender for Postfix {
     }
 }
 
-/// A Fulmar on an empty directory store.
+/// A Fulmar on an empty store.
 #[derive(Debug)]
 pub(crate) struct Fulmar {
     site: Site,
     pub(crate) server: Server,
+    /// Its S3 server, where it has one; ended with it.
+    _store: Option<(SeaweedFs, TempDir)>,
 }
 
 impl Fulmar {
@@ -140,7 +146,15 @@ impl Fulmar {
     fn with(program: &Path, settings: Settings) -> Fallible<Self> {
         let site = Site::with(&temp_dir(), program, &[RECIPIENT.to_owned()], settings)?;
         let server = site.serve(free_address()?)?;
-        Ok(Self { site, server })
+        Ok(Self { site, server, _store: None })
+    }
+
+    /// One on a SeaweedFS of its own, whose processor time and memory are not counted.
+    pub(crate) fn on_s3(program: &Path) -> Fallible<Self> {
+        let folder = TempDir::with_prefix("fulmar-bench-s3-")?;
+        let store = SeaweedFs::start(folder.path())?;
+        let settings = Settings { environment: s3_environment(store.bucket()), ..Settings::default() };
+        Ok(Self { _store: Some((store, folder)), ..Self::with(program, settings)? })
     }
 }
 

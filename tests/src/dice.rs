@@ -10,14 +10,19 @@ impl Dice {
         Self(seed)
     }
 
-    /// A number below `bound`, which must not be zero.
-    pub fn below(&mut self, bound: usize) -> usize {
+    /// Any number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `bound`, which must not be zero.
+    pub fn below(&mut self, bound: usize) -> usize {
         // A slight bias towards low numbers does not matter here.
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+        (self.draw() % bound as u64) as usize
     }
 
     /// Brings a list into a random order.

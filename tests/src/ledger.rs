@@ -20,6 +20,8 @@ use crate::clients::{Answer, Job};
 
 /// The field that tells messages apart. It comes first in the content.
 pub const ID_FIELD: &str = "X-Ledger-Id: ";
+/// How much of a line is shown where it differs.
+const SHOWN_OCTETS: usize = 120;
 /// How many findings of one kind are printed.
 const SHOWN: usize = 10;
 
@@ -104,7 +106,9 @@ impl Ledger {
             trace.content == entry.content && trace.reverse_path == entry.job.reverse_path
         });
         if !is_same {
-            self.altered.push(format!("{} at {place}", entry.job.id));
+            let found = id_onwards(stored);
+            let difference = first_difference(&entry.content, found);
+            self.altered.push(format!("{} at {place}: {difference}", entry.job.id));
         }
     }
 
@@ -280,6 +284,24 @@ fn take_field<'a>(message: &'a [u8], name: &str) -> Option<(&'a str, &'a [u8])> 
     }
     let (value, rest) = rest.split_at(length);
     Some((std::str::from_utf8(value).ok()?, rest))
+}
+
+/// A message from its ledger id on.
+fn id_onwards(stored: &[u8]) -> &[u8] {
+    let at = stored.windows(ID_FIELD.len()).position(|window| window == ID_FIELD.as_bytes());
+    &stored[at.unwrap_or(0)..]
+}
+
+/// The first line that two messages do not have in common, in words.
+pub fn first_difference(sent: &[u8], found: &[u8]) -> String {
+    let lines = |text: &[u8]| text.split(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let (sent, found) = (lines(sent), lines(found));
+    let differ = sent.iter().zip(&found).position(|(sent, found)| sent != found);
+    let at = differ.unwrap_or(sent.len().min(found.len()));
+    let show = |lines: &[Vec<u8>]| {
+        lines.get(at).map(|line| String::from_utf8_lossy(&line[..line.len().min(SHOWN_OCTETS)]).into_owned())
+    };
+    format!("line {at} was {:?} and is {:?}", show(&sent), show(&found))
 }
 
 fn ledger_id(content: &[u8]) -> Option<String> {

@@ -23,10 +23,13 @@ pub mod node;
 pub mod pop3_client;
 pub mod process;
 pub mod relay_run;
+pub mod runtime;
 pub mod s3_cases;
 pub mod s3_server;
+pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;
+pub mod tokio_runtime;
 pub mod zone;
 
 /// What a step of the harness gives, or why it could not be done.

@@ -2,7 +2,6 @@
 //! relays the others to real servers, while it is killed again and again, and the S3 server too. Afterwards mail programs
 //! read every mailbox over POP3, and the ledger judges.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
@@ -17,7 +16,7 @@ use crate::clients::{Job, retrieve_by_poplib};
 use crate::corpus::{made_message, real_messages, with_attachment};
 use crate::daemon::run as run_program;
 use crate::dice::Dice;
-use crate::ledger::{ID_FIELD, Ledger};
+use crate::ledger::{ID_FIELD, Ledger, first_difference};
 use crate::ledger_run::{Plan, send_and_kill};
 use crate::process::{PASSWORD, Settings, Site, free_address};
 use crate::s3_server::{Bucket, S3Server, SeaweedFs};
@@ -208,17 +207,23 @@ fn read_by_fetchmail(
     let mut fetchmail = Command::new("fetchmail");
     fetchmail.arg("--nodetach").arg("--fetchmailrc").arg(&rc).args(["--pidfile"]).arg(folder.join("pid"));
     run_program(fetchmail.env("FETCHMAILHOME", folder))?;
-    let mut expected: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-    for content in contents {
-        *expected.entry(from_id(content)?).or_default() += 1;
-    }
+    let mut expected = contents.iter().map(|content| from_id(content)).collect::<Fallible<Vec<_>>>()?;
+    let mut found = Vec::new();
     for entry in fs::read_dir(&fetched)? {
-        let content = from_id(&fs::read(entry?.path())?)?;
-        *expected.entry(content).or_default() -= 1;
+        found.push(from_id(&fs::read(entry?.path())?)?);
     }
-    match expected.values().all(|left| *left == 0) {
-        true => Ok(contents.len()),
-        false => Err(format!("fetchmail reads other messages of {account} than poplib").into()),
+    expected.sort();
+    found.sort();
+    match expected.iter().zip(&found).find(|(expected, found)| expected != found) {
+        _ if expected.len() != found.len() => {
+            Err(format!("fetchmail reads {} of {} messages of {account}", found.len(), expected.len()).into())
+        }
+        Some((expected, found)) => Err(format!(
+            "fetchmail reads another message of {account} than poplib: {}",
+            first_difference(expected, found)
+        )
+        .into()),
+        None => Ok(contents.len()),
     }
 }
 

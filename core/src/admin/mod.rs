@@ -8,8 +8,6 @@ mod queue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_lock::MutexGuardArc;
-
 pub use accounts::AccountSummary;
 pub use domains::{AliasSummary, DomainSummary};
 pub use queue::{Action, QueueItem, QueueState};
@@ -29,6 +27,7 @@ use crate::state::domain::LocalDomain;
 use crate::state::format::{self, FormatError};
 use crate::state::layout;
 use crate::state::requests::Requests;
+use crate::state::turns::Turn;
 
 /// Why an order was not carried out.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -147,7 +146,7 @@ impl Admin {
         &self,
         chains: &Chains<S>,
         folder: &str,
-    ) -> Result<Option<MutexGuardArc<Chain<S>>>, AdminError> {
+    ) -> Result<Option<Turn<Chain<S>>>, AdminError> {
         let damage = match chains.hold(folder, Duration::ZERO).await {
             Ok(chain) if chain.tip() > 0 => return Ok(Some(chain)),
             Ok(chain) => chain.whole(),

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use async_lock::{Mutex, MutexGuardArc};
 
 use super::StateError;
 use super::chain::{Chain, State};
 use super::requests::Requests;
+use super::turns::{Turn, Turns};
 
 /// Chains kept, at most; the longest unused go first.
 const KEPT: usize = 10_000;
@@ -18,40 +17,40 @@ const KEPT: usize = 10_000;
 #[derive(Debug)]
 pub struct Chains<S> {
     requests: Requests,
-    kept: std::sync::Mutex<BTreeMap<String, Arc<Slot<S>>>>,
+    kept: Mutex<BTreeMap<String, Arc<Slot<S>>>>,
     uses: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Slot<S> {
-    chain: Arc<Mutex<Chain<S>>>,
+    chain: Arc<Turns<Chain<S>>>,
     last_use: AtomicU64,
 }
 
 impl<S: State> Chains<S> {
     /// No chain loaded yet.
     pub fn new(requests: Requests) -> Self {
-        Self { requests, kept: std::sync::Mutex::default(), uses: AtomicU64::new(0) }
+        Self { requests, kept: Mutex::default(), uses: AtomicU64::new(0) }
     }
 
     /// Waits for its turn with the chain in this folder, and reads on to its tip unless that was confirmed within
     /// `fresh`. Nobody else on this node touches the chain while the guard lives.
-    pub async fn hold(&self, folder: &str, fresh: Duration) -> Result<MutexGuardArc<Chain<S>>, StateError> {
-        let mut chain = self.slot(folder).lock_arc().await;
+    pub async fn hold(&self, folder: &str, fresh: Duration) -> Result<Turn<Chain<S>>, StateError> {
+        let mut chain = self.slot(folder).turn().await;
         if chain.age(self.requests.platform().clock.instant()) > fresh {
             chain.refresh(&self.requests).await?;
         }
         Ok(chain)
     }
 
-    fn slot(&self, folder: &str) -> Arc<Mutex<Chain<S>>> {
+    fn slot(&self, folder: &str) -> Arc<Turns<Chain<S>>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
         if kept.len() >= KEPT && !kept.contains_key(folder) {
             make_room(&mut kept);
         }
         let slot = kept.entry(folder.to_owned()).or_insert_with(|| {
-            let chain = Arc::new(Mutex::new(Chain::new(folder.to_owned())));
+            let chain = Arc::new(Turns::new(Chain::new(folder.to_owned())));
             Arc::new(Slot { chain, last_use: AtomicU64::new(now) })
         });
         slot.last_use.store(now, Ordering::Relaxed);

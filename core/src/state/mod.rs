@@ -18,5 +18,6 @@ pub mod order;
 pub mod owner;
 pub mod probe;
 pub mod requests;
+pub mod turns;
 
 pub use error::StateError;

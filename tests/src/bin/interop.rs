@@ -20,6 +20,7 @@ use fulmar_tests::hop_cases;
 use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
 use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
+use fulmar_tests::relay_run;
 use fulmar_tests::s3_cases;
 use fulmar_tests::small_disk::SmallDisk;
 
@@ -33,7 +34,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 14] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -47,6 +48,7 @@ const CASES: [Case; 13] = [
     ("s3_ceph_rgw_keeps_through_a_kill_what_it_took", |_| s3_cases::ceph_rgw_keeps_objects()),
     ("postfix_and_aiosmtpd_keep_what_they_took", |_| hop_cases::hops_keep_messages()),
     ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
+    ("the_ledger_balances_on_s3_with_half_of_the_mail_relayed_though_both_are_killed", relay_ledger),
 ];
 
 const LARGE_CLIENTS: usize = 20;
@@ -285,4 +287,8 @@ fn memory(server: &Server) -> Fallible<String> {
 
 fn ledger(setting: &Setting) -> Fallible<String> {
     ledger_run::run(&setting.program, &setting.target, setting.plan)
+}
+
+fn relay_ledger(setting: &Setting) -> Fallible<String> {
+    relay_run::run(&setting.program, &setting.target, setting.plan)
 }

@@ -148,6 +148,9 @@ fn main_cf(folder: &Path, domain: &str) -> Fallible<String> {
          default_process_limit = 120\n\
          in_flow_delay = 0s\n\
          message_size_limit = 0\n\
+         # Nothing that changes a message.\n\
+         local_header_rewrite_clients =\n\
+         message_drop_headers =\n\
          smtpd_client_connection_count_limit = 0\n\
          smtpd_client_connection_rate_limit = 0\n\
          smtpd_client_event_limit_exceptions = 127.0.0.0/8\n\

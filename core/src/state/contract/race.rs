@@ -1,15 +1,21 @@
 //! Whether of several creates at once only one succeeds.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::join_all;
+use futures::stream::{FuturesUnordered, StreamExt};
 
-use crate::platform::{Payload, Store, StoreError, When};
+use crate::platform::{Clock, Instant, Payload, Store, StoreError, When};
 
 /// Creates that race for one key.
 const RACERS: usize = 50;
 
-/// Keys that are raced for, one after the other.
+/// Keys that are raced for, at once.
 const RACES: usize = 3;
+
+/// Answers that are proof enough, where not all come: those that have seen nothing before the winner wrote come with it.
+const DECISIVE: usize = 10;
 
 /// Races on fresh keys until one tells something.
 const TRIES: usize = 5;
@@ -31,32 +37,51 @@ pub enum RaceError {
 ///
 /// A racer that gets no answer may have won. One that is told to come later has not. Where most fare like that the race
 /// proves nothing and is run again.
-pub async fn race_probe(store: &dyn Store, folder: &str) -> Result<(), RaceError> {
-    let mut keys = Vec::new();
-    let raced = race_all(store, folder, &mut keys).await;
+///
+/// With `patience` no race takes longer, though answers are missing: there are sound stores that make the losers of a race
+/// wait for half a minute.
+pub async fn race_probe(
+    store: &dyn Store,
+    folder: &str,
+    patience: Option<(&dyn Clock, Duration)>,
+) -> Result<(), RaceError> {
+    let races =
+        (0..RACES).map(|number| race_until_decided(store, format!("{folder}race-{number}-"), patience));
+    let raced: Result<(), RaceError> = join_all(races).await.into_iter().collect();
+    let keys = (0..RACES).flat_map(|number| (1..=TRIES).map(move |tries| (number, tries)));
+    let keys: Vec<_> = keys.map(|(number, tries)| format!("{folder}race-{number}-{tries}")).collect();
     let cleared = store.delete(&keys).await;
     raced.and(cleared.map_err(RaceError::Failed))
 }
 
-/// Leaves in `keys` what is to be deleted.
-async fn race_all(store: &dyn Store, folder: &str, keys: &mut Vec<String>) -> Result<(), RaceError> {
-    for number in 0..RACES {
-        for tries in 1..=TRIES {
-            let key = format!("{folder}race-{number}-{tries}");
-            keys.push(key.clone());
-            match race(store, &key).await {
-                Err(RaceError::Failed(error)) if error.is_transient() && tries < TRIES => {}
-                Err(error) => return Err(error),
-                Ok(()) => break,
-            }
+async fn race_until_decided(
+    store: &dyn Store,
+    keys: String,
+    patience: Option<(&dyn Clock, Duration)>,
+) -> Result<(), RaceError> {
+    let mut tries = 1;
+    loop {
+        let until = patience.map(|(clock, patience)| (clock, clock.instant() + patience));
+        match race(store, &format!("{keys}{tries}"), until).await {
+            Err(RaceError::Failed(error)) if error.is_transient() && tries < TRIES => tries += 1,
+            result => return result,
         }
     }
-    Ok(())
 }
 
-async fn race(store: &dyn Store, key: &str) -> Result<(), RaceError> {
-    let creates = (0..RACERS).map(|racer| store.put(key, entry(racer), When::Absent));
-    let answers = join_all(creates).await;
+async fn race(store: &dyn Store, key: &str, until: Option<(&dyn Clock, Instant)>) -> Result<(), RaceError> {
+    let create = |racer| async move { (racer, store.put(key, entry(racer), When::Absent).await) };
+    let mut creates: FuturesUnordered<_> = (0..RACERS).map(create).collect();
+    let mut answers = vec![Err(StoreError::Unknown("no answer in time".to_owned())); RACERS];
+    loop {
+        let next = match until {
+            Some((clock, until)) => clock.before(until, creates.next()).await.flatten(),
+            None => creates.next().await,
+        };
+        let Some((racer, answer)) = next else { break };
+        answers[racer] = answer;
+    }
+    drop(creates);
     let held = match store.get(key, None).await {
         Ok(object) => Some(object.bytes),
         Err(StoreError::NotFound) => None,
@@ -84,7 +109,7 @@ fn judge(answers: &[Result<(), StoreError>], held: Option<Bytes>) -> Result<(), 
         return broken("no create succeeded");
     }
     let is_won = !winners.is_empty() || !unanswered.is_empty();
-    if !is_won || (winners.len() + losers) * 2 < answers.len() {
+    if !is_won || (winners.len() + losers) * 2 < answers.len().min(2 * DECISIVE) {
         let told = winners.len() + losers;
         let reason = format!("only {told} of {} creates at once on one key were answered", answers.len());
         return Err(StoreError::Unavailable(reason).into());
