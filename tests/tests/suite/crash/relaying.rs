@@ -343,9 +343,7 @@ fn whatever_write_a_node_dies_at_a_message_that_was_given_up_stays_so() {
         first.kill();
         let second = world.start(2).await;
         // The order itself may be left over: nobody can tell any more whose message that was.
-        world
-            .advance_until("its end", || async { world.admin.queue().await.unwrap().is_empty() })
-            .await;
+        world.advance_until("its end", || async { world.admin.queue().await.unwrap().is_empty() }).await;
         assert!(sink.accepted().is_empty(), "{death:?}");
         second.kill();
         has_died
