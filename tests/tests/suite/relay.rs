@@ -101,6 +101,18 @@ fn below_received(content: &[u8]) -> &[u8] {
     &content[next.expect("something follows") + 2..]
 }
 
+/// Lets a node's time go on in such steps until an attempt, the first at this recipient, has ended.
+fn attempted_while_time_flies(node: &Node, id: &str, recipient: &str, step: Duration) -> Outcome {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| node.attempted(id, recipient, 1));
+        while !waiting.is_finished() {
+            node.advance(step);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        waiting.join().unwrap()
+    })
+}
+
 fn is_delivered(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Delivered(_))
 }

@@ -6,7 +6,7 @@ use fulmar_core::model::Outcome;
 use fulmar_tests::node::Node;
 use fulmar_tests::smtp_servers::{Act, Phase, Script, Sink};
 
-use super::{CONTENT, GRACE, below_received, is_delivered, large, one_hop, send};
+use super::{CONTENT, GRACE, attempted_while_time_flies, below_received, is_delivered, large, one_hop, send};
 
 /// The recipient that misbehaviour at RCPT is about, and one that is always taken.
 const RECIPIENTS: [&str; 2] = ["a@far.test", "b@far.test"];
@@ -120,6 +120,26 @@ fn assert_arrived(sink: &Sink, first: [First; 2], copies: usize, context: &str) 
     }
     for message in &accepted {
         assert_eq!(below_received(&message.content), CONTENT.as_bytes(), "{context}");
+    }
+}
+
+#[test]
+fn a_next_hop_that_falls_silent_is_given_up_and_tried_again() {
+    for (phase, expected) in [
+        (Phase::Greeting, "timed out at greeting"),
+        (Phase::Ehlo, "timed out at EHLO"),
+        (Phase::Mail, "timed out at MAIL"),
+        (Phase::Rcpt(1), "timed out at RCPT"),
+        (Phase::Data, "timed out at DATA"),
+        (Phase::Content, "it may have been delivered"),
+    ] {
+        let (sink, node) = one_hop(Script::default().first(1, phase, Act::Silence), |_| ());
+        let id = send(&node, "", &["a@far.test"], CONTENT);
+        let outcome = attempted_while_time_flies(&node, &id, "a@far.test", Duration::from_secs(10));
+        let is_so = matches!(&outcome, Outcome::Deferred(reply) if reply.to_string().contains(expected));
+        assert!(is_so, "{phase:?}: {outcome:?}");
+        assert!(is_delivered(&node.attempted(&id, "a@far.test", 2)), "{phase:?}");
+        assert_eq!(sink.accepted().len(), 1, "{phase:?}");
     }
 }
 
