@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "what does not go as expected fails the test that asked for it")]
 
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::thread::JoinHandle;
@@ -57,11 +58,18 @@ pub struct Loopback {
 impl Loopback {
     /// Starts one; `serve` is called for each connection, which ends with the future that it gives.
     pub fn start<F: Future<Output = ()> + 'static>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let listener = smol::block_on(listener).expect("a free port on loopback");
-        let address = listener.local_addr().expect("a bound socket");
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), serve).expect("a free port on loopback")
+    }
+
+    /// The same at an address, which may be taken.
+    pub fn start_at<F: Future<Output = ()> + 'static>(
+        address: SocketAddr,
+        serve: impl Fn(TcpStream) -> F + Send + 'static,
+    ) -> io::Result<Self> {
+        let listener = smol::block_on(TcpListener::bind(address))?;
+        let address = listener.local_addr()?;
         let background = Background::start(|executor| accept(listener, executor, serve));
-        Self { address, _background: background }
+        Ok(Self { address, _background: background })
     }
 
     /// Where it listens.

@@ -2,23 +2,26 @@
 
 #![expect(clippy::expect_used, reason = "what does not go as expected fails the test that asked for it")]
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fulmar_core::admin::{Admin, QueueItem};
+use fulmar_core::admin::{Action, Admin, QueueItem};
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
-use fulmar_core::model::{Address, Domain, Event, Outcome, ReversePath};
+use fulmar_core::model::{Address, Domain, Event, Outcome, QueueId, ReversePath};
 use fulmar_core::platform::{Host, Platform, Store, When};
-use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, accept, listen};
+use fulmar_core::resolver::Resolver;
+use fulmar_runtime_smol::{SmolEntropy, SmolNet, SmolRuntime, accept, listen};
 use fulmar_storage_s3::{DirectoryStore, MemoryStore};
 use futures::FutureExt;
 use futures::channel::oneshot;
 
 use crate::client::Client;
+use crate::clock::AdvancedClock;
 use crate::zone::Zone;
 
 /// How long an event may be waited for.
@@ -34,6 +37,8 @@ pub fn address(text: &str) -> Address {
 pub struct Ground {
     runtime: SmolRuntime,
     platform: Platform,
+    zone: Arc<Zone>,
+    clock: Arc<AdvancedClock>,
     admin: Admin,
     config: Config,
 }
@@ -54,18 +59,37 @@ impl Ground {
 
     fn on(change: impl FnOnce(&mut Config), open: impl FnOnce(&SmolRuntime) -> Arc<dyn Store>) -> Self {
         let runtime = SmolRuntime::new(SmolRuntime::default_threads()).expect("threads");
+        let (zone, clock) = (Arc::<Zone>::default(), Arc::<AdvancedClock>::default());
         let platform = Platform {
             store: open(&runtime),
-            dns: Arc::new(Zone::default()),
+            dns: zone.clone(),
             net: Arc::new(SmolNet::new(runtime.spawn())),
-            clock: Arc::new(SmolClock),
+            clock: clock.clone(),
             entropy: Arc::new(SmolEntropy),
             spawn: runtime.spawn(),
         };
         let mut config = Config::new(Domain::parse("mx.test").expect("a domain"));
         change(&mut config);
         let admin = Admin::new(config.clone(), platform.clone(), Journal::silent());
-        Self { runtime, platform, admin, config }
+        Self { runtime, platform, zone, clock, admin, config }
+    }
+
+    /// Has nodes ask this name server, where else they look into the zone.
+    pub fn resolving_by(mut self, server: SocketAddr) -> Self {
+        let Platform { net, clock, entropy, spawn, .. } = self.platform.clone();
+        self.platform.dns = Arc::new(Resolver::new(vec![server], net, clock, entropy, spawn));
+        self
+    }
+
+    /// The names that nodes find. Empty at first.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Gives an order about a message, as an operator does.
+    pub fn order(&self, id: &str, action: Action) {
+        let id: QueueId = id.parse().expect("a queue id");
+        self.runtime.block_on(self.admin.order(id, action)).expect("the message is in the queue");
     }
 
     /// Makes an account, and its domain ours.
@@ -202,6 +226,27 @@ impl Node {
         });
     }
 
+    /// Waits for the end of so many attempts at a recipient, and gives how the last of them ended. These are counted here: what is
+    /// tried again within milliseconds is, before the queue has written how often that was.
+    pub fn attempted(&self, id: &str, recipient: &str, attempts: usize) -> Outcome {
+        let wanted = address(recipient);
+        let left = Cell::new(attempts);
+        let event =
+            self.wait_for(&format!("attempt {attempts} of {id} at {recipient}"), |event| match event {
+                Event::Attempted { queue_id, recipient, .. }
+                    if queue_id.to_string() == id && *recipient == wanted =>
+                {
+                    left.set(left.get().saturating_sub(1));
+                    left.get() == 0
+                }
+                _ => false,
+            });
+        match event {
+            Event::Attempted { outcome, .. } => outcome,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Takes a message of the operator's, and returns when it is in the recipient's INBOX.
     pub fn deliver(&self, recipient: &str, content: impl Into<Bytes>) {
         let sent = self.engine.send(ReversePath::Null, vec![address(recipient)], content.into());
@@ -250,6 +295,21 @@ impl Node {
     /// See [`Ground::queue`].
     pub fn queue(&self) -> Vec<QueueItem> {
         self.ground.queue()
+    }
+
+    /// See [`Ground::zone`].
+    pub fn zone(&self) -> &Zone {
+        self.ground.zone()
+    }
+
+    /// See [`Ground::order`].
+    pub fn order(&self, id: &str, action: Action) {
+        self.ground.order(id, action);
+    }
+
+    /// Lets its time jump ahead.
+    pub fn advance(&self, by: Duration) {
+        self.ground.clock.advance(by);
     }
 
     /// See [`Ground::keys`].

@@ -136,6 +136,12 @@ impl Client {
         loop {
             match (client.run(None, &mut Vec::new()).await, tls) {
                 (Stop::Ready, _) => return Ok(client),
+                // A server that goes on in the clear fails at the handshake, whether that comes with its reply or later.
+                (Stop::Ended(End { closing: Closing::Protocol { error, .. }, .. }), _)
+                    if error == ProtocolError::InputBeforeTls =>
+                {
+                    return Err(OpenError::Tls(io::Error::other(error)));
+                }
                 (Stop::Ended(end), _) => return Err(OpenError::Ended(end)),
                 (Stop::StartTls, Some((tls, server_name))) => {
                     let due = client.pace.due(&client.session, client.clock.instant());

@@ -46,10 +46,17 @@ pub async fn run(context: Arc<Context>, host: Host, shutdown: Receiver<Infallibl
             Ok(false) => IDLE,
             Ok(true) | Err(_) => WATCHING,
         };
-        let (rest, end) = (clock.sleep(pause), shutdown.recv());
-        pin_mut!(rest, end);
-        if let Either::Right(_) = select(rest, end).await {
-            return;
+        let until = clock.instant() + pause;
+        while clock.instant() < until {
+            let (rest, end) = (clock.sleep_until(until.min(clock.instant() + WATCHING)), shutdown.recv());
+            pin_mut!(rest, end);
+            if let Either::Right(_) = select(rest, end).await {
+                return;
+            }
+            // An operator's orders about mail that has come meanwhile are not to wait for so long.
+            if watch.is_holding().await {
+                break;
+            }
         }
     }
 }
@@ -65,6 +72,11 @@ struct Watch {
 }
 
 impl Watch {
+    /// Whether somebody would have to take over if this node were gone.
+    async fn is_holding(&self) -> bool {
+        self.context.spool.current().await.is_some_and(|current| current.is_holding)
+    }
+
     /// One listing and what follows from it. Gives whether there is anybody to watch.
     async fn round(&mut self) -> Result<bool, StoreError> {
         let requests = self.context.requests.clone();

@@ -21,6 +21,8 @@ pub enum Phase {
     RcptTo(&'static str),
     /// After DATA.
     Data,
+    /// After the first line of content. What is usual is to say nothing.
+    AmidContent,
     /// After the final dot.
     Content,
     /// After RSET.

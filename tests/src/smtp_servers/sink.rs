@@ -1,8 +1,11 @@
 //! An SMTP server in this process that takes mail, follows a script, and remembers what it was sent.
 
+#![expect(clippy::expect_used, reason = "what does not go as expected fails the test that asked for it")]
+
 mod session;
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,8 @@ use crate::loopback::Loopback;
 
 /// How long something may be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Free ports that are tried until one is free at all addresses.
+const PORT_TRIES: usize = 100;
 
 /// The server. It ends when this is dropped, with all its connections.
 #[derive(Debug)]
@@ -54,6 +59,26 @@ pub struct Received {
 impl Sink {
     /// Starts one that follows this script.
     pub fn start(script: Script) -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), script).expect("a free port on loopback")
+    }
+
+    /// Starts one for each script, at 127.0.0.1, 127.0.0.2 and so on, all with the same port.
+    pub fn start_side_by_side(scripts: &[Script]) -> Vec<Self> {
+        let start = || {
+            let mut port = 0;
+            let hosts = scripts.iter().zip(1..);
+            let sinks = hosts.map(|(script, host)| {
+                let sink = Self::start_at((Ipv4Addr::new(127, 0, 0, host), port).into(), script.clone())?;
+                port = sink.address().port();
+                Ok(sink)
+            });
+            sinks.collect::<io::Result<Vec<_>>>()
+        };
+        // The port that was free at the first address may be taken at the next.
+        (0..PORT_TRIES).find_map(|_| start().ok()).expect("a port that is free at all addresses")
+    }
+
+    fn start_at(address: SocketAddr, script: Script) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State { script, ..State::default() }),
             changed: Condvar::new(),
@@ -61,8 +86,14 @@ impl Sink {
             certificate: Certificate::new("sink.test"),
         });
         let of_sessions = shared.clone();
-        let listener = Loopback::start(move |stream| Session::serve(stream, of_sessions.clone()));
-        Self { listener, shared }
+        let serve = move |stream| Session::serve(stream, of_sessions.clone());
+        let listener = Loopback::start_at(address, serve)?;
+        Ok(Self { listener, shared })
+    }
+
+    /// Follows another script from now on.
+    pub fn follow(&self, script: Script) {
+        self.shared.state().script = script;
     }
 
     /// Where it listens.

@@ -9,6 +9,7 @@ mod ending;
 mod late;
 mod ledger;
 mod matrix;
+mod relaying;
 mod side_by_side;
 mod starting;
 mod trouble;

@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod no_tokio;
 mod pop3;
+mod relay;
 mod servers;
 mod simulator;
 mod structure;

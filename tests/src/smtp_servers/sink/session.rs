@@ -168,7 +168,14 @@ impl Session {
             if line == b".\r\n" && (content.is_empty() || content.ends_with(b"\r\n")) {
                 return Ok(content);
             }
+            let is_first = content.is_empty();
             content.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+            let act = if is_first { self.shared.next_act(|phase| phase == Phase::AmidContent) } else { None };
+            match act {
+                None => {}
+                Some(Act::Wait) => self.shared.wait_for_release().await,
+                Some(act) => drop(self.act(act, "").await?),
+            }
             if content.len() > CONTENT_LIMIT {
                 return Err(io::Error::other("the content is too large"));
             }

@@ -18,7 +18,7 @@ const WRITES: usize = 400;
 
 /// Runs a case for each number of a write, before its effect and after it, until some in a row have had fewer writes than
 /// that: how many there are depends on what happens to go into one segment. Gives how many died.
-async fn for_every_write<F: Future<Output = bool>>(case: impl Fn(Death) -> F) -> usize {
+pub(super) async fn for_every_write<F: Future<Output = bool>>(case: impl Fn(Death) -> F) -> usize {
     let mut deaths = 0;
     for after_effect in [false, true] {
         let cases = (1..WRITES).map(|at| case(Death { at, of_writes: true, after_effect }));
@@ -34,7 +34,7 @@ async fn for_every_write<F: Future<Output = bool>>(case: impl Fn(Death) -> F) ->
 }
 
 /// Waits until a node has died or is done with everything.
-async fn until_dead_or_done(world: &World, node: &Node) {
+pub(super) async fn until_dead_or_done(world: &World, node: &Node) {
     world
         .until("an end", || async {
             node.life.is_over() || world.admin.queue().await.is_ok_and(|queue| queue.is_empty())

@@ -76,6 +76,8 @@ async fn check(ground: &Ground, writes: Writes, failure: Failure) {
     let waiting = async {
         if writes == Writes::Heartbeats {
             world.until("a segment", || async { node.faults.count(&Writes::Segments.which()) > 0 }).await;
+            // Before that is known another message would be written.
+            world.until("a failure", || async { node.has_told(&["store_trouble", ".beat"]) }).await;
             world.clock.advance(HEARTBEAT_WAIT);
         }
     };

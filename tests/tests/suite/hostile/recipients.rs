@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fulmar_core::config::Config;
+use fulmar_core::platform::{DnsError, RecordKind};
 
 use super::{ALICE, BOB, ground};
 
@@ -50,7 +51,10 @@ fn a_source_route_to_an_account_of_ours_is_ignored() {
 
 #[test]
 fn a_client_of_a_listed_network_may_relay() {
-    let mut node = ground(let_loopback_relay).start();
+    let ground = ground(let_loopback_relay);
+    // It stays in the queue.
+    ground.zone().set("foreign.test", RecordKind::Mx, Err(DnsError::ServFail("no answer".to_owned())));
+    let mut node = ground.start();
     let id = node.client().deliver(&["User@foreign.test", ALICE], MESSAGE);
     node.delivered(&id, ALICE);
     node.shut_down(Duration::from_secs(10));
