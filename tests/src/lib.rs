@@ -25,6 +25,7 @@ pub mod process;
 pub mod relay_run;
 pub mod s3_cases;
 pub mod s3_server;
+pub mod s3_store;
 pub mod small_disk;
 pub mod smtp_servers;
 pub mod zone;
