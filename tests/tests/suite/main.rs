@@ -9,6 +9,7 @@ mod dns;
 mod hostile;
 mod http;
 mod pop3;
+mod s3;
 mod servers;
 mod structure;
 mod transcripts;
