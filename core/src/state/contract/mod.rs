@@ -87,7 +87,7 @@ const CASES: &[Case] = &[
         run: |ground| writing::create(ground).boxed(),
     },
     Case {
-        sentence: "of 50 racing creates exactly one succeeds, and what it wrote stays",
+        sentence: "of creates that race for one key exactly one succeeds, and what it wrote stays",
         run: |ground| race_probe(ground.store, &ground.folder).map_err(|error| error.to_string()).boxed(),
     },
     Case {

@@ -5,13 +5,17 @@ use futures::future::join_all;
 
 use crate::platform::{Payload, Store, StoreError, When};
 
-/// Creates that race for one key.
-const RACERS: usize = 50;
+/// Creates that race for one key. Few, because SeaweedFS lets those that lost wait in turns of a second, of which a race for
+/// one key takes about half as many as it has racers.
+const RACERS: usize = 5;
 
-/// Keys that are raced for, one after the other.
-const RACES: usize = 3;
+/// Keys that are raced for at once: all racers together are as many as a busy node has requests under way.
+const KEYS: usize = 10;
 
-/// Races on fresh keys until one tells something.
+/// Rounds of such races, one after the other.
+const ROUNDS: usize = 3;
+
+/// Races in the place of one, each for a fresh key, until it tells something.
 const TRIES: usize = 5;
 
 /// Why a store did not pass.
@@ -25,7 +29,7 @@ pub enum RaceError {
     Failed(#[from] StoreError),
 }
 
-/// Races creates on a few fresh keys in `folder` (which ends with `/`), and deletes what they left. Fails unless each time
+/// Races creates on fresh keys in `folder` (which ends with `/`), and deletes what they left. Fails unless for each key
 /// exactly one succeeds and its content is what the key holds. Asking one after the other would not do: there are stores
 /// that look before they write, and pass that.
 ///
@@ -40,18 +44,30 @@ pub async fn race_probe(store: &dyn Store, folder: &str) -> Result<(), RaceError
 
 /// Leaves in `keys` what is to be deleted.
 async fn race_all(store: &dyn Store, folder: &str, keys: &mut Vec<String>) -> Result<(), RaceError> {
-    for number in 0..RACES {
-        for tries in 1..=TRIES {
-            let key = format!("{folder}race-{number}-{tries}");
-            keys.push(key.clone());
-            match race(store, &key).await {
-                Err(RaceError::Failed(error)) if error.is_transient() && tries < TRIES => {}
-                Err(error) => return Err(error),
-                Ok(()) => break,
-            }
+    for round in 0..ROUNDS {
+        let places = (0..KEYS).map(|number| race_until_told(store, format!("{folder}race-{round}-{number}")));
+        let mut outcomes = Vec::new();
+        for (raced_for, outcome) in join_all(places).await {
+            keys.extend(raced_for);
+            outcomes.push(outcome);
         }
+        outcomes.into_iter().collect::<Result<(), _>>()?;
     }
     Ok(())
+}
+
+/// Gives the keys that were raced for, and what the last race told.
+async fn race_until_told(store: &dyn Store, place: String) -> (Vec<String>, Result<(), RaceError>) {
+    let mut keys = Vec::new();
+    loop {
+        let key = format!("{place}-{}", keys.len());
+        let outcome = race(store, &key).await;
+        keys.push(key);
+        match outcome {
+            Err(RaceError::Failed(error)) if error.is_transient() && keys.len() < TRIES => {}
+            outcome => return (keys, outcome),
+        }
+    }
 }
 
 async fn race(store: &dyn Store, key: &str) -> Result<(), RaceError> {
