@@ -7,10 +7,12 @@
 //! | `answers` | answers that are errors, cut, late, garbage, or none |
 //! | `pressure` | more requests than the server can serve |
 //! | `away` | no server, or one that never answers |
+//! | `memory` | the same, for many large messages |
 
 mod answers;
 mod away;
 mod credentials;
+mod memory;
 mod pressure;
 mod starting;
 
