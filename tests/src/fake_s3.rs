@@ -3,12 +3,13 @@
 mod http;
 mod operations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use futures::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use smol::future::or;
 use smol::net::TcpStream;
 
 use self::http::{Request, Response};
@@ -81,7 +82,10 @@ impl FakeS3 {
         let shared = Arc::new(Shared::default());
         shared.state().buckets.insert(BUCKET.to_owned(), BTreeMap::new());
         let of_connections = shared.clone();
-        let listener = Loopback::start(move |stream| converse(stream, of_connections.clone()));
+        let listener = Loopback::start(move |stream| {
+            let shared = of_connections.clone();
+            async move { or(shared.until_away(), converse(stream, shared.clone())).await }
+        });
         Self { listener, shared }
     }
 
@@ -103,6 +107,28 @@ impl FakeS3 {
     /// From now on answers 403 `InvalidAccessKeyId` to whoever signs with another access key, or not at all.
     pub fn accept_only(&self, access_key: &str) {
         self.shared.state().access_key = Some(access_key.to_owned());
+    }
+
+    /// From now on answers 403 `ExpiredToken` to whoever signs with this access key.
+    pub fn expire(&self, access_key: &str) {
+        self.shared.state().expired.insert(access_key.to_owned());
+    }
+
+    /// Makes a bucket, where there is none of that name.
+    pub fn make_bucket(&self, name: &str) {
+        self.shared.state().buckets.entry(name.to_owned()).or_default();
+    }
+
+    /// Closes every connection at once, and new ones too, until `come_back`. What it has been asked and not answered is
+    /// forgotten.
+    pub fn go_away(&self) {
+        self.shared.state().is_away = true;
+        self.shared.went_away.notify(usize::MAX);
+    }
+
+    /// Serves again, with what it had stored.
+    pub fn come_back(&self) {
+        self.shared.state().is_away = false;
     }
 
     /// Holds every request back, those to come, until `release`.
@@ -148,6 +174,7 @@ struct Shared {
     released: Event,
     /// A create has looked.
     looked: Event,
+    went_away: Event,
 }
 
 #[derive(Debug, Default)]
@@ -157,6 +184,8 @@ struct State {
     writes: u64,
     orders: Vec<Order>,
     access_key: Option<String>,
+    expired: BTreeSet<String>,
+    is_away: bool,
     is_held: bool,
     requests: Vec<(Verb, String)>,
     in_flight: usize,
@@ -199,6 +228,16 @@ impl Shared {
         state.most_at_once = state.most_at_once.max(state.in_flight);
         self.changed.notify_all();
         state.orders.iter_mut().find_map(|order| order.applies(call.verb, &call.key).then_some(order.fault))
+    }
+
+    async fn until_away(&self) {
+        loop {
+            let went_away = self.went_away.listen();
+            if self.state().is_away {
+                return;
+            }
+            went_away.await;
+        }
     }
 
     async fn wait_for_release(&self) {

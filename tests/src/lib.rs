@@ -26,6 +26,7 @@ pub mod relay_run;
 pub mod runtime;
 pub mod s3_cases;
 pub mod s3_server;
+pub mod s3_store;
 pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fulmar_core::admin::{Action, Admin, QueueItem};
 use fulmar_core::config::{Config, Listener, Protocol};
-use fulmar_core::engine::Engine;
+use fulmar_core::engine::{Engine, StartError};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, Outcome, QueueId, ReversePath};
 use fulmar_core::platform::{Host, Platform, Store, When};
@@ -57,7 +57,8 @@ impl Ground {
         Self::on(change, open)
     }
 
-    fn on(change: impl FnOnce(&mut Config), open: impl FnOnce(&SmolRuntime) -> Arc<dyn Store>) -> Self {
+    /// The same on the store that `open` gives.
+    pub fn on(change: impl FnOnce(&mut Config), open: impl FnOnce(&SmolRuntime) -> Arc<dyn Store>) -> Self {
         let runtime = SmolRuntime::new(SmolRuntime::default_threads()).expect("threads");
         let (zone, clock) = (Arc::<Zone>::default(), Arc::<AdvancedClock>::default());
         let platform = Platform {
@@ -160,11 +161,37 @@ impl Ground {
 
     /// Starts a node on it.
     pub fn start(self) -> Node {
+        self.try_start().expect("the node starts")
+    }
+
+    /// Starts a node on it, or tells why that cannot be done now.
+    pub fn try_start(self) -> Result<Node, StartError> {
         let events = Arc::new(Events::default());
         let seen = events.clone();
         let journal = Journal::new(move |event| seen.push(event));
         let started = Engine::start(self.config.clone(), self.platform.clone(), Host::unknown(), journal);
-        let engine = self.runtime.block_on(started).expect("the node starts");
+        let engine = self.runtime.block_on(started)?;
+        Ok(self.serve(engine, events))
+    }
+
+    /// Starts a node that does not give up while its store is away; `meanwhile` is shown what it reports before it serves.
+    pub fn start_patiently(
+        self,
+        meanwhile: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> Result<Node, StartError> {
+        let events = Arc::new(Events::default());
+        let seen = events.clone();
+        let journal = Journal::new(move |event| {
+            meanwhile(event);
+            seen.push(event);
+        });
+        let (config, platform) = (self.config.clone(), self.platform.clone());
+        let started = Engine::start_patiently(config, platform, Host::unknown(), journal);
+        let engine = self.runtime.block_on(started)?;
+        Ok(self.serve(engine, events))
+    }
+
+    fn serve(self, engine: Engine, events: Arc<Events>) -> Node {
         let unbound = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut node = Node { ground: self, engine, server: unbound, events, stop: Vec::new() };
         node.server = node.listen(Protocol::Smtp, None);

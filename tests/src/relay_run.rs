@@ -106,6 +106,7 @@ pub fn s3_environment(bucket: &Bucket) -> Vec<(String, String)> {
         ("FULMAR_STORE_REGION", bucket.region.clone()),
         ("AWS_ACCESS_KEY_ID", bucket.access_key.clone()),
         ("AWS_SECRET_ACCESS_KEY", bucket.secret_key.clone()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec()

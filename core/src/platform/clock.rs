@@ -57,7 +57,7 @@ pub trait Clock: Send + Sync {
     async fn sleep_until(&self, instant: Instant);
 }
 
-impl dyn Clock + '_ {
+impl dyn Clock {
     /// Waits this long.
     pub async fn sleep(&self, delay: Duration) {
         self.sleep_until(self.instant() + delay).await;

@@ -17,8 +17,6 @@ use crate::platform::StoreError;
 
 /// How long a verdict stands: stores are replaced behind their endpoints.
 const KEPT: Duration = Duration::from_hours(30 * 24);
-/// How long one race may take.
-const PATIENCE: Duration = Duration::from_secs(8);
 /// How long all races may take. Beyond: the store counts as one that gives no answer.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -85,10 +83,7 @@ async fn race(requests: &Requests) -> Result<(), ProbeError> {
     let (now, entropy) = platform.draw();
     let folder = layout::check(Nonce::draw(now, entropy));
     let limit = platform.clock.instant() + PROBE_LIMIT;
-    let raced = platform
-        .clock
-        .before(limit, race_probe(&*platform.store, &folder, Some((&*platform.clock, PATIENCE))))
-        .await;
+    let raced = platform.clock.before(limit, race_probe(&*platform.store, &folder)).await;
     match raced {
         Some(Ok(())) => Ok(()),
         Some(Err(RaceError::Broken(reason))) => Err(ProbeError::Unsafe(reason)),

@@ -1,4 +1,5 @@
-//! A node in a process of its own, whose memory can be measured: `fulmar-test-node DIRECTORY MESSAGES`.
+//! A node in a process of its own, whose memory can be measured: `fulmar-test-node PLACE MESSAGES`, the place of its store
+//! being a directory or the endpoint of an S3 server in a test.
 //!
 //! It prints the address that it listens on, then `delivered` once it has delivered this many messages, and ends with its
 //! standard input.
@@ -7,27 +8,49 @@
 
 use std::io::{Read, Write, stdin, stdout};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use fulmar_core::config::Config;
+use fulmar_storage_s3::S3Settings;
+use fulmar_tests::fake_s3::BUCKET;
 use fulmar_tests::node::Ground;
+use fulmar_tests::s3_store;
 
 /// Octets of content being received that this node holds before pieces go out early.
 const RECEIVING: usize = 4 << 20;
 
 fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(directory), Some(messages)) = (arguments.next(), arguments.next()) else {
-        return Err(std::io::Error::other("usage: fulmar-test-node DIRECTORY MESSAGES"));
+    let (Some(place), Some(messages)) = (arguments.next(), arguments.next()) else {
+        return Err(std::io::Error::other("usage: fulmar-test-node PLACE MESSAGES"));
     };
     let messages: u64 = messages.parse().map_err(std::io::Error::other)?;
-    let mut node =
-        Ground::in_directory(Path::new(&directory), |config| config.queue.receiving = RECEIVING).start();
+    let change = |config: &mut Config| config.queue.receiving = RECEIVING;
+    let ground = match place.starts_with("http://") {
+        true => in_bucket(place, change),
+        false => Ground::in_directory(Path::new(&place), change),
+    };
+    let mut node = ground.start();
     tell(&node.server().to_string())?;
     node.delivered_in_all(messages);
     tell("delivered")?;
     stdin().read_to_end(&mut Vec::new())?;
     node.shut_down(Duration::from_secs(10));
     Ok(())
+}
+
+/// On a server that has nothing to prove, and is soon given up.
+fn in_bucket(endpoint: String, change: impl FnOnce(&mut Config)) -> Ground {
+    let settings =
+        S3Settings { bucket: BUCKET.to_owned(), endpoint: Some(endpoint), ..S3Settings::default() };
+    let keys = [("AWS_ACCESS_KEY_ID", "right"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+    let change = |config: &mut Config| {
+        change(config);
+        config.store.attempt_timeout = Duration::from_millis(500);
+        config.store.deadline = Duration::from_secs(1);
+    };
+    Ground::on(change, |runtime| Arc::new(s3_store::open(runtime, &settings, &keys)))
 }
 
 /// One line, seen at once.

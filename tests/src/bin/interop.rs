@@ -34,7 +34,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 14] = [
+const CASES: [Case; 17] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -46,6 +46,11 @@ const CASES: [Case; 14] = [
     ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
     ("s3_seaweedfs_keeps_through_a_kill_what_it_took", |_| s3_cases::seaweedfs_keeps_objects()),
     ("s3_ceph_rgw_keeps_through_a_kill_what_it_took", |_| s3_cases::ceph_rgw_keeps_objects()),
+    ("s3_seaweedfs_keeps_the_contract", |_| s3_cases::seaweedfs_keeps_contract()),
+    ("s3_ceph_rgw_keeps_the_contract", |_| s3_cases::ceph_rgw_keeps_contract()),
+    ("s3_the_binary_checks_seaweedfs_and_keeps_mail_there", |setting| {
+        s3_cases::seaweedfs_is_taken_by_binary(&setting.program)
+    }),
     ("postfix_and_aiosmtpd_keep_what_they_took", |_| hop_cases::hops_keep_messages()),
     ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
     ("the_ledger_balances_on_s3_with_half_of_the_mail_relayed_though_both_are_killed", relay_ledger),

@@ -79,6 +79,9 @@ impl Call {
         if state.access_key.is_some() && state.access_key.as_deref() != self.access_key() {
             return Response::error(403, "InvalidAccessKeyId");
         }
+        if self.access_key().is_some_and(|access_key| state.expired.contains(access_key)) {
+            return Response::error(403, "ExpiredToken");
+        }
         if self.verb == Verb::Put && self.key.is_empty() {
             state.buckets.entry(self.bucket).or_default();
             return Response::new(200);

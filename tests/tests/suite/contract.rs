@@ -13,7 +13,7 @@ use fulmar_storage_s3::{DirectoryStore, MemoryStore};
 
 const RANGES: &str = "a range gives the part of it that lies within the object";
 const CREATE: &str = "a create succeeds where nothing is, and leaves alone what is there";
-const RACE: &str = "of 50 racing creates exactly one succeeds, and what it wrote stays";
+const RACE: &str = "of creates that race for one key exactly one succeeds, and what it wrote stays";
 const MANY: &str = "a listing of over 1,000 objects gives each key once, with its size";
 
 #[test]

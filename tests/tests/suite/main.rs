@@ -12,6 +12,7 @@ mod http;
 mod no_tokio;
 mod pop3;
 mod relay;
+mod s3;
 mod servers;
 mod simulator;
 mod structure;

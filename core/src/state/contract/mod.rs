@@ -87,10 +87,8 @@ const CASES: &[Case] = &[
         run: |ground| writing::create(ground).boxed(),
     },
     Case {
-        sentence: "of 50 racing creates exactly one succeeds, and what it wrote stays",
-        run: |ground| {
-            race_probe(ground.store, &ground.folder, None).map_err(|error| error.to_string()).boxed()
-        },
+        sentence: "of creates that race for one key exactly one succeeds, and what it wrote stays",
+        run: |ground| race_probe(ground.store, &ground.folder).map_err(|error| error.to_string()).boxed(),
     },
     Case {
         sentence: "an overwrite replaces the whole content, and the ETag if there is one",

@@ -1,23 +1,21 @@
 //! Whether of several creates at once only one succeeds.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::future::join_all;
-use futures::stream::{FuturesUnordered, StreamExt};
 
-use crate::platform::{Clock, Instant, Payload, Store, StoreError, When};
+use crate::platform::{Payload, Store, StoreError, When};
 
-/// Creates that race for one key.
-const RACERS: usize = 50;
+/// Creates that race for one key. Few, because SeaweedFS lets those that lost wait in turns of a second, of which a race for
+/// one key takes about half as many as it has racers.
+const RACERS: usize = 5;
 
-/// Keys that are raced for, at once.
-const RACES: usize = 3;
+/// Keys that are raced for at once: all racers together are as many as a busy node has requests under way.
+const KEYS: usize = 10;
 
-/// Answers that are proof enough, where not all come: those that have seen nothing before the winner wrote come with it.
-const DECISIVE: usize = 10;
+/// Rounds of such races, one after the other.
+const ROUNDS: usize = 3;
 
-/// Races on fresh keys until one tells something.
+/// Races in the place of one, each for a fresh key, until it tells something.
 const TRIES: usize = 5;
 
 /// Why a store did not pass.
@@ -31,57 +29,50 @@ pub enum RaceError {
     Failed(#[from] StoreError),
 }
 
-/// Races creates on a few fresh keys in `folder` (which ends with `/`), and deletes what they left. Fails unless each time
+/// Races creates on fresh keys in `folder` (which ends with `/`), and deletes what they left. Fails unless for each key
 /// exactly one succeeds and its content is what the key holds. Asking one after the other would not do: there are stores
 /// that look before they write, and pass that.
 ///
 /// A racer that gets no answer may have won. One that is told to come later has not. Where most fare like that the race
 /// proves nothing and is run again.
-///
-/// With `patience` no race takes longer, though answers are missing: there are sound stores that make the losers of a race
-/// wait for half a minute.
-pub async fn race_probe(
-    store: &dyn Store,
-    folder: &str,
-    patience: Option<(&dyn Clock, Duration)>,
-) -> Result<(), RaceError> {
-    let races =
-        (0..RACES).map(|number| race_until_decided(store, format!("{folder}race-{number}-"), patience));
-    let raced: Result<(), RaceError> = join_all(races).await.into_iter().collect();
-    let keys = (0..RACES).flat_map(|number| (1..=TRIES).map(move |tries| (number, tries)));
-    let keys: Vec<_> = keys.map(|(number, tries)| format!("{folder}race-{number}-{tries}")).collect();
+pub async fn race_probe(store: &dyn Store, folder: &str) -> Result<(), RaceError> {
+    let mut keys = Vec::new();
+    let raced = race_all(store, folder, &mut keys).await;
     let cleared = store.delete(&keys).await;
     raced.and(cleared.map_err(RaceError::Failed))
 }
 
-async fn race_until_decided(
-    store: &dyn Store,
-    keys: String,
-    patience: Option<(&dyn Clock, Duration)>,
-) -> Result<(), RaceError> {
-    let mut tries = 1;
+/// Leaves in `keys` what is to be deleted.
+async fn race_all(store: &dyn Store, folder: &str, keys: &mut Vec<String>) -> Result<(), RaceError> {
+    for round in 0..ROUNDS {
+        let places = (0..KEYS).map(|number| race_until_told(store, format!("{folder}race-{round}-{number}")));
+        let mut outcomes = Vec::new();
+        for (raced_for, outcome) in join_all(places).await {
+            keys.extend(raced_for);
+            outcomes.push(outcome);
+        }
+        outcomes.into_iter().collect::<Result<(), _>>()?;
+    }
+    Ok(())
+}
+
+/// Gives the keys that were raced for, and what the last race told.
+async fn race_until_told(store: &dyn Store, place: String) -> (Vec<String>, Result<(), RaceError>) {
+    let mut keys = Vec::new();
     loop {
-        let until = patience.map(|(clock, patience)| (clock, clock.instant() + patience));
-        match race(store, &format!("{keys}{tries}"), until).await {
-            Err(RaceError::Failed(error)) if error.is_transient() && tries < TRIES => tries += 1,
-            result => return result,
+        let key = format!("{place}-{}", keys.len());
+        let outcome = race(store, &key).await;
+        keys.push(key);
+        match outcome {
+            Err(RaceError::Failed(error)) if error.is_transient() && keys.len() < TRIES => {}
+            outcome => return (keys, outcome),
         }
     }
 }
 
-async fn race(store: &dyn Store, key: &str, until: Option<(&dyn Clock, Instant)>) -> Result<(), RaceError> {
-    let create = |racer| async move { (racer, store.put(key, entry(racer), When::Absent).await) };
-    let mut creates: FuturesUnordered<_> = (0..RACERS).map(create).collect();
-    let mut answers = vec![Err(StoreError::Unknown("no answer in time".to_owned())); RACERS];
-    loop {
-        let next = match until {
-            Some((clock, until)) => clock.before(until, creates.next()).await.flatten(),
-            None => creates.next().await,
-        };
-        let Some((racer, answer)) = next else { break };
-        answers[racer] = answer;
-    }
-    drop(creates);
+async fn race(store: &dyn Store, key: &str) -> Result<(), RaceError> {
+    let creates = (0..RACERS).map(|racer| store.put(key, entry(racer), When::Absent));
+    let answers = join_all(creates).await;
     let held = match store.get(key, None).await {
         Ok(object) => Some(object.bytes),
         Err(StoreError::NotFound) => None,
@@ -109,7 +100,7 @@ fn judge(answers: &[Result<(), StoreError>], held: Option<Bytes>) -> Result<(), 
         return broken("no create succeeded");
     }
     let is_won = !winners.is_empty() || !unanswered.is_empty();
-    if !is_won || (winners.len() + losers) * 2 < answers.len().min(2 * DECISIVE) {
+    if !is_won || (winners.len() + losers) * 2 < answers.len() {
         let told = winners.len() + losers;
         let reason = format!("only {told} of {} creates at once on one key were answered", answers.len());
         return Err(StoreError::Unavailable(reason).into());
