@@ -17,7 +17,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{Request, Response};
 
-use super::body::RequestBody;
+use super::request_body::RequestBody;
 use crate::platform::Stream;
 
 /// Octets that the head of an answer may have.

@@ -13,11 +13,12 @@
 //!
 //! Deliberately absent: redirects, proxies, compression, cookies, HTTP/2, jobs that run beside a request.
 
-mod body;
 mod connection;
 mod error;
 mod origin;
 mod pool;
+mod request_body;
+mod response_body;
 
 #[cfg(test)]
 mod tests;
@@ -31,8 +32,9 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
-pub use body::{RequestBody, ResponseBody};
 pub use error::HttpError;
+pub use request_body::RequestBody;
+pub use response_body::ResponseBody;
 
 use crate::platform::{Clock, Instant, Net, Spawn};
 use crate::transport::TlsClient;

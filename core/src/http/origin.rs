@@ -6,8 +6,8 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, Uri};
 
-use super::body::RequestBody;
 use super::error::HttpError;
+use super::request_body::RequestBody;
 use crate::platform::Target;
 
 /// A server of HTTP: requests to one origin may share a connection (RFC 9110 §4.3.1).

@@ -98,7 +98,7 @@ impl Manager {
         if self.closing.as_ref().is_some_and(|closing| closing.said) || outcomes.is_empty() {
             return;
         }
-        let Some(entry) = log.live.entries.get(&id) else { return };
+        let Some(entry) = log.live.entries.get(&id).filter(|_| !self.cancelled.contains(&id)) else { return };
         let now = self.requests.platform().clock.utc();
         let expiry = entry.envelope.accepted.after(self.settings.expire);
         let mut attempts = Vec::with_capacity(outcomes.len());
@@ -180,6 +180,7 @@ impl Manager {
                 "retry"
             }
             Action::Cancel => {
+                self.cancelled.insert(id);
                 let outcome = Outcome::Cancelled(Reply::new(554, (5, 7, 0), "cancelled by an operator"));
                 let cancel = |to| Attempt { to, outcome: outcome.clone(), next: now };
                 let record = Record::Attempted { id, outcomes: recipients.into_iter().map(cancel).collect() };

@@ -91,6 +91,8 @@ pub struct Manager {
     /// Local deliveries handed out and not answered.
     outstanding: usize,
     closing: Option<Closing>,
+    /// Messages whose cancellation is being written: what attempts come to does not matter any more.
+    cancelled: BTreeSet<QueueId>,
     /// Logs that are being ended.
     ending: BTreeSet<Incarnation>,
 }
@@ -124,6 +126,7 @@ impl Manager {
             in_memory_octets: 0,
             outstanding: 0,
             closing: None,
+            cancelled: BTreeSet::new(),
             ending: BTreeSet::new(),
             rest_until: None,
         };

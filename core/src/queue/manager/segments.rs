@@ -82,6 +82,8 @@ impl Manager {
                 _ => {}
             }
         }
+        let live = &log.live.entries;
+        self.cancelled.retain(|id| live.contains_key(id));
         let incarnation = log.incarnation;
         for (record, bounce) in segment.bounces {
             if let Some(Record::Attempted { id, .. }) = segment.records.get(record) {
@@ -168,6 +170,7 @@ impl Manager {
         self.local = Schedule::default();
         self.relay = Schedule::default();
         self.lines.clear();
+        self.cancelled.clear();
         self.in_memory.clear();
         self.in_memory_octets = 0;
         self.pending_octets = 0;

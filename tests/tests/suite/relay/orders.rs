@@ -78,6 +78,27 @@ fn a_message_that_is_given_up_goes_without_a_report() {
 }
 
 #[test]
+fn a_message_that_is_given_up_while_it_is_attempted_goes_without_a_report_too() {
+    let script =
+        Script::default().first(1, Phase::Mail, Act::Wait).always(Phase::Content, Act::Reply("554 5.7.1 no"));
+    let sink = Sink::start(script);
+    let ground = ground(|config| route(config, None, sink.address()));
+    let mut node = ground.account(ALICE).start();
+    let id = send(&node, ALICE, &["a@far.test"], CONTENT);
+    sink.wait_for("MAIL", |connections| {
+        connections.iter().any(|all| all.commands.iter().any(|line| line.starts_with("MAIL")))
+    });
+    node.order(&id, Action::Cancel);
+    until_ordered(&node, &id, "cancel");
+    sink.release();
+    assert!(matches!(node.attempted(&id, "a@far.test", 1), Outcome::Failed(_)));
+    node.shut_down(super::GRACE);
+    assert!(node.queue().is_empty());
+    assert!(node.inbox(ALICE).is_empty());
+    assert_eq!(orders(&node), Vec::<String>::new());
+}
+
+#[test]
 fn an_order_given_while_no_node_runs_is_carried_out_by_the_next() {
     for action in [Action::Retry, Action::Cancel] {
         let (sink, mut node, id) = deferred();
