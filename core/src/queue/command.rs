@@ -79,6 +79,8 @@ pub struct Work {
     pub destination: Option<Destination>,
     /// The content, where it is still in memory.
     pub fresh: Option<Fresh>,
+    /// Whether an operator wants it tried now, whatever came of other attempts a moment ago.
+    pub is_ordered: bool,
 }
 
 /// A non-delivery report, which becomes durable together with the final outcomes that it tells of: the one is never

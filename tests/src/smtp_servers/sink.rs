@@ -78,7 +78,8 @@ impl Sink {
         (0..PORT_TRIES).find_map(|_| start().ok()).expect("a port that is free at all addresses")
     }
 
-    fn start_at(address: SocketAddr, script: Script) -> io::Result<Self> {
+    /// Starts one at an address, which may be taken.
+    pub fn start_at(address: SocketAddr, script: Script) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State { script, ..State::default() }),
             changed: Condvar::new(),

@@ -81,6 +81,7 @@ impl Manager {
             recipients,
             destination: None,
             fresh: self.in_memory.get(&id).map(|kept| kept.content.clone()),
+            is_ordered: self.ordered.contains(&id),
         };
         (!work.recipients.is_empty()).then_some(work)
     }
@@ -93,6 +94,7 @@ impl Manager {
             Some(destination) => self.lines.done(&destination),
             None => self.outstanding = self.outstanding.saturating_sub(1),
         }
+        self.ordered.remove(&id);
         let Some(log) = self.log.as_ref().filter(|log| log.incarnation == incarnation) else { return };
         // After its Close record nothing may be written into a log: whoever takes it over attempts again.
         if self.closing.as_ref().is_some_and(|closing| closing.said) || outcomes.is_empty() {
@@ -174,6 +176,9 @@ impl Manager {
         relay.extend(self.lines.remove(id));
         let action = match order.action {
             Action::Retry => {
+                if !(local.is_empty() && relay.is_empty()) {
+                    self.ordered.insert(id);
+                }
                 local.into_iter().for_each(|to| self.local.again(id, to, now));
                 relay.into_iter().for_each(|to| self.relay.again(id, to, now));
                 drop(done.send(Ok(Ordered::Done)));

@@ -93,6 +93,8 @@ pub struct Manager {
     closing: Option<Closing>,
     /// Messages whose cancellation is being written: what attempts come to does not matter any more.
     cancelled: BTreeSet<QueueId>,
+    /// Messages that an operator wants tried now, until that has been done.
+    ordered: BTreeSet<QueueId>,
     /// Logs that are being ended.
     ending: BTreeSet<Incarnation>,
 }
@@ -127,6 +129,7 @@ impl Manager {
             outstanding: 0,
             closing: None,
             cancelled: BTreeSet::new(),
+            ordered: BTreeSet::new(),
             ending: BTreeSet::new(),
             rest_until: None,
         };

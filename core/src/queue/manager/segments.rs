@@ -171,6 +171,7 @@ impl Manager {
         self.relay = Schedule::default();
         self.lines.clear();
         self.cancelled.clear();
+        self.ordered.clear();
         self.in_memory.clear();
         self.in_memory_octets = 0;
         self.pending_octets = 0;

@@ -59,7 +59,9 @@ impl<'a> Delivery<'a> {
         if self.open.is_empty() {
             return Ok(());
         }
-        if let Some(reply) = self.relay.connections.unreachable(self.destination) {
+        if !self.work.is_ordered
+            && let Some(reply) = self.relay.connections.unreachable(self.destination)
+        {
             self.note_all(&Verdict::Settled(Outcome::Deferred(reply)));
             return Ok(());
         }

@@ -64,6 +64,24 @@ fn a_deferred_message_is_tried_at_once_when_an_operator_says_so() {
 }
 
 #[test]
+fn an_order_to_try_again_counts_more_than_that_a_host_was_away_a_moment_ago() {
+    let address = Sink::start(Script::default()).address();
+    let ground = ground(|config| {
+        route(config, None, address);
+        config.queue.retry = vec![FAR];
+    });
+    let mut node = ground.account(ALICE).start();
+    let id = send(&node, ALICE, &["a@far.test"], CONTENT);
+    assert!(matches!(node.attempted(&id, "a@far.test", 1), Outcome::Deferred(_)));
+    let sink = Sink::start_at(address, Script::default()).expect("the port is free again");
+    node.order(&id, Action::Retry);
+    until_ordered(&node, &id, "retry");
+    assert!(is_delivered(&node.attempted(&id, "a@far.test", 2)));
+    assert_eq!(sink.accepted().len(), 1);
+    node.shut_down(super::GRACE);
+}
+
+#[test]
 fn a_message_that_is_given_up_goes_without_a_report() {
     let (sink, mut node, id) = deferred();
     node.order(&id, Action::Cancel);
