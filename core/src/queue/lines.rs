@@ -50,10 +50,8 @@ impl Lines {
         if self.under_way >= self.limit {
             return None;
         }
-        let destination = self.turns.pop_front()?;
+        let (destination, (id, first)) = self.next_in_turn()?;
         let line = self.lines.get_mut(&destination)?;
-        line.has_turn = false;
-        let (id, first) = line.waiting.pop_front()?;
         let mut recipients = vec![first];
         while recipients.len() < TRANSACTION_RECIPIENTS
             && let Some((_, to)) = line.waiting.pop_front_if(|(next, _)| *next == id)
@@ -64,6 +62,20 @@ impl Lines {
         self.under_way += 1;
         self.give_turn(destination.clone());
         Some((destination, id, recipients))
+    }
+
+    /// Whose turn it is. Those who have left their line since they were given one are passed over.
+    fn next_in_turn(&mut self) -> Option<(Destination, (QueueId, u32))> {
+        while let Some(destination) = self.turns.pop_front() {
+            let Some(line) = self.lines.get_mut(&destination) else { continue };
+            line.has_turn = false;
+            match line.waiting.pop_front() {
+                Some(first) => return Some((destination, first)),
+                // Forgets the line where nothing of it is left.
+                None => self.give_turn(destination),
+            }
+        }
+        None
     }
 
     /// A transaction has ended.
@@ -161,8 +173,11 @@ mod tests {
         lines.enter(to("a.test"), id(2), 0);
         lines.enter(to("b.test"), id(2), 1);
         assert_eq!(lines.take(), Some((to("a.test"), id(1), vec![0])));
+        lines.enter(to("c.test"), id(3), 0);
         assert_eq!(lines.remove(id(2)), [0, 1]);
+        assert_eq!(lines.take(), Some((to("c.test"), id(3), vec![0])), "though b.test had its turn before");
         assert_eq!(lines.take(), None);
+        lines.done(&to("c.test"));
         lines.clear();
         lines.done(&to("a.test"));
         assert!(lines.lines.is_empty() && lines.under_way() == 0);

@@ -129,17 +129,15 @@ impl Watch {
         let now = listed.iter().map(|object| object.modified).max().unwrap_or(UtcTime(0));
         for nonce in listed_orders.iter().take(ORDERS) {
             let key = layout::order(*nonce);
+            let is_old = now.since(written(listed, &key)) >= ORDER_LIFE;
             match self.carry_out_one(*nonce, &key).await {
-                Ok(Ordered::NotHere) if now.since(written(listed, &key)) < ORDER_LIFE => continue,
-                Ok(Ordered::Done | Ordered::NotHere) => {
-                    // If that fails it is carried out again, which changes nothing.
-                    let _ = self.context.requests.delete(&[key]).await;
+                Ok(Ordered::NotHere) if !is_old => {}
+                Err(error) if !is_old => {
+                    let doing = format!("carrying out {key}");
+                    self.context.journal.report(&Event::Trouble { doing, error });
                 }
-                Err(error) => {
-                    self.context
-                        .journal
-                        .report(&Event::Trouble { doing: format!("carrying out {key}"), error });
-                }
+                // If that fails it is carried out again, which changes nothing.
+                _ => drop(self.context.requests.delete(&[key]).await),
             }
         }
     }

@@ -132,7 +132,7 @@ impl Manager {
         });
     }
 
-    /// A message's content need not be kept for these attempts any more.
+    /// A message's content need not be kept for so many attempts any more.
     fn let_go(&mut self, id: QueueId, attempts: usize) {
         if let Some(content) = self.in_memory.get_mut(&id) {
             content.left = content.left.saturating_sub(attempts);
@@ -186,6 +186,8 @@ impl Manager {
             }
             Action::Cancel => {
                 self.cancelled.insert(id);
+                self.ordered.remove(&id);
+                self.let_go(id, usize::MAX);
                 let outcome = Outcome::Cancelled(Reply::new(554, (5, 7, 0), "cancelled by an operator"));
                 let cancel = |to| Attempt { to, outcome: outcome.clone(), next: now };
                 let record = Record::Attempted { id, outcomes: recipients.into_iter().map(cancel).collect() };
