@@ -69,10 +69,7 @@ async fn show(context: &Context, id: QueueId) -> Result<(), Failure> {
 
 async fn order(context: &Context, id: QueueId, action: Action) -> Result<(), Failure> {
     context.admin().order(id, action).await?;
-    let ordered = match action {
-        Action::Retry => "retry",
-        Action::Cancel => "cancel",
-    };
+    let ordered = action.name();
     context.output.fact(&format!("{id}: {ordered} ordered"), &json!({"queue_id": id, "ordered": ordered}))?;
     Ok(())
 }

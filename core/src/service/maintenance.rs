@@ -153,7 +153,12 @@ impl Watch {
                 order
             }
         };
-        self.context.spool.order(order).await.map_err(|refusal| refusal.to_string())
+        let (queue_id, action) = (order.queue_id, order.action.name());
+        let ordered = self.context.spool.order(order).await.map_err(|refusal| refusal.to_string())?;
+        if ordered == Ordered::Done {
+            self.context.journal.report(&Event::Ordered { queue_id, action });
+        }
+        Ok(ordered)
     }
 
     async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) {

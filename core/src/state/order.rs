@@ -28,6 +28,16 @@ pub enum Action {
     Cancel,
 }
 
+impl Action {
+    /// As an operator types it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
 impl Order {
     /// The object.
     pub fn encode(&self) -> Encoded {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::channel::oneshot;
 
 use super::Manager;
-use crate::model::{Event, Incarnation, Outcome, QueueId, Reply, UtcTime};
+use crate::model::{Incarnation, Outcome, QueueId, Reply, UtcTime};
 use crate::queue::command::{Attempted, Ordered, Refusal, Work};
 use crate::queue::open_log::{Pending, RIGHT};
 use crate::queue::schedule::{Schedule, pause};
@@ -174,7 +174,7 @@ impl Manager {
         let local = self.local.remove(id);
         let mut relay = self.relay.remove(id);
         relay.extend(self.lines.remove(id));
-        let action = match order.action {
+        match order.action {
             Action::Retry => {
                 if !(local.is_empty() && relay.is_empty()) {
                     self.ordered.insert(id);
@@ -182,7 +182,6 @@ impl Manager {
                 local.into_iter().for_each(|to| self.local.again(id, to, now));
                 relay.into_iter().for_each(|to| self.relay.again(id, to, now));
                 drop(done.send(Ok(Ordered::Done)));
-                "retry"
             }
             Action::Cancel => {
                 self.cancelled.insert(id);
@@ -192,9 +191,7 @@ impl Manager {
                 let cancel = |to| Attempt { to, outcome: outcome.clone(), next: now };
                 let record = Record::Attempted { id, outcomes: recipients.into_iter().map(cancel).collect() };
                 self.push(Pending::Cancel(record, done));
-                "cancel"
             }
-        };
-        self.requests.journal().report(&Event::Ordered { queue_id: id, action });
+        }
     }
 }

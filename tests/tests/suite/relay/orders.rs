@@ -82,6 +82,18 @@ fn an_order_to_try_again_counts_more_than_that_a_host_was_away_a_moment_ago() {
 }
 
 #[test]
+fn an_order_that_cannot_be_read_is_reported_and_stands_in_the_way_of_no_other() {
+    let (sink, node, id) = deferred();
+    node.put("live/01M80WGG90TGXE5AD22CQYC09D.todo", b"scribble");
+    node.order(&id, Action::Retry);
+    until_ordered(&node, &id, "retry");
+    assert!(is_delivered(&node.attempted(&id, "a@far.test", 2)));
+    assert_eq!(sink.accepted().len(), 1);
+    let is_reported = |event: &Event| matches!(event, Event::Trouble { doing, .. } if doing.contains("01M80WGG90TGXE5AD22CQYC09D"));
+    node.wait_for("a report of it", is_reported);
+}
+
+#[test]
 fn a_message_that_is_given_up_goes_without_a_report() {
     let (sink, mut node, id) = deferred();
     node.order(&id, Action::Cancel);
@@ -129,7 +141,7 @@ fn an_order_given_while_no_node_runs_is_carried_out_by_the_next() {
         );
         ground.order(&id, action);
         let mut next = ground.start();
-        let name = if action == Action::Retry { "retry" } else { "cancel" };
+        let name = action.name();
         until_ordered(&next, &id, name);
         if action == Action::Retry {
             assert!(is_delivered(&next.attempted(&id, "a@far.test", 1)));
