@@ -98,8 +98,8 @@ impl Adopter<'_> {
                 }
                 Step::Done(Adoption::Closed) => {
                     // Its owner ended without having closed what it had adopted.
-                    for log in outer {
-                        self.close(log).await?;
+                    for outer in outer {
+                        self.close(outer, log).await?;
                     }
                     return Ok(Adoption::Closed);
                 }
@@ -112,7 +112,7 @@ impl Adopter<'_> {
     async fn adopt_one(&self, log: Incarnation) -> Result<Step, AdoptionError> {
         let owners = self.owners(log).await?;
         let last = owners.last_key_value().map(|(epoch, owner)| (*epoch, owner.claim, owner.at));
-        if matches!(last, Some((_, Claim::Closed, _))) {
+        if last.is_some_and(|(_, claim, _)| claim.is_closing()) {
             self.forget_live(log).await?;
             return Ok(Step::Done(Adoption::Closed));
         }
@@ -122,7 +122,7 @@ impl Adopter<'_> {
         let epoch = match last {
             Some((epoch, Claim::By(owner), at)) if owner == me => {
                 if !is_taken && now.since(at) > PATIENCE {
-                    self.link(log, epoch + 1, Claim::GivenUp).await?;
+                    self.link(log, epoch + 1, Claim::GivenUp, None).await?;
                     return Ok(Step::Done(Adoption::Left("given up after ten minutes".to_owned())));
                 }
                 epoch
@@ -138,7 +138,7 @@ impl Adopter<'_> {
             }
             last => {
                 let epoch = last.map_or(0, |(epoch, ..)| epoch) + 1;
-                if !self.link(log, epoch, Claim::By(me)).await? {
+                if !self.link(log, epoch, Claim::By(me), None).await? {
                     return Ok(Step::Done(Adoption::Left("another node was faster".to_owned())));
                 }
                 epoch
@@ -155,9 +155,9 @@ impl Adopter<'_> {
         }
         let entries = if is_taken { 0 } else { self.take(log, epoch, me, &scanned).await? };
         for adopted in scanned.live.adopted.keys() {
-            self.close(*adopted).await?;
+            self.close(*adopted, me).await?;
         }
-        self.close(log).await?;
+        self.close(log, me).await?;
         Ok(Step::Done(Adoption::Done { log, entries }))
     }
 
@@ -228,13 +228,14 @@ impl Adopter<'_> {
         Ok(entries)
     }
 
-    /// Step 7 for one log: ends its chain of owners, then removes its signs of life.
-    async fn close(&self, log: Incarnation) -> Result<(), AdoptionError> {
+    /// Step 7 for one log, whose entries live in `into`, or did: ends its chain of owners, then removes its signs of life.
+    async fn close(&self, log: Incarnation, into: Incarnation) -> Result<(), AdoptionError> {
         for _ in 0..CLOSES {
             let owners = self.owners(log).await?;
             let last = owners.last_key_value();
-            if last.is_some_and(|(_, owner)| owner.claim == Claim::Closed)
-                || self.link(log, last.map_or(0, |(epoch, _)| *epoch) + 1, Claim::Closed).await?
+            let next = last.map_or(0, |(epoch, _)| *epoch) + 1;
+            if last.is_some_and(|(_, owner)| owner.claim.is_closing())
+                || self.link(log, next, Claim::Closed, Some(into)).await?
             {
                 break;
             }
@@ -262,10 +263,16 @@ impl Adopter<'_> {
     }
 
     /// Creates a link of a log's chain of owners; false where another node was faster.
-    async fn link(&self, of: Incarnation, epoch: u64, claim: Claim) -> Result<bool, StoreError> {
+    async fn link(
+        &self,
+        of: Incarnation,
+        epoch: u64,
+        claim: Claim,
+        into: Option<Incarnation>,
+    ) -> Result<bool, StoreError> {
         let (at, entropy) = self.requests.platform().draw();
         let nonce = Nonce::draw(at, entropy);
-        let object = Owner { nonce, of, at, claim }.encode();
+        let object = Owner { nonce, of, at, claim, into }.encode();
         let created = self.requests.create(&layout::owner(of, epoch), &object.payload, nonce).await?;
         Ok(matches!(created, Created::Ours))
     }

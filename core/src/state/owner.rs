@@ -16,6 +16,9 @@ pub struct Owner {
     pub at: UtcTime,
     /// What it says.
     pub claim: Claim,
+    /// Of a closing link: the log that the entries were adopted into. None where nothing was left to adopt.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub into: Option<Incarnation>,
 }
 
 /// What a link says.
@@ -28,6 +31,16 @@ pub enum Claim {
     GivenUp,
     /// Everything in the log lives elsewhere, or nothing lives. Nobody adopts it any more.
     Closed,
+    /// After [`Claim::Closed`]: no live entry of any log has content in this one's folder any more, nor will one have. Said by whoever
+    /// holds the log that the entries were adopted into.
+    Ended,
+}
+
+impl Claim {
+    /// Whether the log is not to be adopted any more.
+    pub fn is_closing(self) -> bool {
+        matches!(self, Self::Closed | Self::Ended)
+    }
 }
 
 impl Owner {

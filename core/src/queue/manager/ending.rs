@@ -93,6 +93,6 @@ impl Manager {
 async fn close_chain(requests: &Requests, of: Incarnation) -> Result<(), StoreError> {
     let (at, entropy) = requests.platform().draw();
     let nonce = Nonce::draw(at, entropy);
-    let payload = Owner { nonce, of, at, claim: Claim::Closed }.encode().payload;
+    let payload = Owner { nonce, of, at, claim: Claim::Closed, into: None }.encode().payload;
     requests.create(&layout::owner(of, 1), &payload, nonce).await.map(|_| ())
 }

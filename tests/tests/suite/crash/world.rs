@@ -245,7 +245,7 @@ impl World {
     pub(super) async fn is_closed(&self, log: Incarnation) -> bool {
         let owners = self.objects(&layout::owners(log)).await;
         owners.values().next_back().is_some_and(|octets| {
-            frame::decode::<Owner>(octets).is_ok_and(|frame| frame.header.claim == Claim::Closed)
+            frame::decode::<Owner>(octets).is_ok_and(|frame| frame.header.claim.is_closing())
         })
     }
 
