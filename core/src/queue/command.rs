@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 use crate::config::Destination;
-use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath};
+use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath, UtcTime};
 use crate::platform::{Instant, Payload};
 use crate::state::layout;
 use crate::state::log::{Class, Envelope, Piece, Pieces, Recipient, Record};
@@ -135,6 +135,8 @@ pub(super) enum Command {
     Unlease { incarnation: Incarnation },
     Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
     Current { done: oneshot::Sender<Option<Current>> },
+    Belong,
+    Seen { store_now: Option<UtcTime>, nodes: usize },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
     HasAdopted { incarnation: Incarnation, of: Incarnation, done: oneshot::Sender<bool> },
     Close { attempts_until: Instant, done: oneshot::Sender<()> },

@@ -19,16 +19,18 @@ pub(super) const RIGHT: Duration = Duration::from_hours(1);
 /// Octets of data after which a segment is not added to.
 pub(super) const SEGMENT_OCTETS: u64 = 4 << 20;
 
-/// A point in time on both clocks. Elapsed time is what the faster one says: a clock that stood still must not lengthen a right.
+/// A point in time on three clocks. Elapsed time is what the fastest one says: a clock that stood still must not lengthen a right.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     instant: Instant,
     utc: UtcTime,
+    /// The latest time by the store's clock that had been seen by then: it was no earlier.
+    store: Option<UtcTime>,
 }
 
 impl Stamp {
-    pub(super) fn now(clock: &dyn Clock) -> Self {
-        Self { instant: clock.instant(), utc: clock.utc() }
+    pub(super) fn now(clock: &dyn Clock, store: Option<UtcTime>) -> Self {
+        Self { instant: clock.instant(), utc: clock.utc(), store }
     }
 
     pub(super) fn instant(&self) -> Instant {
@@ -36,7 +38,9 @@ impl Stamp {
     }
 
     pub(super) fn elapsed(&self, now: Self) -> Duration {
-        now.instant.since(self.instant).max(now.utc.since(self.utc))
+        // What was seen of the store's clock lags behind by up to a minute, which can only shorten a right.
+        let by_store = now.store.zip(self.store).map_or(Duration::ZERO, |(now, then)| now.since(then));
+        now.instant.since(self.instant).max(now.utc.since(self.utc)).max(by_store)
     }
 }
 
@@ -138,6 +142,8 @@ pub(super) struct OpenLog {
     pub(super) last_sent: Instant,
     /// Uploads into the log's folder.
     pub(super) leases: usize,
+    /// Whether anything may have been uploaded into the folder.
+    pub(super) was_leased: bool,
     /// Segments below are covered by a checkpoint.
     pub(super) covered: u64,
 }
@@ -153,8 +159,14 @@ impl OpenLog {
             right: now,
             last_sent: now.instant,
             leases: 0,
+            was_leased: false,
             covered: 0,
         }
+    }
+
+    /// Whether nothing was written but a heartbeat: there is no folder.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.next == 0 && !self.was_leased
     }
 
     /// The lowest number that is not known to hold a segment.
@@ -284,7 +296,7 @@ mod tests {
     use super::*;
 
     fn stamp() -> Stamp {
-        Stamp { instant: Instant::from_origin(Duration::ZERO), utc: UtcTime(1) }
+        Stamp { instant: Instant::from_origin(Duration::ZERO), utc: UtcTime(1), store: None }
     }
 
     fn note(n: u8) -> Pending {

@@ -6,7 +6,7 @@ use async_channel::{Receiver, Sender};
 use futures::channel::oneshot;
 
 use super::command::{Acceptance, Attempted, Bounce, Command, Current, Ordered, Refusal, Upload, Work};
-use crate::model::{Incarnation, Outcome};
+use crate::model::{Incarnation, Outcome, UtcTime};
 use crate::platform::Instant;
 use crate::state::log::Record;
 use crate::state::order::Order;
@@ -88,6 +88,17 @@ impl Spool {
     /// Makes sure that this node has a log whose heartbeat announces 10 s, and that it stays so for some minutes.
     pub async fn stand(&self) -> Result<Incarnation, Refusal> {
         self.ask(|done| Command::Stand { done }).await?
+    }
+
+    /// From now on this node always has a log, so that its heartbeat shows the others that it is there.
+    pub async fn belong(&self) -> Result<(), Refusal> {
+        self.commands.send(Command::Belong).await.map_err(|_| Refusal::Closing)
+    }
+
+    /// Tells what a listing of all nodes' heartbeats has shown: what time it is by the store's clock, where that is known, and how many nodes
+    /// there are, this one included.
+    pub async fn seen(&self, store_now: Option<UtcTime>, nodes: usize) -> Result<(), Refusal> {
+        self.commands.send(Command::Seen { store_now, nodes }).await.map_err(|_| Refusal::Closing)
     }
 
     /// The log that this node is writing now, if any.

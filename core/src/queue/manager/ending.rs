@@ -57,6 +57,7 @@ impl Manager {
         let Some(log) = &self.log else { return };
         let incarnation = log.incarnation;
         let released = log.live.closed.then(|| Release { inc: incarnation, next_due: self.next_due() });
+        let is_unwritten = log.is_unwritten();
         let requests = self.requests.clone();
         self.ending.insert(incarnation);
         if released.is_none() && self.closing.is_none() {
@@ -66,6 +67,8 @@ impl Manager {
         self.jobs.push(Box::pin(async move {
             let said = match released {
                 Some(release) => requests.put(&layout::free(incarnation), &release.encode().payload).await,
+                // Whoever takes its heartbeat for dead finds nothing, and closes that.
+                None if is_unwritten => Ok(()),
                 None => close_chain(&requests, incarnation).await,
             };
             // If that failed, the heartbeat stays: it stands still, and the others find the log as they would after a crash.
