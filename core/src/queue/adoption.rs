@@ -220,7 +220,7 @@ impl Adopter<'_> {
             epoch,
             folders: live.folders.iter().copied().collect(),
             damaged: live.damaged.iter().cloned().collect(),
-            entries: live.entries.values().cloned().collect(),
+            entries: live.entries.clone(),
         };
         self.spool.adopt(me, record).await?;
         let entries = live.entries.len();

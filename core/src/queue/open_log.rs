@@ -294,6 +294,7 @@ impl OpenLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::log::Entries;
 
     fn stamp() -> Stamp {
         Stamp { instant: Instant::from_origin(Duration::ZERO), utc: UtcTime(1), store: None }
@@ -306,8 +307,13 @@ mod tests {
 
     fn adopt() -> Pending {
         let of = Incarnation::draw(UtcTime(1), [9; 10]);
-        let record =
-            Record::Adopt { of, epoch: 1, folders: Vec::new(), damaged: Vec::new(), entries: Vec::new() };
+        let record = Record::Adopt {
+            of,
+            epoch: 1,
+            folders: Vec::new(),
+            damaged: Vec::new(),
+            entries: Entries::default(),
+        };
         Pending::Adopt(record, oneshot::channel().0)
     }
 

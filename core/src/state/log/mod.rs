@@ -4,12 +4,14 @@
 //! Replaying the records of all segments in the order of their numbers, on top of the latest checkpoint, gives the log's
 //! live entries. Replay is idempotent: a checkpoint may already hold effects of segments that it does not cover.
 
+mod entries;
 mod entry;
 mod replay;
 mod scan;
 
 use serde::{Deserialize, Serialize};
 
+pub use entries::Entries;
 pub use entry::{Body, Class, Content, Entry, Envelope, Part, Piece, Pieces, Recipient};
 pub use replay::Live;
 pub use scan::{ScanError, Scanned, Seal, read_log};
@@ -61,7 +63,7 @@ pub enum Record {
         /// Objects of that log which could not be read; never to be deleted.
         damaged: Vec<String>,
         /// The entries, whole.
-        entries: Vec<Entry>,
+        entries: Entries,
     },
     /// The writer writes nothing after this.
     Close {},
