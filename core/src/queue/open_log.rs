@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::command::{Acceptance, AcceptedBody, Bounce, Fresh, Ordered, Refusal};
+use super::command::{Acceptance, AcceptedBody, Bounce, Fresh, Ordered, Refusal, Rewritten};
 use crate::model::{Incarnation, Nonce, QueueId, UtcTime};
 use crate::platform::{Clock, Instant, Payload};
 use crate::state::frame::Data;
@@ -57,6 +57,8 @@ pub(super) enum Pending {
     Bounce(Record, Bounce),
     /// An operator's: as a note, but waited for.
     Cancel(Record, oneshot::Sender<Result<Ordered, Refusal>>),
+    /// A live message's content anew.
+    Rewrite(Rewritten, oneshot::Sender<Result<(), Refusal>>),
     /// Nothing: somebody wants to know that a segment can still be written.
     Proof(oneshot::Sender<Result<(), Refusal>>),
 }
@@ -75,7 +77,10 @@ impl Pending {
 
     /// Whether it speaks of an entry that another segment may hold.
     fn is_note(&self) -> bool {
-        matches!(self, Self::Note(_) | Self::Urgent(_) | Self::Bounce(..) | Self::Cancel(..))
+        matches!(
+            self,
+            Self::Note(_) | Self::Urgent(_) | Self::Bounce(..) | Self::Cancel(..) | Self::Rewrite(..)
+        )
     }
 
     /// Octets that it adds to a segment's data.
@@ -87,6 +92,9 @@ impl Pending {
                     AcceptedBody::Uploaded(_) => 0,
                 };
                 (header.len() + body) as u64
+            }
+            Self::Rewrite(Rewritten { header, body, .. }, _) => {
+                (header.0.len() + body.as_ref().map_or(0, |(body, _)| body.len())) as u64
             }
             Self::Bounce(_, bounce) => (bounce.header.len() + bounce.body.len()) as u64,
             Self::Adopt(..) | Self::Note(_) | Self::Urgent(_) | Self::Cancel(..) | Self::Proof(_) => 0,
@@ -227,6 +235,10 @@ impl OpenLog {
                     segment.records.extend([record, Record::Accept(entry)]);
                 }
                 Pending::Proof(done) => waiters.push(Waiter::Proof(done)),
+                Pending::Rewrite(rewritten, done) => {
+                    segment.records.extend(self.move_here(rewritten, number, &mut data));
+                    waiters.push(Waiter::Proof(done));
+                }
                 Pending::Adopt(record, done) => {
                     segment.records.push(record);
                     waiters.push(Waiter::Adopt(done));
@@ -242,17 +254,26 @@ impl OpenLog {
         *pending = left;
         let object = segment.encode(data);
         let mut records = segment.records;
-        for record in &mut records {
-            if let Record::Accept(entry) = record {
-                entry.move_content(object.data_at);
-            }
-        }
+        records.iter_mut().for_each(|record| record.move_content(object.data_at));
         self.last_sent = now.instant;
         self.under_way.insert(
             number,
             UnderWay { nonce, payload: object.payload, records, bounces, waiters, sent: now },
         );
         number
+    }
+
+    /// The record that a live message's content lies here from now on.
+    fn move_here(&self, rewritten: Rewritten, number: u64, data: &mut Data) -> Option<Record> {
+        let Rewritten { id, header: (header, header_crc), body } = rewritten;
+        let entry = self.live.entries.get(id)?;
+        let part = |extent| Part { inc: self.incarnation, seq: number, extent };
+        let header = part(data.push(&[header], header_crc));
+        let body = match body {
+            Some((body, crc)) => Body::Inline(part(data.push(&[body], crc))),
+            None => entry.envelope.content.body.clone(),
+        };
+        Some(Record::Moved { id, content: Content { header, body } })
     }
 
     /// The entry that an acceptance makes; its content goes into the segment's data.

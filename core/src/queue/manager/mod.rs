@@ -17,7 +17,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Refusal, Work};
+use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Holdings, Refusal, Work};
 use super::lines::Lines;
 use super::open_log::{OpenLog, Pending, Stamp};
 use super::pulse::Pulse;
@@ -210,6 +210,26 @@ impl Manager {
                 let current = self.log.as_ref();
                 let current = current.map(|log| Current { incarnation: log.incarnation, is_holding });
                 let _ = done.send(current);
+            }
+            Command::Holdings { done } => {
+                let holdings = self.log.as_ref().map(|log| Holdings {
+                    incarnation: log.incarnation,
+                    live: log.live.clone(),
+                    store_now: self.store_now,
+                });
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(holdings);
+            }
+            Command::Rewrite { incarnation, rewritten, done } => match &self.log {
+                Some(log) if log.incarnation == incarnation && self.closing.is_none() => {
+                    self.push(Pending::Rewrite(rewritten, done));
+                }
+                _ => drop(done.send(Err(Refusal::Fenced))),
+            },
+            Command::Forget { incarnation, folder } => {
+                if let Some(log) = self.log.as_mut().filter(|log| log.incarnation == incarnation) {
+                    log.live.forget(folder);
+                }
             }
             Command::Belong => self.belongs = true,
             Command::Seen { store_now, nodes } => {

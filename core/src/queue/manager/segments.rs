@@ -179,7 +179,9 @@ impl Manager {
             match item {
                 // These were in no segment yet: the next incarnation takes them.
                 Pending::Accept(acceptance, done) => self.accept(acceptance, done),
-                Pending::Adopt(_, done) | Pending::Proof(done) => drop(done.send(Err(Refusal::Fenced))),
+                Pending::Adopt(_, done) | Pending::Proof(done) | Pending::Rewrite(_, done) => {
+                    drop(done.send(Err(Refusal::Fenced)));
+                }
                 Pending::Cancel(_, done) => drop(done.send(Err(Refusal::Fenced))),
                 Pending::Note(_) | Pending::Urgent(_) | Pending::Bounce(..) => {}
             }

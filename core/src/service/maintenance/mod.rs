@@ -6,6 +6,7 @@
 //! | while it sees a heartbeat that is late by the store's clock | every 10 s |
 //! | otherwise | every minute |
 
+mod housekeeping;
 mod orders;
 mod watch;
 
@@ -19,6 +20,7 @@ use futures::pin_mut;
 
 use super::Context;
 use crate::platform::Host;
+pub use housekeeping::keep_house;
 pub use watch::{Released, Seen, Watch};
 
 /// Pause between listings while there is somebody to watch.

@@ -1,6 +1,7 @@
 //! What records do to a log's live entries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +36,21 @@ impl Live {
                 self.damaged.extend(damaged.iter().cloned());
                 self.entries.merge(entries);
             }
+            Record::Moved { id, content } => {
+                if let Some(mut entry) = self.entries.get(*id) {
+                    Arc::make_mut(&mut entry.envelope).content = content.clone();
+                    self.entries.insert(&entry);
+                }
+            }
             Record::Close {} => self.closed = true,
             Record::Seal { .. } => {}
         }
+    }
+
+    /// A folder is not this log's affair any more: nothing that lives has content in it.
+    pub fn forget(&mut self, folder: Incarnation) {
+        self.folders.remove(&folder);
+        self.adopted.remove(&folder);
     }
 
     /// Whether nothing is left to do in this log.
