@@ -64,6 +64,7 @@ fn level(event: &Event) -> Level {
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
         | Event::Adopted { .. }
+        | Event::Compacted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,
         Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::Refused { .. } => Level::DEBUG,
     }
