@@ -61,6 +61,7 @@ fn level(event: &Event) -> Level {
         | Event::Ordered { .. }
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
+        | Event::ProxyHeaderRefused { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
         | Event::Adopted { .. }
