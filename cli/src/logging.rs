@@ -63,6 +63,7 @@ fn level(event: &Event) -> Level {
         | Event::LoginFailed { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
+        | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,
         Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::Refused { .. } => Level::DEBUG,
