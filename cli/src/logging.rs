@@ -64,6 +64,7 @@ fn level(event: &Event) -> Level {
         | Event::ProxyHeaderRefused { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
+        | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::Compacted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,
