@@ -43,6 +43,8 @@ pub enum Refusal {
 pub struct Acceptance {
     /// Names it.
     pub id: QueueId,
+    /// The only log that may take it, where it is promised to one: else [`Refusal::Fenced`].
+    pub under: Option<Incarnation>,
     /// Where reports go.
     pub reverse_path: ReversePath,
     /// Whether the client declared `BODY=8BITMIME`.
@@ -105,6 +107,7 @@ impl From<&Bounce> for Acceptance {
         let body_crc = crc32fast::hash(&body);
         Self {
             id,
+            under: None,
             reverse_path: ReversePath::Null,
             eight_bit,
             recipients,

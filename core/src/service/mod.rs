@@ -3,6 +3,7 @@
 pub mod access;
 pub mod local_delivery;
 pub mod maintenance;
+pub mod pickup;
 pub mod reception;
 pub mod relay;
 pub mod settle;

@@ -229,10 +229,13 @@ impl Manager {
         let now = self.instant();
         let incarnation = self.open().incarnation;
         // A body that was uploaded into another log's folder would not be adopted together with its entry.
-        let misplaced = match &acceptance.body {
-            AcceptedBody::Inline(..) => false,
-            AcceptedBody::Uploaded(upload) => upload.incarnation() != incarnation || upload.is_too_old(now),
-        };
+        let misplaced = acceptance.under.is_some_and(|only| only != incarnation)
+            || match &acceptance.body {
+                AcceptedBody::Inline(..) => false,
+                AcceptedBody::Uploaded(upload) => {
+                    upload.incarnation() != incarnation || upload.is_too_old(now)
+                }
+            };
         if misplaced {
             drop(done.send(Err(Refusal::Fenced)))
         } else if self.pulse.is_unseen() {
