@@ -174,6 +174,7 @@ impl Engine {
         platform.spawn.spawn(Box::pin(local_delivery::run(context.clone())));
         platform.spawn.spawn(Box::pin(relay::run(context.clone(), until_shutdown.clone())));
         platform.spawn.spawn(Box::pin(maintenance::run(context.clone(), host, until_shutdown.clone())));
+        platform.spawn.spawn(Box::pin(maintenance::keep_house(context.clone(), until_shutdown.clone())));
         let shared = Shared {
             context,
             counters,

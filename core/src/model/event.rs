@@ -123,6 +123,17 @@ pub enum Event {
         /// How many.
         entries: usize,
     },
+    /// A log was rid of what nothing needs any more.
+    Compacted {
+        /// The log.
+        incarnation: Incarnation,
+        /// Objects deleted.
+        deleted: usize,
+        /// Messages whose content was written anew, so that what it lay in can go.
+        rewritten: usize,
+        /// Folders of adopted logs in which nothing lives any more.
+        ended: usize,
+    },
     /// An adoption was begun and left to somebody else, or to later.
     AdoptionLeft {
         /// The log that was not adopted.

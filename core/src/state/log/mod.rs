@@ -4,12 +4,14 @@
 //! Replaying the records of all segments in the order of their numbers, on top of the latest checkpoint, gives the log's
 //! live entries. Replay is idempotent: a checkpoint may already hold effects of segments that it does not cover.
 
+mod entries;
 mod entry;
 mod replay;
 mod scan;
 
 use serde::{Deserialize, Serialize};
 
+pub use entries::Entries;
 pub use entry::{Body, Class, Content, Entry, Envelope, Part, Piece, Pieces, Recipient};
 pub use replay::Live;
 pub use scan::{ScanError, Scanned, Seal, read_log};
@@ -50,6 +52,13 @@ pub enum Record {
         /// Index of the recipient, how the attempt ended, and when the next one is due (for deferrals).
         outcomes: Vec<Attempt>,
     },
+    /// A message's content lies here from now on, as that of an Accept record does: what it lay in before is not needed for it any more.
+    Moved {
+        /// The message.
+        id: QueueId,
+        /// Where it lies. Pieces of a large body stay where they are.
+        content: Content,
+    },
     /// The live entries of another log, which are from now on entries of this one.
     Adopt {
         /// The log that they were in.
@@ -61,7 +70,7 @@ pub enum Record {
         /// Objects of that log which could not be read; never to be deleted.
         damaged: Vec<String>,
         /// The entries, whole.
-        entries: Vec<Entry>,
+        entries: Entries,
     },
     /// The writer writes nothing after this.
     Close {},
@@ -85,6 +94,17 @@ pub struct Attempt {
     pub next: UtcTime,
 }
 
+impl Record {
+    /// Turns places in a segment's data area into places in the whole object. Called once.
+    pub fn move_content(&mut self, data_at: u64) {
+        match self {
+            Self::Accept(entry) => entry.move_content(data_at),
+            Self::Moved { content, .. } => content.move_by(data_at),
+            Self::Attempted { .. } | Self::Adopt { .. } | Self::Close {} | Self::Seal { .. } => {}
+        }
+    }
+}
+
 impl Segment {
     /// The object.
     pub fn encode(&self, data: Data) -> Encoded {
@@ -95,11 +115,7 @@ impl Segment {
     pub fn decode(octets: &[u8]) -> Result<Self, FrameError> {
         let frame = frame::decode::<Self>(octets)?;
         let mut segment = frame.header;
-        for record in &mut segment.records {
-            if let Record::Accept(entry) = record {
-                entry.move_content(frame.data_at);
-            }
-        }
+        segment.records.iter_mut().for_each(|record| record.move_content(frame.data_at));
         Ok(segment)
     }
 }

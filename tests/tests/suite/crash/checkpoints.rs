@@ -127,7 +127,7 @@ async fn latest(world: &World, log: Incarnation) -> (String, Checkpoint) {
 
 fn holding_live_content(checkpoint: &Checkpoint, log: Incarnation) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
-    for entry in checkpoint.live.entries.values() {
+    for entry in checkpoint.live.entries.iter() {
         let content = &entry.envelope.content;
         needed.insert(layout::segment(log, content.header.seq));
         if let Body::Inline(part) = &content.body {
