@@ -12,6 +12,7 @@ use crate::model::Incarnation;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     /// Messages that are not done with.
+    #[serde(skip)]
     pub entries: Entries,
     /// Spool folders that belong to this log besides its own: those of logs that it adopted.
     pub folders: BTreeSet<Incarnation>,

@@ -1,9 +1,11 @@
+mod entries;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Address, BodyId, Reply, ReversePath};
+use crate::model::{Address, BodyId, EnhancedStatus, Reply, ReversePath};
 use crate::state::frame::Extent;
 
 fn id(n: u64) -> QueueId {
@@ -132,6 +134,6 @@ proptest! {
         let checkpoint =
             Checkpoint { inc: inc(1), covers: 9, nonce: Nonce::draw(UtcTime(1), [1; 10]), live: replay(&records) };
         let octets = checkpoint.encode().payload.to_bytes();
-        prop_assert_eq!(frame::decode::<Checkpoint>(&octets).unwrap().header, checkpoint);
+        prop_assert_eq!(Checkpoint::decode(&octets).unwrap(), checkpoint);
     }
 }
