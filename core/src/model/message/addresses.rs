@@ -115,7 +115,9 @@ impl List {
     }
 
     fn end_mailbox(&mut self) -> Result<(), AddressListError> {
-        if !self.spec.in_angle && !self.spec.text.is_empty() {
+        if !self.spec.text.is_empty() {
+            // Nothing may stand behind an angle bracket.
+            self.spec.is_phrase |= self.spec.in_angle;
             self.push()?;
         }
         self.spec = Spec::default();

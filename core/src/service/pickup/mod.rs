@@ -155,19 +155,20 @@ impl Pickup {
     /// Looks into `pickup/` and sees to what is new there, a bounded part of it. Gives how many objects are done with. May be dropped at any
     /// await. Fails where the folder cannot be listed; trouble with one object is reported, and keeps nobody else waiting.
     pub async fn round(&mut self) -> Result<usize, StoreError> {
-        let clock = self.context.requests.platform().clock.clone();
-        let until = clock.instant() + ROUND_TIME;
+        let until = self.context.requests.platform().clock.instant() + ROUND_TIME;
         let found = self.look().await?;
         let this = &*self;
-        let taking = found.iter().map(|listed| {
-            let is_late = clock.instant() > until;
-            async move {
-                // What is not begun in time is as new to the next round.
-                !is_late && this.note(listed, this.take(listed).await.unwrap_or_else(|early| early))
-            }
-        });
-        let done = stream::iter(taking).buffer_unordered(AT_ONCE);
+        let done = stream::iter(found).map(|listed| this.see_to(listed, until)).buffer_unordered(AT_ONCE);
         Ok(done.filter(|is_done| ready(*is_done)).count().await)
+    }
+
+    /// Whether it is done with. What is not begun in time is as new to the next round.
+    async fn see_to(&self, listed: Listed, until: Instant) -> bool {
+        if self.context.requests.platform().clock.instant() > until {
+            return false;
+        }
+        let taken = self.take(&listed).await.unwrap_or_else(|early| early);
+        self.note(&listed, taken)
     }
 
     /// The objects to be seen to in this round.
