@@ -185,6 +185,12 @@ pub struct Current {
     pub incarnation: Incarnation,
     /// Whether somebody would have to take over if the node were gone.
     pub is_holding: bool,
+    /// Whether something is being attempted or written, or due to be.
+    pub is_busy: bool,
+    /// Messages in it.
+    pub queued: u64,
+    /// When the next recipient is due that is not being attempted.
+    pub next_due: Option<UtcTime>,
 }
 
 /// Holds an incarnation open while a body is uploaded into its folder.

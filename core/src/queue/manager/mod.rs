@@ -208,7 +208,13 @@ impl Manager {
             Command::Current { done } => {
                 let is_holding = self.is_holding();
                 let current = self.log.as_ref();
-                let current = current.map(|log| Current { incarnation: log.incarnation, is_holding });
+                let current = current.map(|log| Current {
+                    incarnation: log.incarnation,
+                    is_holding,
+                    is_busy: self.is_busy(),
+                    queued: log.live.entries.len() as u64,
+                    next_due: self.next_due(),
+                });
                 let _ = done.send(current);
             }
             Command::Holdings { done } => {
@@ -382,6 +388,7 @@ impl Manager {
             seq,
             interval,
             next_due: self.next_due(),
+            queued: log.live.entries.len() as u64,
             hostname: self.hostname.clone(),
             process: self.host.process.clone(),
         };

@@ -22,6 +22,7 @@ use super::Context;
 use super::pickup::Pickup;
 use crate::platform::Host;
 pub use housekeeping::keep_house;
+pub(super) use watch::read_beat;
 pub use watch::{Released, Seen, Watch};
 
 /// Pause between listings while there is somebody to watch.

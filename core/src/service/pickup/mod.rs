@@ -162,6 +162,16 @@ impl Pickup {
         Ok(done.filter(|is_done| ready(*is_done)).count().await)
     }
 
+    /// Whether the last round did not come to the end of the folder.
+    pub fn has_more(&self) -> bool {
+        self.after.is_some()
+    }
+
+    /// Whether there are objects that may be sent or removed later.
+    pub fn is_waiting(&self) -> bool {
+        self.known().values().any(|known| known.state != State::Left)
+    }
+
     /// Whether it is done with. What is not begun in time is as new to the next round.
     async fn see_to(&self, listed: Listed, until: Instant) -> bool {
         if self.context.requests.platform().clock.instant() > until {
