@@ -19,6 +19,13 @@ pub enum Event {
         /// The client's address and port.
         peer: String,
     },
+    /// A load balancer's connection did not begin with a PROXY header as it must, and was closed.
+    ProxyHeaderRefused {
+        /// The balancer's address and port.
+        peer: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// A session ended, however it ended.
     SessionClosed {
         /// Number of the session on this node.

@@ -3,37 +3,54 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fulmar_core::config::Config;
 use fulmar_core::model::{Event, Incarnation};
 use fulmar_core::state::owner::{Claim, Owner};
 use fulmar_core::state::{frame, layout};
 use fulmar_tests::faults::{Failure, Verb, Which};
 use fulmar_tests::runtime::Runtime;
+use futures::future::join;
 
 use super::simulated;
 use super::world::{ALICE, BOB, Node, World, address};
 
-/// Messages that are delivered at once, and such that wait.
-const QUICK: usize = 12;
+/// Messages that wait, each in a segment with much else.
 const SLOW: usize = 3;
 
 fn slow(number: usize) -> Vec<u8> {
     format!("Subject: {number}\r\n\r\n{number} waits\r\n").into_bytes()
 }
 
+fn quick(lines: usize) -> Vec<u8> {
+    format!("Subject: quick\r\n\r\n{}", "quick\r\n".repeat(lines)).into_bytes()
+}
+
 /// A world with a node that has delivered what is for Alice and cannot deliver what is for Bob.
 async fn with_survivors(runtime: Arc<dyn Runtime>) -> (World, Node) {
-    let world = World::new(runtime, |config| config.queue.checkpoint_segments = 4).await;
+    let change = |config: &mut Config| {
+        config.queue.checkpoint_segments = 4;
+        config.queue.window = Duration::from_secs(3);
+    };
+    let world = World::new(runtime, change).await;
     let node = world.start(1).await;
     bar(&node);
-    let mut client = world.smtp(&node).await;
     for number in 0..SLOW {
-        client.deliver(&[BOB], slow(number)).await;
+        // While this one's segment is held back, what else comes goes into the next one together.
+        let hold = node.faults.hold(Which::new(Verb::Put, "/log/"), 1);
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(world.smtp(&node).await);
+        }
+        let mut clients = clients.iter_mut();
+        let mut client = || clients.next().unwrap();
+        let (first, second, third) = (client(), client(), client());
+        let others = async {
+            hold.reached(1).await;
+            join(second.deliver(&[BOB], slow(number)), third.deliver(&[ALICE], quick(2_000))).await;
+            hold.release();
+        };
+        join(first.deliver(&[ALICE], quick(1)), others).await;
     }
-    for number in 0..QUICK {
-        let large = format!("Subject: {number}\r\n\r\n{}", "quick\r\n".repeat(1_000));
-        client.deliver(&[ALICE], large.into_bytes()).await;
-    }
-    client.quit("221 ").await;
     world.until("Alice's mail", || async { world.queued().await == SLOW }).await;
     (world, node)
 }
