@@ -53,12 +53,14 @@ fn level(event: &Event) -> Level {
         | Event::StoreAway { .. }
         | Event::StoreNotProbed { .. }
         | Event::StoreTrouble { .. }
+        | Event::PickupLeft { .. }
         | Event::Trouble { .. } => Level::WARN,
         Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }
         | Event::Attempted { .. }
         | Event::Bounced { .. }
         | Event::Ordered { .. }
+        | Event::PickedUp { .. }
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
         | Event::ProxyHeaderRefused { .. }

@@ -148,6 +148,20 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// An object of `pickup/` is in the queue, durably, and has been removed.
+    PickedUp {
+        /// The object.
+        key: String,
+        /// The message.
+        queue_id: QueueId,
+    },
+    /// An object of `pickup/` stays where it is: as it is now it will not be sent.
+    PickupLeft {
+        /// The object.
+        key: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// An object in the store cannot be read as what its name says. The rest goes on.
     ObjectDamaged {
         /// Its key.

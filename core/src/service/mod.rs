@@ -1,8 +1,10 @@
 //! What a node does all day (rank 7): the only place that puts queue, mailboxes, directory and policy together.
 
 pub mod access;
+pub mod drain;
 pub mod local_delivery;
 pub mod maintenance;
+pub mod pickup;
 pub mod reception;
 pub mod relay;
 pub mod settle;

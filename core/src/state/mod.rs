@@ -17,6 +17,7 @@ pub mod layout;
 pub mod log;
 pub mod order;
 pub mod owner;
+pub mod pickup;
 pub mod probe;
 pub mod requests;
 pub mod sweep_mark;

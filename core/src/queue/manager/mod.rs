@@ -211,7 +211,13 @@ impl Manager {
             Command::Current { done } => {
                 let is_holding = self.is_holding();
                 let current = self.log.as_ref();
-                let current = current.map(|log| Current { incarnation: log.incarnation, is_holding });
+                let current = current.map(|log| Current {
+                    incarnation: log.incarnation,
+                    is_holding,
+                    is_busy: self.is_busy(),
+                    queued: log.live.entries.len() as u64,
+                    next_due: self.next_due(),
+                });
                 let _ = done.send(current);
             }
             Command::Holdings { done } => {
@@ -264,10 +270,13 @@ impl Manager {
         let now = self.instant();
         let incarnation = self.open().incarnation;
         // A body that was uploaded into another log's folder would not be adopted together with its entry.
-        let misplaced = match &acceptance.body {
-            AcceptedBody::Inline(..) => false,
-            AcceptedBody::Uploaded(upload) => upload.incarnation() != incarnation || upload.is_too_old(now),
-        };
+        let misplaced = acceptance.under.is_some_and(|only| only != incarnation)
+            || match &acceptance.body {
+                AcceptedBody::Inline(..) => false,
+                AcceptedBody::Uploaded(upload) => {
+                    upload.incarnation() != incarnation || upload.is_too_old(now)
+                }
+            };
         if misplaced {
             drop(done.send(Err(Refusal::Fenced)))
         } else if self.pulse.is_unseen() {
@@ -382,6 +391,7 @@ impl Manager {
             seq,
             interval,
             next_due: self.next_due(),
+            queued: log.live.entries.len() as u64,
             hostname: self.hostname.clone(),
             process: self.host.process.clone(),
         };
