@@ -240,6 +240,8 @@ impl Manager {
                     log.live.forget(folder);
                 }
             }
+            // Whoever asked may have stopped waiting.
+            Command::StoreNow { done } => drop(done.send(self.store_now)),
             Command::Belong => self.belongs = true,
             Command::Seen { store_now, nodes } => {
                 self.store_now = self.store_now.max(store_now);
