@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 /// States that are kept, at most: a model that has more is too large to be tried whole.
@@ -64,7 +64,8 @@ struct Reached {
 pub fn explore<M: Model>(model: &M) -> Explored {
     let began = Instant::now();
     let start = model.start();
-    let mut numbers = HashMap::from([(start.clone(), 0_u32)]);
+    let mut numbers = HashMap::<_, u32, BuildHasherDefault<Mix>>::default();
+    numbers.insert(start.clone(), 0);
     let mut reached = vec![Reached { from: 0, step: 0 }];
     let mut ends = vec![model.is_end(&start)];
     let mut edges: Vec<(u32, u32)> = Vec::new();
@@ -78,6 +79,9 @@ pub fn explore<M: Model>(model: &M) -> Explored {
             break 'all;
         }
         for (step, (_, next)) in (0..).zip(model.next(&state)) {
+            if next == state {
+                continue;
+            }
             let fresh = reached.len() as u32;
             let known = match numbers.entry(next) {
                 Entry::Occupied(known) => *known.get(),
@@ -135,6 +139,34 @@ fn trace<M: Model>(model: &M, reached: &[Reached], to: u32) -> Vec<String> {
         state = next;
     }
     trace
+}
+
+/// Hashes states, of which most of the time would go to the library's hash: nobody chooses them to collide.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Mix {
+    fn mix(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for Mix {
+    fn write(&mut self, octets: &[u8]) {
+        octets.iter().for_each(|octet| self.mix(u64::from(*octet)));
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.mix(u64::from(value));
+    }
+
+    fn write_isize(&mut self, value: isize) {
+        self.mix(value as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
 }
 
 impl fmt::Display for Explored {

@@ -7,6 +7,7 @@
 //! Each model has switches that break one rule of the protocol. They exist here and nowhere else; that the explorer finds what
 //! comes of each shows that a model can fail.
 
+pub mod adoption;
 pub mod chain;
 pub mod explorer;
 pub mod writer;

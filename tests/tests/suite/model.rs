@@ -1,5 +1,6 @@
 //! The models of the protocols that nodes share the store by: every order of events, and what comes of breaking a rule.
 
+mod adoption;
 mod chain;
 mod writer;
 
