@@ -10,4 +10,5 @@
 pub mod adoption;
 pub mod chain;
 pub mod explorer;
+pub mod garbage;
 pub mod writer;

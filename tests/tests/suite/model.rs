@@ -2,6 +2,7 @@
 
 mod adoption;
 mod chain;
+mod garbage;
 mod writer;
 
 use fulmar_tests::model::explorer::{Model, explore};
