@@ -345,7 +345,7 @@ impl Manager {
                 Err(error) => self.unwritten(number, &error),
             },
             Done::Beat { incarnation, interval, result } if Some(incarnation) == current => {
-                self.pulse.answered(incarnation, interval, result.is_ok());
+                self.pulse.answered(self.instant(), incarnation, interval, result.is_ok());
             }
             Done::Checkpoint { incarnation, covers, result } if Some(incarnation) == current => {
                 if let (Some(log), Ok(_)) = (&mut self.log, result) {
