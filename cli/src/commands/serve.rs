@@ -8,7 +8,7 @@ use fulmar_core::admin::AdminError;
 use fulmar_core::config::{Listener, Protocol};
 use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
-use fulmar_runtime_smol::{accept, host, listen_when_free};
+use fulmar_runtime_smol::{accept, listen_when_free};
 use futures::channel::oneshot;
 use futures::future::{Either, FutureExt, select};
 use futures::stream::StreamExt;
@@ -87,7 +87,7 @@ async fn start(context: &Context) -> Result<(Engine, Option<Trial>), Failure> {
         false => None,
     };
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let engine = Engine::start_patiently(config, platform, host(), context.journal.clone()).await?;
+    let engine = Engine::start_patiently(config, platform, context.host(), context.journal.clone()).await?;
     Ok((engine, trial))
 }
 

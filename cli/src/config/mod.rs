@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) name_servers: Vec<SocketAddr>,
     /// How long finished transactions are collected; by the store where nobody says.
     window: Option<Duration>,
+    /// Whether a process that has run on this machine may be taken for gone because the system says so.
+    pub(crate) adopt_local: bool,
     /// What goes to standard error.
     pub(crate) log: LogSettings,
     /// No file and no variable but for logs: `serve` makes a server to try things on.
@@ -183,6 +185,7 @@ impl Settings {
             s3: S3Options::default(),
             name_servers: Vec::new(),
             window: None,
+            adopt_local: true,
             log: LogSettings { format: LogFormat::Text, level: tracing::Level::INFO },
             nothing_configured: false,
         }
