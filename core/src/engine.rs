@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use async_channel::{Receiver, Sender};
 use async_lock::Semaphore;
 use bytes::Bytes;
 use event_listener::Event as Signal;
+use futures::future::{Either, select};
 use futures::io::AsyncWriteExt;
 use serde::Serialize;
 
@@ -22,6 +24,7 @@ use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
 use crate::model::{Address, Event, Outcome, QueueId, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
+pub use crate::queue::Current;
 use crate::queue::Manager;
 use crate::service::access::{Access, COMPARISONS};
 use crate::service::reception::{Reception, submit};
@@ -31,7 +34,7 @@ use crate::state::format::{self, FormatError};
 pub use crate::state::health::Readiness;
 use crate::state::probe::{self, ProbeError};
 use crate::state::requests::{RequestCounts, Requests};
-use crate::{conversation, pop3, smtp};
+use crate::{conversation, pop3, smtp, transport};
 
 /// How long a client that is turned away may take to read why.
 const TURN_AWAY: Duration = Duration::from_secs(5);
@@ -185,22 +188,27 @@ impl Engine {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Serves one client to the end of its session. May be dropped at any await.
-    pub async fn serve(&self, stream: Box<dyn Stream>, peer: SocketAddr, listener: &Listener) {
+    /// Serves one client to the end of its session. `peer` is the other end of the connection; the client, where that is a load
+    /// balancer of the listener's, is whoever its header names. May be dropped at any await.
+    pub async fn serve(&self, mut stream: Box<dyn Stream>, peer: SocketAddr, listener: &Listener) {
         let Shared { context, numbers, sessions, .. } = &*self.shared;
         let Config { smtp, pop3, .. } = &context.config;
         let place = sessions.take(listener.protocol);
+        let Some(peer) = self.client(&mut *stream, peer, listener).await else { return };
         let session = numbers.fetch_add(1, Ordering::Relaxed);
         match listener.protocol {
             Protocol::Smtp if place.number > smtp.sessions => self.turn_away(stream, SMTP_FULL).await,
             Protocol::Pop3 if place.number > pop3.sessions => self.turn_away(stream, POP3_FULL).await,
             protocol => {
-                context.journal.report(&Event::SessionOpened { session, peer: peer.to_string() });
+                let name = protocol.name();
+                let opened = Event::SessionOpened { session, protocol: name, peer: peer.to_string() };
+                context.journal.report(&opened);
                 let (messages, reason) = match protocol {
                     Protocol::Smtp => self.receive_mail(stream, peer, session).await,
                     Protocol::Pop3 => self.give_mail(stream, peer, session).await,
                 };
-                context.journal.report(&Event::SessionClosed { session, messages, reason });
+                let closed = Event::SessionClosed { session, protocol: name, messages, reason };
+                context.journal.report(&closed);
             }
         }
     }
@@ -234,9 +242,37 @@ impl Engine {
         }
     }
 
+    /// What the node holds in the queue; nothing where it has no log, or the queue has ended.
+    pub async fn queue(&self) -> Option<Current> {
+        self.shared.context.spool.current().await
+    }
+
     /// Whether the node can do its work.
     pub fn readiness(&self) -> Readiness {
         self.shared.context.requests.readiness()
+    }
+
+    /// Who is to be served; nobody where a load balancer does not say so as it must, or the node shuts down meanwhile.
+    async fn client(
+        &self,
+        stream: &mut dyn Stream,
+        peer: SocketAddr,
+        listener: &Listener,
+    ) -> Option<SocketAddr> {
+        if !listener.expects_proxy_header(peer.ip()) {
+            return Some(peer);
+        }
+        let Shared { context, until_shutdown, .. } = &*self.shared;
+        let reading = transport::read_proxy_header(stream, &context.requests.platform().clock);
+        match select(pin!(reading), pin!(until_shutdown.recv())).await {
+            Either::Left((Ok(source), _)) => Some(source.unwrap_or(peer)),
+            Either::Left((Err(error), _)) => {
+                let (peer, reason) = (peer.to_string(), error.to_string());
+                context.journal.report(&Event::ProxyHeaderRefused { peer, reason });
+                None
+            }
+            Either::Right(_) => None,
+        }
     }
 
     /// A session of SMTP; gives the messages accepted in it, and why it ended.

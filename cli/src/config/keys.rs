@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use fulmar_core::model::{Address, Domain};
-use ipnet::IpNet;
 use toml::Value;
 use tracing::Level;
 
 use super::hosts::{endpoint, name_server, store_url};
 use super::value::{
-    count, duration, flag, list, mail_name, plain, secret, show_duration, show_size, size, text, word,
+    count, duration, flag, list, mail_name, networks, plain, secret, show_duration, show_size, size, word,
 };
 use super::written::{Written, Wrong};
 use super::{LogFormat, Settings};
@@ -35,7 +34,8 @@ impl Key {
 }
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 8] = ["", "store", "dns", "relay", "queue", "smtp", "pop3", "log"];
+pub(super) const SECTIONS: [&str; 9] =
+    ["", "store", "dns", "relay", "queue", "smtp", "pop3", "shutdown", "log"];
 
 const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
@@ -46,6 +46,7 @@ const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
 const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
 /// A resolver asks no more than that.
 const NAME_SERVER_LIMIT: usize = 8;
+const GRACE_LIMIT: Duration = Duration::from_hours(1);
 /// RFC 1939 §3.
 const AUTOLOGOUT_FLOOR: Duration = Duration::from_mins(10);
 
@@ -333,6 +334,12 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| number(s.engine.pop3.sessions as u64),
     },
     Key {
+        section: "shutdown",
+        name: "grace",
+        set: |s, w| put(&mut s.grace, duration(w, Duration::ZERO..=GRACE_LIMIT)),
+        show: |s| string(show_duration(s.grace)),
+    },
+    Key {
         section: "log",
         name: "format",
         set: |s, w| put(&mut s.log.format, word(w, &LOG_FORMATS)),
@@ -353,14 +360,6 @@ pub(super) const KEYS: &[Key] = &[
 fn put<T>(place: &mut T, value: Result<T, Wrong>) -> Result<(), Vec<Wrong>> {
     *place = value?;
     Ok(())
-}
-
-fn networks(written: &Written) -> Result<Vec<IpNet>, Vec<Wrong>> {
-    list(written, |item| {
-        text(item, "a network", r#"networks such as "10.0.0.0/8" or "::1/128""#, |text| {
-            text.parse::<IpNet>().ok()
-        })
-    })
 }
 
 fn string(value: impl ToString) -> Option<Value> {

@@ -7,7 +7,7 @@ use toml::Value;
 
 use super::Loaded;
 use super::keys::{KEYS, SECTIONS};
-use super::listeners::protocol_name;
+use super::listeners::Listening;
 use super::routes::domain_name;
 
 impl Loaded {
@@ -28,8 +28,11 @@ impl Loaded {
         }
         for listener in &self.settings.listeners {
             writeln!(out, "\n[[listener]]  # {}", self.origin("listener", ""))?;
-            writeln!(out, "protocol = {}", Value::from(protocol_name(listener.protocol)))?;
-            writeln!(out, "address = {}", Value::from(listener.address.to_string()))?;
+            writeln!(out, "protocol = {}", Value::from(listener.protocol_name()))?;
+            writeln!(out, "address = {}", Value::from(listener.address().to_string()))?;
+            if !listener.balancers().is_empty() {
+                writeln!(out, "proxy_protocol_from = {}", Value::from(balancers(listener)))?;
+            }
         }
         for route in &self.settings.engine.relay.routes {
             writeln!(out, "\n[[route]]  # {}", self.origin("route", ""))?;
@@ -47,7 +50,11 @@ impl Loaded {
             writeln!(out, "{line}")?;
         }
         let listeners = self.settings.listeners.iter().map(|listener| {
-            let value = json!({"protocol": protocol_name(listener.protocol), "address": listener.address});
+            let value = json!({
+                "protocol": listener.protocol_name(),
+                "address": listener.address(),
+                "proxy_protocol_from": balancers(listener),
+            });
             ("listener", value)
         });
         let routes = self.settings.engine.relay.routes.iter().map(|route| {
@@ -64,4 +71,9 @@ impl Loaded {
     fn origin(&self, section: &'static str, name: &'static str) -> String {
         self.origins.get(&(section, name)).map_or_else(|| "default".to_owned(), ToString::to_string)
     }
+}
+
+/// The networks of a listener's load balancers.
+fn balancers(listener: &Listening) -> Vec<String> {
+    listener.balancers().iter().map(ToString::to_string).collect()
 }

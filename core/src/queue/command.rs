@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 use crate::config::Destination;
-use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath};
+use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath, UtcTime};
 use crate::platform::{Instant, Payload};
 use crate::state::layout;
 use crate::state::log::{Class, Envelope, Piece, Pieces, Recipient, Record};
@@ -159,6 +159,12 @@ pub struct Current {
     pub incarnation: Incarnation,
     /// Whether somebody would have to take over if the node were gone.
     pub is_holding: bool,
+    /// Messages in it that are not done with.
+    pub entries: usize,
+    /// Local deliveries and transactions with other hosts that are under way.
+    pub attempts: usize,
+    /// When the next recipient is due that is not being attempted.
+    pub next_due: Option<UtcTime>,
 }
 
 /// Holds an incarnation open while a body is uploaded into its folder.

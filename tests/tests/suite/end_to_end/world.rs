@@ -141,7 +141,7 @@ impl World {
     ) -> SocketAddr {
         let (engine, spawn) = (engine.clone(), platform.spawn.clone());
         let serve = move |stream, peer| {
-            let (engine, listener) = (engine.clone(), Listener { protocol, address: LOOPBACK });
+            let (engine, listener) = (engine.clone(), Listener::new(protocol, LOOPBACK));
             spawn.spawn(Box::pin(async move { engine.serve(stream, peer, &listener).await }));
         };
         self.runtime.listen(LOOPBACK, stopped.map(drop).boxed(), Box::new(serve)).unwrap()
