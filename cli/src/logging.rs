@@ -66,6 +66,7 @@ fn level(event: &Event) -> Level {
         | Event::ProxyHeaderRefused { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
+        | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::Compacted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,

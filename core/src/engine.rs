@@ -196,6 +196,7 @@ impl Engine {
             journal,
             receiving: Arc::default(),
             comparisons: Arc::new(Semaphore::new(COMPARISONS)),
+            swept: AtomicU64::new(0),
         });
         let (shutdown, until_shutdown) = async_channel::bounded(1);
 

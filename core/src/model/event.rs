@@ -200,6 +200,21 @@ pub enum Event {
         /// When it went away.
         since: UtcTime,
     },
+    /// This node has looked through the whole store for what nothing needs any more.
+    Swept {
+        /// The day, counted from 1970 by the store's clock.
+        day: u64,
+        /// Objects seen.
+        objects: u64,
+        /// Objects deleted.
+        deleted: u64,
+        /// Octets in them.
+        octets: u64,
+        /// Logs found that nobody looks after.
+        unattended: usize,
+        /// Whether it came to its end: the node was not told to shut down, and nothing went wrong.
+        complete: bool,
+    },
     /// A housekeeping step of the node did not succeed and will be tried again.
     Trouble {
         /// What was being done.

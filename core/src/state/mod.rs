@@ -5,6 +5,7 @@ pub mod account;
 pub mod beat;
 pub mod chain;
 pub mod chains;
+pub mod collect;
 pub mod content;
 pub mod contract;
 pub mod domain;
@@ -19,6 +20,7 @@ pub mod owner;
 pub mod pickup;
 pub mod probe;
 pub mod requests;
+pub mod sweep_mark;
 pub mod turns;
 
 pub use error::StateError;
