@@ -130,6 +130,21 @@ fn what_lies_in_pickup_is_delivered() {
 }
 
 #[test]
+fn more_than_one_round_takes_from_pickup_is_taken_in_several() {
+    const OBJECTS: usize = 1_300;
+    in_world(async |world| {
+        for number in 0..OBJECTS {
+            let content = format!("From: x@y.test\nTo: alice@home.test\n\n{number}\n");
+            world.put(&format!("pickup/{number:04}.eml"), &content).await;
+        }
+        let said = world.drain(AT_ONCE).await.said();
+        assert_eq!((said.delivered, said.remaining, said.is_done), (OBJECTS as u64, Some(0), true));
+        assert_eq!(world.delivered().await, OBJECTS);
+        assert!(world.keys(layout::PICKUP).await.is_empty());
+    });
+}
+
+#[test]
 fn an_order_is_carried_out_though_nothing_is_due() {
     for (action, delivered) in [(Action::Retry, 1), (Action::Cancel, 0)] {
         in_world(async |world| {
