@@ -159,6 +159,7 @@ pub(super) enum Command {
     Holdings { done: oneshot::Sender<Option<Holdings>> },
     Rewrite { incarnation: Incarnation, rewritten: Rewritten, done: oneshot::Sender<Result<(), Refusal>> },
     Forget { incarnation: Incarnation, folder: Incarnation },
+    StoreNow { done: oneshot::Sender<Option<UtcTime>> },
     Belong,
     Seen { store_now: Option<UtcTime>, nodes: usize },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
@@ -187,8 +188,10 @@ pub struct Current {
     pub is_holding: bool,
     /// Whether something is being attempted or written, or due to be.
     pub is_busy: bool,
-    /// Messages in it.
-    pub queued: u64,
+    /// Messages in it that are not done with.
+    pub entries: usize,
+    /// Local deliveries and transactions with other hosts that are under way.
+    pub attempts: usize,
     /// When the next recipient is due that is not being attempted.
     pub next_due: Option<UtcTime>,
 }

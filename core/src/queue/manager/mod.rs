@@ -209,13 +209,12 @@ impl Manager {
                 self.pulse.stand(self.instant(), incarnation, done);
             }
             Command::Current { done } => {
-                let is_holding = self.is_holding();
-                let current = self.log.as_ref();
-                let current = current.map(|log| Current {
+                let current = self.log.as_ref().map(|log| Current {
                     incarnation: log.incarnation,
-                    is_holding,
+                    is_holding: self.is_holding(),
                     is_busy: self.is_busy(),
-                    queued: log.live.entries.len() as u64,
+                    entries: log.live.entries.len(),
+                    attempts: self.outstanding + self.lines.under_way(),
                     next_due: self.next_due(),
                 });
                 let _ = done.send(current);
@@ -240,6 +239,8 @@ impl Manager {
                     log.live.forget(folder);
                 }
             }
+            // Whoever asked may have stopped waiting.
+            Command::StoreNow { done } => drop(done.send(self.store_now)),
             Command::Belong => self.belongs = true,
             Command::Seen { store_now, nodes } => {
                 self.store_now = self.store_now.max(store_now);
@@ -343,7 +344,7 @@ impl Manager {
                 Err(error) => self.unwritten(number, &error),
             },
             Done::Beat { incarnation, interval, result } if Some(incarnation) == current => {
-                self.pulse.answered(incarnation, interval, result.is_ok());
+                self.pulse.answered(self.instant(), incarnation, interval, result.is_ok());
             }
             Done::Checkpoint { incarnation, covers, result } if Some(incarnation) == current => {
                 if let (Some(log), Ok(_)) = (&mut self.log, result) {
