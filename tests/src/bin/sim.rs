@@ -1,7 +1,7 @@
 //! Scenarios in the simulator: runs many seeds and tells the first that breaks an invariant, or replays one.
 //!
 //! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]`
-//! `sim --seed S [--trace] [--profile P] [--faults a,b,c|none]`
+//! `sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]`
 
 // Printing is what this program is for.
 #![allow(clippy::print_stdout)]
@@ -14,7 +14,7 @@ use fulmar_tests::Fallible;
 use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, timeline};
 
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]\n\
-                     sim --seed S [--trace] [--profile P] [--faults a,b,c|none]";
+                     sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]";
 /// Seeds that are run where nobody says how many.
 const SEEDS: u64 = 100;
 /// Violations of one seed that are told.
@@ -24,7 +24,10 @@ const NAMED: usize = 20;
 
 struct Order {
     seed: Option<u64>,
+    /// What happened to each message is told.
     is_traced: bool,
+    /// What the doors noted is told.
+    is_stepwise: bool,
     runs: Runs,
 }
 
@@ -48,6 +51,7 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
     let mut order = Order {
         seed: None,
         is_traced: false,
+        is_stepwise: false,
         runs: Runs {
             profile: &Profile::SHORT,
             from: 0,
@@ -60,8 +64,12 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
     };
     let mut arguments = arguments.iter();
     while let Some(option) = arguments.next() {
-        if option == "--trace" {
-            order.is_traced = true;
+        match option.as_str() {
+            "--trace" => order.is_traced = true,
+            "--steps" => order.is_stepwise = true,
+            _ => {}
+        }
+        if option == "--trace" || option == "--steps" {
             continue;
         }
         let value = arguments.next().ok_or_else(|| format!("{option} wants a value"))?;
@@ -85,7 +93,8 @@ fn profile(name: &str) -> Fallible<&'static Profile> {
 
 fn replay(seed: u64, order: &Order) -> bool {
     let Runs { profile, faults, doors, .. } = &order.runs;
-    let verdict = run(seed, profile, faults.as_ref(), *doors, order.is_traced);
+    let verdict = run(seed, profile, faults.as_ref(), *doors, order.is_stepwise);
+    verdict.trace.lines.iter().for_each(|line| println!("{line}"));
     if order.is_traced {
         timeline(&verdict.case).iter().for_each(|line| println!("{line}"));
     }

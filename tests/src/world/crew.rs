@@ -1,5 +1,6 @@
 //! The machines that serve, and the nodes on them: started, killed, suspended, told to end, and started again.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use futures::future::select;
 use futures::pin_mut;
 
 use super::Doors;
+use super::answers::{self, Counter};
 use super::history::{Fact, Node, Place, Recorder, Turn};
 use super::plan::Plan;
 use crate::sim::{Machine, Simulation, Simulator};
@@ -40,6 +42,8 @@ pub struct Crew {
     pub plan: Arc<Plan>,
     /// What has happened.
     pub recorder: Recorder,
+    /// How their requests end.
+    pub answers: Arc<Counter>,
     /// Puts something in front of a node's doors, where there is something to be tried out.
     doors: Doors,
     slots: Mutex<Vec<Slot>>,
@@ -72,7 +76,8 @@ impl Crew {
             Slot { machine, life: 0, engine: None, is_suspended: false, is_busy: false }
         });
         let slots = Mutex::new(slots.collect());
-        Arc::new(Self { simulator, simulation, zone, plan, recorder, doors, slots })
+        let answers = Arc::<Counter>::default();
+        Arc::new(Self { simulator, simulation, zone, plan, recorder, answers, doors, slots })
     }
 
     /// Starts a node where none runs. Returns at once; the node serves when it can.
@@ -108,6 +113,7 @@ impl Crew {
             recorder.record(Fact::Event { node, event: event.clone() });
         });
         let platform = (self.doors)(machine.platform(), &self.simulator);
+        let platform = answers::counted(platform, &self.answers);
         loop {
             let started =
                 Engine::start_patiently(self.config(node), platform.clone(), machine.host(), journal.clone());
@@ -257,6 +263,12 @@ impl Crew {
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Crew")
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `mutants` | mistakes that doors make in a node's stead |
 //! | `ground` | what stands in the bucket before the first node |
 
+pub mod answers;
 pub mod archive;
 pub mod check;
 pub mod client;
