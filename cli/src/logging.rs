@@ -53,17 +53,20 @@ fn level(event: &Event) -> Level {
         | Event::StoreAway { .. }
         | Event::StoreNotProbed { .. }
         | Event::StoreTrouble { .. }
+        | Event::PickupLeft { .. }
         | Event::Trouble { .. } => Level::WARN,
         Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }
         | Event::Attempted { .. }
         | Event::Bounced { .. }
         | Event::Ordered { .. }
+        | Event::PickedUp { .. }
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
         | Event::ProxyHeaderRefused { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
+        | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::Compacted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,
@@ -159,10 +162,10 @@ mod tests {
         let event = Event::StoreTrouble { operation: "put spool/1".into(), error: "a\nb=\"c\"".into() };
         let fact = serde_json::to_string(&event).unwrap();
         assert_eq!(in_words(&fact), r#"store_trouble error="a\nb=\"c\"" operation="put spool/1""#);
-        let event = Event::SessionOpened { session: 7, peer: "[::1]:9".into() };
+        let event = Event::SessionOpened { session: 7, protocol: "smtp", peer: "[::1]:9".into() };
         assert_eq!(
             in_words(&serde_json::to_string(&event).unwrap()),
-            "session_opened peer=[::1]:9 session=7"
+            "session_opened peer=[::1]:9 protocol=smtp session=7"
         );
     }
 }

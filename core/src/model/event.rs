@@ -5,17 +5,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{Address, Incarnation, Outcome, QueueId, Reply, ReversePath, UtcTime};
 
 /// One fact. Serialises as one JSON object with the variant's name under `event`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Event {
     /// A client's connection was taken in.
     SessionOpened {
         /// Number of the session on this node.
         session: u64,
+        /// What is spoken, by its name in settings.
+        protocol: &'static str,
         /// The client's address and port.
         peer: String,
     },
@@ -30,6 +34,8 @@ pub enum Event {
     SessionClosed {
         /// Number of the session on this node.
         session: u64,
+        /// What was spoken, by its name in settings.
+        protocol: &'static str,
         /// Messages accepted or retrieved in it.
         messages: u64,
         /// Why, in words.
@@ -148,6 +154,20 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// An object of `pickup/` is in the queue, durably, and has been removed.
+    PickedUp {
+        /// The object.
+        key: String,
+        /// The message.
+        queue_id: QueueId,
+    },
+    /// An object of `pickup/` stays where it is: as it is now it will not be sent.
+    PickupLeft {
+        /// The object.
+        key: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// An object in the store cannot be read as what its name says. The rest goes on.
     ObjectDamaged {
         /// Its key.
@@ -186,6 +206,21 @@ pub enum Event {
         /// When it went away.
         since: UtcTime,
     },
+    /// This node has looked through the whole store for what nothing needs any more.
+    Swept {
+        /// The day, counted from 1970 by the store's clock.
+        day: u64,
+        /// Objects seen.
+        objects: u64,
+        /// Objects deleted.
+        deleted: u64,
+        /// Octets in them.
+        octets: u64,
+        /// Logs found that nobody looks after.
+        unattended: usize,
+        /// Whether it came to its end: the node was not told to shut down, and nothing went wrong.
+        complete: bool,
+    },
     /// A housekeeping step of the node did not succeed and will be tried again.
     Trouble {
         /// What was being done.
@@ -193,6 +228,16 @@ pub enum Event {
         /// What went wrong.
         error: String,
     },
+}
+
+impl Event {
+    /// The names of all kinds.
+    pub const KINDS: &[&str] = Self::VARIANTS;
+
+    /// The variant's name, as it stands under `event`.
+    pub fn kind(&self) -> &'static str {
+        self.into()
+    }
 }
 
 /// Where events go. Cheap to clone; must not block.
@@ -219,5 +264,23 @@ impl Journal {
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Journal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_the_name_under_which_it_is_serialised() {
+        let reason = "because".to_owned();
+        for event in [
+            Event::StoreNotProbed { endpoint: String::new() },
+            Event::ProxyHeaderRefused { peer: String::new(), reason: reason.clone() },
+            Event::Trouble { doing: String::new(), error: reason },
+        ] {
+            assert_eq!(serde_json::to_value(&event).unwrap()["event"], event.kind());
+            assert!(Event::KINDS.contains(&event.kind()));
+        }
     }
 }

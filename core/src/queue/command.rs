@@ -43,6 +43,8 @@ pub enum Refusal {
 pub struct Acceptance {
     /// Names it.
     pub id: QueueId,
+    /// The only log that may take it, where it is promised to one: else [`Refusal::Fenced`].
+    pub under: Option<Incarnation>,
     /// Where reports go.
     pub reverse_path: ReversePath,
     /// Whether the client declared `BODY=8BITMIME`.
@@ -105,6 +107,7 @@ impl From<&Bounce> for Acceptance {
         let body_crc = crc32fast::hash(&body);
         Self {
             id,
+            under: None,
             reverse_path: ReversePath::Null,
             eight_bit,
             recipients,
@@ -156,6 +159,7 @@ pub(super) enum Command {
     Holdings { done: oneshot::Sender<Option<Holdings>> },
     Rewrite { incarnation: Incarnation, rewritten: Rewritten, done: oneshot::Sender<Result<(), Refusal>> },
     Forget { incarnation: Incarnation, folder: Incarnation },
+    StoreNow { done: oneshot::Sender<Option<UtcTime>> },
     Belong,
     Seen { store_now: Option<UtcTime>, nodes: usize },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
@@ -182,6 +186,14 @@ pub struct Current {
     pub incarnation: Incarnation,
     /// Whether somebody would have to take over if the node were gone.
     pub is_holding: bool,
+    /// Whether something is being attempted or written, or due to be.
+    pub is_busy: bool,
+    /// Messages in it that are not done with.
+    pub entries: usize,
+    /// Local deliveries and transactions with other hosts that are under way.
+    pub attempts: usize,
+    /// When the next recipient is due that is not being attempted.
+    pub next_due: Option<UtcTime>,
 }
 
 /// Holds an incarnation open while a body is uploaded into its folder.

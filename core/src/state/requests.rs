@@ -154,6 +154,19 @@ impl Requests {
         }
     }
 
+    /// What a listing would show of an object, or nothing where there is none.
+    pub async fn head(&self, key: &str) -> Result<Option<Listed>, StoreError> {
+        let send = || {
+            Meter::add(&self.shared.meter.head, 1);
+            self.shared.platform.store.head(key)
+        };
+        match self.repeat("head", key, send).await {
+            Ok(listed) => Ok(Some(listed)),
+            Err(StoreError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Writes an object that nobody else writes, replacing what is there.
     pub async fn put(&self, key: &str, payload: &Payload) -> Result<(), StoreError> {
         self.repeat("put", key, || self.send_put(key, payload, When::Always)).await

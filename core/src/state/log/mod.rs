@@ -44,6 +44,13 @@ pub struct Segment {
     pub records: Vec<Record>,
 }
 
+/// What a segment says without its data area; entries that were adopted are left out.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SegmentHead {
+    /// What happened, in order.
+    pub records: Vec<Record>,
+}
+
 /// One thing that happened to the log's entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,7 +181,7 @@ impl Segment {
         frame::encode(&header, data)
     }
 
-    /// Reads a segment; the content of accepted messages is given by its place in the whole object.
+    /// Reads a segment, of which at least the header must be there, and entries that were adopted; the content of accepted messages is given by its place in the whole object.
     pub fn decode(octets: &[u8]) -> Result<Self, FrameError> {
         let Frame { header, data_at } = frame::decode::<SegmentHeader>(octets)?;
         let mut records = header.records.into_owned();
