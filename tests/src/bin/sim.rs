@@ -11,10 +11,12 @@ use std::process::ExitCode;
 use std::thread;
 
 use fulmar_tests::Fallible;
-use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, timeline};
+use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline};
 
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]\n\
                      sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]";
+/// The profile that is none of [`Profile::ALL`].
+const THOUSAND: &str = "thousand";
 /// Seeds that are run where nobody says how many.
 const SEEDS: u64 = 100;
 /// Violations of one seed that are told.
@@ -28,6 +30,8 @@ struct Order {
     is_traced: bool,
     /// What the doors noted is told.
     is_stepwise: bool,
+    /// A thousand nodes that come for a moment, instead of a profile.
+    is_thousand: bool,
     runs: Runs,
 }
 
@@ -41,6 +45,10 @@ fn main() -> ExitCode {
         }
     };
     let is_clean = match order.seed {
+        _ if order.is_thousand => {
+            println!("{}", thousand(order.seed.unwrap_or(order.runs.from)));
+            true
+        }
         Some(seed) => replay(seed, &order),
         None => many(&order.runs),
     };
@@ -52,6 +60,7 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
         seed: None,
         is_traced: false,
         is_stepwise: false,
+        is_thousand: false,
         runs: Runs {
             profile: &Profile::SHORT,
             from: 0,
@@ -79,6 +88,7 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
             "--from" => order.runs.from = value.parse()?,
             "--jobs" => order.runs.jobs = value.parse()?,
             "--faults" => order.runs.faults = Some(parse_list(value)?),
+            "--profile" if value == THOUSAND => order.is_thousand = true,
             "--profile" => order.runs.profile = profile(value)?,
             other => return Err(format!("unknown option {other}").into()),
         }
@@ -87,8 +97,8 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
 }
 
 fn profile(name: &str) -> Fallible<&'static Profile> {
-    let names = || Profile::ALL.iter().map(|profile| profile.name).collect::<Vec<_>>().join(", ");
-    Profile::named(name).ok_or_else(|| format!("no profile {name}; there are: {}", names()).into())
+    let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name).chain([THOUSAND]).collect();
+    Profile::named(name).ok_or_else(|| format!("no profile {name}; there are: {}", names.join(", ")).into())
 }
 
 fn replay(seed: u64, order: &Order) -> bool {

@@ -220,7 +220,7 @@ impl Run {
                 self.spawn(async move { crew.stop(place, grace, back_after).await });
             }
             Deed::Read { account: number, place, deletes_one_in } => {
-                let net = self.operator.platform().net;
+                let net = self.crew.simulation.outside(&self.crew.zone).net;
                 self.spawn(
                     async move { reader::visit(&crew, &*net, account(number), place, deletes_one_in).await },
                 );
@@ -406,7 +406,7 @@ async fn send_by_node(crew: &Arc<Crew>, number: usize, message: &Message, conten
     let (reverse_path, recipients) = (message.reverse_path.clone(), message.recipients.clone());
     let content = Bytes::copy_from_slice(content);
     let sent = machine.run(async move {
-        let engine = theirs.engine(&sender, node).await;
+        let engine = theirs.visitor(&sender, node).await;
         theirs.recorder.record(Fact::Life(node, Turn::Started));
         let sent = engine.send(reverse_path, recipients, content).await;
         let answer = match sent {

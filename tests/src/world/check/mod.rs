@@ -56,3 +56,6 @@ pub fn named(outcome: &Outcome) -> String {
     };
     format!("{kind}: {}", outcome.reply())
 }
+
+#[cfg(test)]
+mod tests;
