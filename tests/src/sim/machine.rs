@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fulmar_core::platform::{Clock, Host, Platform, ProcessIdentity};
+use fulmar_core::platform::{Clock, Host, Job, Platform, ProcessIdentity};
 use fulmar_core::state::requests::RequestCounts;
 use futures::channel::oneshot;
 use futures::future::pending;
@@ -123,17 +123,22 @@ impl Machine {
     pub async fn killed(&self) {
         // The job holds `end`, and is dropped with the process.
         let (end, ended) = oneshot::channel::<()>();
-        self.platform().spawn.spawn(Box::pin(async move {
+        self.spawn(Box::pin(async move {
             let _end = end;
             pending::<()>().await;
         }));
         let _ = ended.await;
     }
 
+    /// Starts a job of the process.
+    pub fn spawn(&self, job: Job) {
+        self.world.simulator.spawn_in(self.place.process, job);
+    }
+
     /// Runs work as a job of the process; nothing where that is killed before the work is done.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let (done, result) = oneshot::channel();
-        self.platform().spawn.spawn(Box::pin(async move {
+        self.spawn(Box::pin(async move {
             // Whoever asked may be gone.
             let _ = done.send(work.await);
         }));
