@@ -61,9 +61,11 @@ fn level(event: &Event) -> Level {
         | Event::Ordered { .. }
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
+        | Event::ProxyHeaderRefused { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
         | Event::Adopted { .. }
+        | Event::Compacted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,
         Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::Refused { .. } => Level::DEBUG,
     }

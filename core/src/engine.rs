@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use async_channel::{Receiver, Sender};
 use async_lock::Semaphore;
 use bytes::Bytes;
 use event_listener::Event as Signal;
+use futures::future::{Either, select};
 use futures::io::AsyncWriteExt;
 use serde::Serialize;
 
@@ -31,7 +33,7 @@ use crate::state::format::{self, FormatError};
 pub use crate::state::health::Readiness;
 use crate::state::probe::{self, ProbeError};
 use crate::state::requests::{RequestCounts, Requests};
-use crate::{conversation, pop3, smtp};
+use crate::{conversation, pop3, smtp, transport};
 
 /// How long a client that is turned away may take to read why.
 const TURN_AWAY: Duration = Duration::from_secs(5);
@@ -174,6 +176,7 @@ impl Engine {
         platform.spawn.spawn(Box::pin(local_delivery::run(context.clone())));
         platform.spawn.spawn(Box::pin(relay::run(context.clone(), until_shutdown.clone())));
         platform.spawn.spawn(Box::pin(maintenance::run(context.clone(), host, until_shutdown.clone())));
+        platform.spawn.spawn(Box::pin(maintenance::keep_house(context.clone(), until_shutdown.clone())));
         let shared = Shared {
             context,
             counters,
@@ -185,11 +188,13 @@ impl Engine {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Serves one client to the end of its session. May be dropped at any await.
-    pub async fn serve(&self, stream: Box<dyn Stream>, peer: SocketAddr, listener: &Listener) {
+    /// Serves one client to the end of its session. `peer` is the other end of the connection; the client, where that is a load
+    /// balancer of the listener's, is whoever its header names. May be dropped at any await.
+    pub async fn serve(&self, mut stream: Box<dyn Stream>, peer: SocketAddr, listener: &Listener) {
         let Shared { context, numbers, sessions, .. } = &*self.shared;
         let Config { smtp, pop3, .. } = &context.config;
         let place = sessions.take(listener.protocol);
+        let Some(peer) = self.client(&mut *stream, peer, listener).await else { return };
         let session = numbers.fetch_add(1, Ordering::Relaxed);
         match listener.protocol {
             Protocol::Smtp if place.number > smtp.sessions => self.turn_away(stream, SMTP_FULL).await,
@@ -237,6 +242,29 @@ impl Engine {
     /// Whether the node can do its work.
     pub fn readiness(&self) -> Readiness {
         self.shared.context.requests.readiness()
+    }
+
+    /// Who is to be served; nobody where a load balancer does not say so as it must, or the node shuts down meanwhile.
+    async fn client(
+        &self,
+        stream: &mut dyn Stream,
+        peer: SocketAddr,
+        listener: &Listener,
+    ) -> Option<SocketAddr> {
+        if !listener.expects_proxy_header(peer.ip()) {
+            return Some(peer);
+        }
+        let Shared { context, until_shutdown, .. } = &*self.shared;
+        let reading = transport::read_proxy_header(stream, &context.requests.platform().clock);
+        match select(pin!(reading), pin!(until_shutdown.recv())).await {
+            Either::Left((Ok(source), _)) => Some(source.unwrap_or(peer)),
+            Either::Left((Err(error), _)) => {
+                let (peer, reason) = (peer.to_string(), error.to_string());
+                context.journal.report(&Event::ProxyHeaderRefused { peer, reason });
+                None
+            }
+            Either::Right(_) => None,
+        }
     }
 
     /// A session of SMTP; gives the messages accepted in it, and why it ended.

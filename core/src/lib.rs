@@ -12,7 +12,7 @@
 //! | 1 | [`platform`]: the doors; [`config`]: settings as types that cannot be wrong |
 //! | 2 | [`sasl`]: credentials and mechanisms |
 //! | 3 | [`smtp`], [`pop3`]: bytes in, bytes and questions out |
-//! | 4 | [`transport`]: TLS; [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
+//! | 4 | [`transport`]: TLS and the PROXY header; [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
 //! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines; [`http`]: a client of HTTP |
 //! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`], [`delivery`] |
 //! | 7 | [`service`]: reception, access, local delivery, relay, reports, maintenance |

@@ -213,13 +213,25 @@ pub struct Node {
 impl Node {
     /// Opens another listener on a free port. Clients of it count as connecting from `peer` where that is given.
     pub fn listen(&mut self, protocol: Protocol, peer: Option<SocketAddr>) -> SocketAddr {
+        self.listen_behind(protocol, peer, &[])
+    }
+
+    /// The same; connections from the networks of `balancers` must begin with a PROXY header.
+    pub fn listen_behind(
+        &mut self,
+        protocol: Protocol,
+        peer: Option<SocketAddr>,
+        balancers: &[&str],
+    ) -> SocketAddr {
         let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = socket.local_addr().expect("a bound socket");
         let (stop, stopped) = oneshot::channel::<()>();
         let (engine, spawn) = (self.engine.clone(), self.ground.platform.spawn.clone());
-        let listener = Listener { protocol, address };
+        let networks = balancers.iter().map(|network| network.parse().expect("a network"));
+        let proxy_protocol_from = networks.collect();
+        let listener = Listener { proxy_protocol_from, ..Listener::new(protocol, address) };
         let accepting = accept(socket, stopped.map(drop), move |stream, client| {
-            let (engine, peer) = (engine.clone(), peer.unwrap_or(client));
+            let (engine, peer, listener) = (engine.clone(), peer.unwrap_or(client), listener.clone());
             spawn.spawn(Box::pin(async move { engine.serve(Box::new(stream), peer, &listener).await }));
         });
         self.ground.platform.spawn.spawn(Box::pin(accepting));

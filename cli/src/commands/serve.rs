@@ -1,6 +1,7 @@
 //! `fulmar serve`.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
@@ -38,7 +39,7 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::Failed(format!("cannot listen on {at}: {error}")))?;
         let address = socket.local_addr().map_err(|error| Failure::Failed(format!("{at}: {error}")))?;
-        bound.push((socket, Listener { protocol: listener.protocol, address }));
+        bound.push((socket, Arc::new(Listener { address, ..listener.clone() })));
     }
     let starting = start(context);
     futures::pin_mut!(starting);
@@ -50,11 +51,11 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = stopped.map(drop).shared();
-    let listeners: Vec<Listener> = bound.iter().map(|(_, listener)| *listener).collect();
+    let listeners: Vec<Arc<Listener>> = bound.iter().map(|(_, listener)| listener.clone()).collect();
     for (socket, listener) in bound {
         let (engine, spawn) = (engine.clone(), context.platform.spawn.clone());
         let accepting = accept(socket, stopped.clone(), move |stream, peer| {
-            let engine = engine.clone();
+            let (engine, listener) = (engine.clone(), listener.clone());
             let session = async move { engine.serve(Box::new(stream), peer, &listener).await };
             spawn.spawn(Box::pin(session));
         });
@@ -92,7 +93,7 @@ async fn start(context: &Context) -> Result<(Engine, Option<Trial>), Failure> {
 }
 
 /// Says on standard output where this node listens; whoever started it waits for these lines.
-fn announce(listeners: &[Listener], trial: Option<&Trial>) -> io::Result<()> {
+fn announce(listeners: &[Arc<Listener>], trial: Option<&Trial>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for listener in listeners {
         writeln!(out, "listening {} {}", protocol_name(listener.protocol), listener.address)?;
@@ -127,9 +128,12 @@ impl Trial {
     }
 
     /// The lines to paste.
-    fn welcome(&self, out: &mut impl Write, listeners: &[Listener]) -> io::Result<()> {
+    fn welcome(&self, out: &mut impl Write, listeners: &[Arc<Listener>]) -> io::Result<()> {
         let (account, store, fulmar) = (&self.account, &self.store, program());
-        let of = |protocol| listeners.iter().filter(move |listener| listener.protocol == protocol);
+        let of = |protocol| {
+            let of_it = listeners.iter().filter(move |listener| listener.protocol == protocol);
+            of_it.map(|listener| listener.address)
+        };
         let message = r"printf 'Subject: first\r\n\r\nIt works.\r\n'";
         let password = match &self.password {
             Some(password) => format!("password {password}"),
@@ -141,7 +145,7 @@ impl Trial {
         )?;
         writeln!(out, "Data     {store}\nAccount  {account}, {password}")?;
         writeln!(out, "\nSend a first message, over SMTP or into the queue:")?;
-        for Listener { address, .. } in of(Protocol::Smtp) {
+        for address in of(Protocol::Smtp) {
             writeln!(
                 out,
                 "  {message} | curl --url smtp://{address} --mail-from {account} --mail-rcpt {account} -T -"
@@ -152,7 +156,7 @@ impl Trial {
         // A password that is not known any more is asked for by curl.
         let login =
             self.password.as_ref().map_or_else(|| account.to_string(), |word| format!("{account}:{word}"));
-        for Listener { address, .. } in of(Protocol::Pop3) {
+        for address in of(Protocol::Pop3) {
             writeln!(out, "  curl pop3://{address}/1 --user {login}")?;
         }
         writeln!(out, "  {fulmar} mailbox list {account}\n  {fulmar} mailbox read {account} 1")

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use fulmar_core::model::{Address, Domain};
-use ipnet::IpNet;
 use toml::Value;
 use tracing::Level;
 
 use super::hosts::{endpoint, name_server, store_url};
 use super::value::{
-    count, duration, flag, list, mail_name, plain, secret, show_duration, show_size, size, text, word,
+    count, duration, flag, list, mail_name, networks, plain, secret, show_duration, show_size, size, text,
+    word,
 };
 use super::written::{Written, Wrong};
 use super::{LogFormat, Settings};
@@ -347,14 +347,6 @@ pub(super) const KEYS: &[Key] = &[
 fn put<T>(place: &mut T, value: Result<T, Wrong>) -> Result<(), Vec<Wrong>> {
     *place = value?;
     Ok(())
-}
-
-fn networks(written: &Written) -> Result<Vec<IpNet>, Vec<Wrong>> {
-    list(written, |item| {
-        text(item, "a network", r#"networks such as "10.0.0.0/8" or "::1/128""#, |text| {
-            text.parse::<IpNet>().ok()
-        })
-    })
 }
 
 fn string(value: impl ToString) -> Option<Value> {

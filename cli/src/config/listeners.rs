@@ -6,8 +6,8 @@ use fulmar_core::config::{Listener, Protocol};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::tables::{self, Form, field};
-use super::value::{list, text};
+use super::tables::{self, Form, field, list_field};
+use super::value::{NETWORKS, list, networks, text};
 use super::written::{Lines, Value, Written, Wrong};
 
 /// The variable that replaces the file's list.
@@ -18,8 +18,11 @@ const PROTOCOL_NAMES: &str = "smtp, pop3";
 /// What the documentation names and this version does not speak yet.
 const LATER_PROTOCOLS: [&str; 7] = ["submission", "submissions", "lmtp", "pop3s", "imap", "imaps", "http"];
 const ADDRESSES: &str = r#"an IP address with a port, such as "0.0.0.0:25" or "[::]:25""#;
-const FORM: Form<2> =
-    Form { heading: "listener", fields: [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES)] };
+const FORM: Form<3> = Form {
+    heading: "listener",
+    fields: [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES), ("proxy_protocol_from", NETWORKS)],
+    required: 2,
+};
 
 /// The name of a protocol in configuration and output.
 pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
@@ -33,11 +36,13 @@ pub(super) fn from_file(
     mistake: &mut dyn FnMut(&str, Wrong),
 ) -> Vec<Listener> {
     let mut listeners = Vec::new();
-    for [protocol, address] in tables::read(&FORM, lines, value, mistake) {
+    for [protocol, address, balancers] in tables::read(&FORM, lines, value, mistake) {
         let protocol = field("protocol", protocol.as_ref(), self::protocol, mistake);
         let address = field("address", address.as_ref(), self::address, mistake);
+        let balancers = list_field("proxy_protocol_from", balancers.as_ref(), networks, mistake);
         if let (Some(protocol), Some(address)) = (protocol, address) {
-            listeners.push(Listener { protocol, address });
+            let proxy_protocol_from = balancers.unwrap_or_default();
+            listeners.push(Listener { protocol, address, proxy_protocol_from });
         }
     }
     listeners
@@ -49,10 +54,8 @@ pub(super) fn from_variable(written: &Written) -> Result<Vec<Listener>, Vec<Wron
     let listeners = list(written, |item| {
         let Value::Raw(text) = &item.value else { return Err(item.wrong("is not a listener", FORM)) };
         let (name, at) = text.split_once('=').ok_or_else(|| item.wrong("is not a listener", FORM))?;
-        Ok(Listener {
-            protocol: protocol(&Written::in_variable(name))?,
-            address: address(&Written::in_variable(at))?,
-        })
+        let protocol = protocol(&Written::in_variable(name))?;
+        Ok(Listener::new(protocol, address(&Written::in_variable(at))?))
     })?;
     if listeners.is_empty() {
         return Err(written.wrong("names no listener", FORM).into());

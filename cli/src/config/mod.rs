@@ -41,7 +41,7 @@ const DEFAULT_LISTENERS: [Listener; 2] =
     [on_loopback(Protocol::Smtp, 2525), on_loopback(Protocol::Pop3, 1110)];
 
 const fn on_loopback(protocol: Protocol, port: u16) -> Listener {
-    Listener { protocol, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port) }
+    Listener::new(protocol, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
 }
 
 /// The name of a host that has no better one, and the domain of a server to try things on.

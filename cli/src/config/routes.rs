@@ -18,7 +18,8 @@ const EVERY_OTHER: &str = "*";
 const DOMAINS: &str = r#"a domain such as "relay.test", or "*" for every other one"#;
 const NEXT_HOPS: &str =
     r#"a host with or without a port, such as "smarthost", "192.0.2.1:2525" or "[2001:db8::1]:25""#;
-const FORM: Form<2> = Form { heading: "route", fields: [("domain", DOMAINS), ("next_hop", NEXT_HOPS)] };
+const FORM: Form<2> =
+    Form { heading: "route", fields: [("domain", DOMAINS), ("next_hop", NEXT_HOPS)], required: 2 };
 /// RFC 5321 §4.5.4.2.
 const SMTP_PORT: u16 = 25;
 

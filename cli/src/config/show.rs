@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use fulmar_core::config::Listener;
 use serde_json::json;
 use toml::Value;
 
@@ -30,6 +31,9 @@ impl Loaded {
             writeln!(out, "\n[[listener]]  # {}", self.origin("listener", ""))?;
             writeln!(out, "protocol = {}", Value::from(protocol_name(listener.protocol)))?;
             writeln!(out, "address = {}", Value::from(listener.address.to_string()))?;
+            if !listener.proxy_protocol_from.is_empty() {
+                writeln!(out, "proxy_protocol_from = {}", Value::from(balancers(listener)))?;
+            }
         }
         for route in &self.settings.engine.relay.routes {
             writeln!(out, "\n[[route]]  # {}", self.origin("route", ""))?;
@@ -47,7 +51,11 @@ impl Loaded {
             writeln!(out, "{line}")?;
         }
         let listeners = self.settings.listeners.iter().map(|listener| {
-            let value = json!({"protocol": protocol_name(listener.protocol), "address": listener.address});
+            let value = json!({
+                "protocol": protocol_name(listener.protocol),
+                "address": listener.address,
+                "proxy_protocol_from": balancers(listener),
+            });
             ("listener", value)
         });
         let routes = self.settings.engine.relay.routes.iter().map(|route| {
@@ -64,4 +72,9 @@ impl Loaded {
     fn origin(&self, section: &'static str, name: &'static str) -> String {
         self.origins.get(&(section, name)).map_or_else(|| "default".to_owned(), ToString::to_string)
     }
+}
+
+/// The networks of a listener's load balancers.
+fn balancers(listener: &Listener) -> Vec<String> {
+    listener.proxy_protocol_from.iter().map(ToString::to_string).collect()
 }

@@ -9,8 +9,10 @@ use super::written::{Lines, Written, Wrong};
 pub(super) struct Form<const N: usize> {
     /// What stands in its heading.
     pub(super) heading: &'static str,
-    /// Its fields, all required: name, and what is allowed there.
+    /// Its fields: name, and what is allowed there.
     pub(super) fields: [(&'static str, &'static str); N],
+    /// How many of them, from the first on, may not be missing.
+    pub(super) required: usize,
 }
 
 /// Reads the tables of a list: each one's fields in the order of its form, nothing for a field that is missing. Each mistake
@@ -21,7 +23,7 @@ pub(super) fn read<const N: usize>(
     value: &Spanned<DeValue<'_>>,
     mistake: &mut dyn FnMut(&str, Wrong),
 ) -> Vec<[Option<Written>; N]> {
-    let Form { heading, fields } = form;
+    let Form { heading, fields, required } = form;
     let names = fields.map(|(name, _)| name);
     let whole = Written::in_file(lines, value);
     let tables = match value.get_ref() {
@@ -36,7 +38,7 @@ pub(super) fn read<const N: usize>(
     for table in tables.iter() {
         let written = Written::in_file(lines, table);
         let DeValue::Table(entries) = table.get_ref() else {
-            let allowed = format!("a table with {}", names.join(" and "));
+            let allowed = format!("a table with {}", names[..*required].join(" and "));
             mistake("", written.wrong(&format!("is not a {heading}"), allowed));
             continue;
         };
@@ -47,7 +49,7 @@ pub(super) fn read<const N: usize>(
         }
         found.push(fields.map(|(name, allowed)| {
             let entry = entries.iter().find(|(key, _)| key.get_ref() == name);
-            if entry.is_none() {
+            if entry.is_none() && names[..*required].contains(&name) {
                 mistake(name, Wrong { line: written.line, problem: format!("missing; allowed: {allowed}") });
             }
             entry.map(|(_, value)| Written::in_file(lines, value))
@@ -64,4 +66,14 @@ pub(super) fn field<T>(
     mistake: &mut dyn FnMut(&str, Wrong),
 ) -> Option<T> {
     read(written?).map_err(|wrong| mistake(name, wrong)).ok()
+}
+
+/// The same for a list, in which several things may be wrong.
+pub(super) fn list_field<T>(
+    name: &str,
+    written: Option<&Written>,
+    read: impl FnOnce(&Written) -> Result<Vec<T>, Vec<Wrong>>,
+    mistake: &mut dyn FnMut(&str, Wrong),
+) -> Option<Vec<T>> {
+    read(written?).map_err(|wrongs| wrongs.into_iter().for_each(|wrong| mistake(name, wrong))).ok()
 }

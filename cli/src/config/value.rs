@@ -4,10 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fulmar_core::model::AddressError;
+use ipnet::IpNet;
 
 use super::Secret;
 use super::written::{Value, Written, Wrong};
 
+/// What a list of networks may hold.
+pub(super) const NETWORKS: &str = r#"networks such as "10.0.0.0/8" or "::1/128""#;
 const DURATIONS: &str = r#"a number with ms, s, m, h or d, such as "5m""#;
 const SIZES: &str = r#"octets as a number, or with K, M or G (KiB, MiB, GiB) as in "50M""#;
 
@@ -118,6 +121,11 @@ pub(super) fn list<T>(
         }
     }
     if wrongs.is_empty() { Ok(values) } else { Err(wrongs) }
+}
+
+/// Networks.
+pub(super) fn networks(written: &Written) -> Result<Vec<IpNet>, Vec<Wrong>> {
+    list(written, |item| text(item, "a network", NETWORKS, |text| text.parse().ok()))
 }
 
 /// Text of visible characters that is a word to somebody else, such as a region or a profile.

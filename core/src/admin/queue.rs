@@ -65,7 +65,7 @@ impl Admin {
         });
         for node in logs {
             let Some(live) = self.live(node).await? else { continue };
-            for entry in live.entries.values() {
+            for entry in live.entries.iter() {
                 let envelope = &entry.envelope;
                 for recipient in &entry.recipients {
                     // While it is being adopted an entry stands in two logs.

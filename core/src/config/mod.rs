@@ -4,9 +4,10 @@
 
 mod relay;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 pub use relay::{Destination, NextHop, RelaySettings, Route};
 
 use crate::model::{Address, Domain};
@@ -198,10 +199,24 @@ pub enum Protocol {
 }
 
 /// One address to listen on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Listener {
     /// What is spoken there.
     pub protocol: Protocol,
     /// Where.
     pub address: SocketAddr,
+    /// Load balancers. Their connections must begin with a PROXY header, and its word on who the client is is taken.
+    pub proxy_protocol_from: Vec<IpNet>,
+}
+
+impl Listener {
+    /// A listener to which clients connect themselves.
+    pub const fn new(protocol: Protocol, address: SocketAddr) -> Self {
+        Self { protocol, address, proxy_protocol_from: Vec::new() }
+    }
+
+    /// Whether a connection from there must begin with a PROXY header.
+    pub fn expects_proxy_header(&self, peer: IpAddr) -> bool {
+        relay::contain(&self.proxy_protocol_from, peer)
+    }
 }

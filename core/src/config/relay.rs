@@ -107,7 +107,8 @@ impl RelaySettings {
     }
 }
 
-fn contain(networks: &[IpNet], address: IpAddr) -> bool {
+/// Whether an address, IPv4 in IPv6 too, is in one of these networks.
+pub(super) fn contain(networks: &[IpNet], address: IpAddr) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }

@@ -19,6 +19,13 @@ pub enum Event {
         /// The client's address and port.
         peer: String,
     },
+    /// A load balancer's connection did not begin with a PROXY header as it must, and was closed.
+    ProxyHeaderRefused {
+        /// The balancer's address and port.
+        peer: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// A session ended, however it ended.
     SessionClosed {
         /// Number of the session on this node.
@@ -122,6 +129,17 @@ pub enum Event {
         into: Incarnation,
         /// How many.
         entries: usize,
+    },
+    /// A log was rid of what nothing needs any more.
+    Compacted {
+        /// The log.
+        incarnation: Incarnation,
+        /// Objects deleted.
+        deleted: usize,
+        /// Messages whose content was written anew, so that what it lay in can go.
+        rewritten: usize,
+        /// Folders of adopted logs in which nothing lives any more.
+        ended: usize,
     },
     /// An adoption was begun and left to somebody else, or to later.
     AdoptionLeft {

@@ -11,6 +11,8 @@ use super::UtcTime;
 
 /// Octets of entropy that an identity takes.
 pub const ENTROPY_OCTETS: usize = 10;
+/// Octets of an identity.
+pub const IDENTITY_OCTETS: usize = 16;
 
 macro_rules! identity {
     ($(#[$doc:meta])* $name:ident) => {
@@ -24,6 +26,16 @@ macro_rules! identity {
                 let mut random = [0; 16];
                 random[6..].copy_from_slice(&entropy);
                 Self(Ulid::from_parts(now.0, u128::from_be_bytes(random)))
+            }
+
+            /// The octets, which sort as the identities do.
+            pub fn to_octets(self) -> [u8; IDENTITY_OCTETS] {
+                self.0.to_bytes()
+            }
+
+            /// The identity that has these octets.
+            pub fn from_octets(octets: [u8; IDENTITY_OCTETS]) -> Self {
+                Self(Ulid::from_bytes(octets))
             }
 
             /// When it was drawn, by the clock of the node that drew it.
@@ -103,6 +115,7 @@ mod tests {
         let id = QueueId::draw(UtcTime(1_795_306_347_500), [0xab; ENTROPY_OCTETS]);
         assert_eq!(id.to_string().parse::<QueueId>().unwrap(), id);
         assert_eq!(serde_json::from_str::<QueueId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
+        assert_eq!(QueueId::from_octets(id.to_octets()), id);
         assert_eq!(id.drawn_at(), UtcTime(1_795_306_347_500));
         assert!("not a ulid".parse::<QueueId>().is_err());
     }

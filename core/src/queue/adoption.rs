@@ -16,18 +16,18 @@
 //!    find the chain with our claim at its end and leave it alone while we live; and we, when we come back to it, write no
 //!    second Adopt, which would bring back what we have done with meanwhile, and do not give up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::command::Refusal;
+use super::ownership::{self, Link, Owners, OwnersError, link};
 use super::spool::Spool;
-use crate::model::{Event, Incarnation, Nonce};
+use crate::model::{Event, Incarnation};
 use crate::platform::StoreError;
-use crate::state::frame::{self, FrameError};
 use crate::state::layout;
-use crate::state::log::{Record, ScanError, Scanned, Seal, read_log};
-use crate::state::owner::{Claim, Owner};
-use crate::state::requests::{Created, Requests};
+use crate::state::log::{Live, Record, ScanError, Scanned, Seal, read_log};
+use crate::state::owner::Claim;
+use crate::state::requests::Requests;
 
 /// An owner that is not done after this long gives up, so that another node can try.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -66,8 +66,8 @@ pub enum AdoptionError {
     Scan(#[from] ScanError),
     #[error(transparent)]
     Queue(#[from] Refusal),
-    #[error("{0}: {1}")]
-    Owners(String, FrameError),
+    #[error(transparent)]
+    Owners(#[from] OwnersError),
     #[error("too many logs that adopted each other")]
     TooDeep,
 }
@@ -83,8 +83,6 @@ pub struct Adopter<'a> {
     pub dead: &'a BTreeSet<Incarnation>,
 }
 
-type Owners = BTreeMap<u64, Owner>;
-
 impl Adopter<'_> {
     /// Adopts a log that is dead, released, or found with no sign of life.
     pub async fn adopt(&self, log: Incarnation) -> Result<Adoption, AdoptionError> {
@@ -98,8 +96,9 @@ impl Adopter<'_> {
                 }
                 Step::Done(Adoption::Closed) => {
                     // Its owner ended without having closed what it had adopted.
+                    let damaged = damaged_folders(&read_log(self.requests, log, None).await?.live);
                     for outer in outer {
-                        self.close(outer, log).await?;
+                        self.close(outer, log, damaged.contains(&outer)).await?;
                     }
                     return Ok(Adoption::Closed);
                 }
@@ -110,7 +109,7 @@ impl Adopter<'_> {
     }
 
     async fn adopt_one(&self, log: Incarnation) -> Result<Step, AdoptionError> {
-        let owners = self.owners(log).await?;
+        let owners = ownership::read(self.requests, log).await?;
         let last = owners.last_key_value().map(|(epoch, owner)| (*epoch, owner.claim, owner.at));
         if last.is_some_and(|(_, claim, _)| claim.is_closing()) {
             self.forget_live(log).await?;
@@ -122,7 +121,7 @@ impl Adopter<'_> {
         let epoch = match last {
             Some((epoch, Claim::By(owner), at)) if owner == me => {
                 if !is_taken && now.since(at) > PATIENCE {
-                    self.link(log, epoch + 1, Claim::GivenUp, None).await?;
+                    link(self.requests, log, epoch + 1, Link::new(Claim::GivenUp)).await?;
                     return Ok(Step::Done(Adoption::Left("given up after ten minutes".to_owned())));
                 }
                 epoch
@@ -138,7 +137,7 @@ impl Adopter<'_> {
             }
             last => {
                 let epoch = last.map_or(0, |(epoch, ..)| epoch) + 1;
-                if !self.link(log, epoch, Claim::By(me), None).await? {
+                if !link(self.requests, log, epoch, Link::new(Claim::By(me))).await? {
                     return Ok(Step::Done(Adoption::Left("another node was faster".to_owned())));
                 }
                 epoch
@@ -149,15 +148,15 @@ impl Adopter<'_> {
             return Ok(Step::Instead(owner));
         }
         let scanned = self.seal_and_read(log, seal).await?;
-        let now = self.owners(log).await?;
+        let now = ownership::read(self.requests, log).await?;
         if now.last_key_value().is_none_or(|(last, owner)| *last != epoch || owner.claim != Claim::By(me)) {
             return Ok(Step::Done(Adoption::Left("another node has claimed it since".to_owned())));
         }
         let entries = if is_taken { 0 } else { self.take(log, epoch, me, &scanned).await? };
-        for adopted in scanned.live.adopted.keys() {
-            self.close(*adopted, me).await?;
+        let damaged = damaged_folders(&scanned.live);
+        for log in scanned.live.adopted.keys().chain([&log]) {
+            self.close(*log, me, damaged.contains(log)).await?;
         }
-        self.close(log, me).await?;
         Ok(Step::Done(Adoption::Done { log, entries }))
     }
 
@@ -220,7 +219,7 @@ impl Adopter<'_> {
             epoch,
             folders: live.folders.iter().copied().collect(),
             damaged: live.damaged.iter().cloned().collect(),
-            entries: live.entries.values().cloned().collect(),
+            entries: live.entries.clone(),
         };
         self.spool.adopt(me, record).await?;
         let entries = live.entries.len();
@@ -228,14 +227,16 @@ impl Adopter<'_> {
         Ok(entries)
     }
 
-    /// Step 7 for one log, whose entries live in `into`, or did: ends its chain of owners, then removes its signs of life.
-    async fn close(&self, log: Incarnation, into: Incarnation) -> Result<(), AdoptionError> {
+    /// Step 7 for one log, whose entries live in `into`, or did: ends its chain of owners, then removes its signs of life. Its folder is to be kept
+    /// where objects in it could not be read.
+    async fn close(&self, log: Incarnation, into: Incarnation, keep: bool) -> Result<(), AdoptionError> {
         for _ in 0..CLOSES {
-            let owners = self.owners(log).await?;
+            let owners = ownership::read(self.requests, log).await?;
             let last = owners.last_key_value();
             let next = last.map_or(0, |(epoch, _)| *epoch) + 1;
-            if last.is_some_and(|(_, owner)| owner.claim.is_closing())
-                || self.link(log, next, Claim::Closed, Some(into)).await?
+            // Whoever adopts has claimed: a chain that is not there any more has been closed and collected.
+            if last.is_none_or(|(_, owner)| owner.claim.is_closing())
+                || link(self.requests, log, next, Link::closed(into, keep)).await?
             {
                 break;
             }
@@ -246,36 +247,11 @@ impl Adopter<'_> {
     async fn forget_live(&self, log: Incarnation) -> Result<(), StoreError> {
         self.requests.delete(&[layout::beat(log), layout::free(log)]).await
     }
+}
 
-    /// The chain of owners, by epoch.
-    async fn owners(&self, log: Incarnation) -> Result<Owners, AdoptionError> {
-        let mut owners = Owners::new();
-        for object in self.requests.list(&layout::owners(log), None).await? {
-            let Some(epoch) = layout::number(&object.key) else { continue };
-            let octets = self.requests.get(&object.key, None).await?.bytes;
-            match frame::decode::<Owner>(&octets) {
-                Ok(frame) => owners.insert(epoch, frame.header),
-                // An owner that cannot be read could be anybody, also one who has written an Adopt.
-                Err(error) => return Err(AdoptionError::Owners(object.key, error)),
-            };
-        }
-        Ok(owners)
-    }
-
-    /// Creates a link of a log's chain of owners; false where another node was faster.
-    async fn link(
-        &self,
-        of: Incarnation,
-        epoch: u64,
-        claim: Claim,
-        into: Option<Incarnation>,
-    ) -> Result<bool, StoreError> {
-        let (at, entropy) = self.requests.platform().draw();
-        let nonce = Nonce::draw(at, entropy);
-        let object = Owner { nonce, of, at, claim, into }.encode();
-        let created = self.requests.create(&layout::owner(of, epoch), &object.payload, nonce).await?;
-        Ok(matches!(created, Created::Ours))
-    }
+/// The folders of logs with objects that could not be read.
+fn damaged_folders(live: &Live) -> BTreeSet<Incarnation> {
+    live.damaged.iter().filter_map(|key| layout::parse_spool(key)).collect()
 }
 
 enum Step {

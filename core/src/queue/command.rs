@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 use crate::config::Destination;
-use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath};
+use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath, UtcTime};
 use crate::platform::{Instant, Payload};
 use crate::state::layout;
-use crate::state::log::{Class, Envelope, Piece, Pieces, Recipient, Record};
+use crate::state::log::{Class, Envelope, Live, Piece, Pieces, Recipient, Record};
 use crate::state::order::Order;
 use crate::state::requests::Requests;
 
@@ -115,6 +115,24 @@ impl From<&Bounce> for Acceptance {
     }
 }
 
+/// What a node holds, as far as it is durable.
+#[derive(Debug)]
+pub(super) struct Holdings {
+    pub(super) incarnation: Incarnation,
+    pub(super) live: Live,
+    /// The store's clock, no later than it is.
+    pub(super) store_now: Option<UtcTime>,
+}
+
+/// A live message's content, to be written anew, with its sums.
+#[derive(Clone, Debug)]
+pub(super) struct Rewritten {
+    pub(super) id: QueueId,
+    pub(super) header: (Bytes, u32),
+    /// Nothing where it is large and stays where it is.
+    pub(super) body: Option<(Bytes, u32)>,
+}
+
 /// What became of an operator's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ordered {
@@ -135,6 +153,11 @@ pub(super) enum Command {
     Unlease { incarnation: Incarnation },
     Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },
     Current { done: oneshot::Sender<Option<Current>> },
+    Holdings { done: oneshot::Sender<Option<Holdings>> },
+    Rewrite { incarnation: Incarnation, rewritten: Rewritten, done: oneshot::Sender<Result<(), Refusal>> },
+    Forget { incarnation: Incarnation, folder: Incarnation },
+    Belong,
+    Seen { store_now: Option<UtcTime>, nodes: usize },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },
     HasAdopted { incarnation: Incarnation, of: Incarnation, done: oneshot::Sender<bool> },
     Close { attempts_until: Instant, done: oneshot::Sender<()> },

@@ -17,6 +17,9 @@ pub(super) struct Lines {
     turns: VecDeque<Destination>,
     under_way: usize,
     limit: usize,
+    /// What all nodes together may have under way to one destination.
+    limit_of_all: usize,
+    /// This node's share of it.
     limit_per_destination: usize,
 }
 
@@ -35,7 +38,19 @@ impl Lines {
             turns: VecDeque::new(),
             under_way: 0,
             limit,
+            limit_of_all: limit_per_destination.max(1),
             limit_per_destination: limit_per_destination.max(1),
+        }
+    }
+
+    /// So many nodes share what each destination is to bear. Each may have one transaction under way.
+    pub(super) fn share(&mut self, nodes: usize) {
+        let share = (self.limit_of_all / nodes.max(1)).max(1);
+        let grows = share > self.limit_per_destination;
+        self.limit_per_destination = share;
+        if grows {
+            let waiting: Vec<Destination> = self.lines.keys().cloned().collect();
+            waiting.into_iter().for_each(|destination| self.give_turn(destination));
         }
     }
 
@@ -69,6 +84,10 @@ impl Lines {
         while let Some(destination) = self.turns.pop_front() {
             let Some(line) = self.lines.get_mut(&destination) else { continue };
             line.has_turn = false;
+            if line.under_way >= self.limit_per_destination {
+                // The share has become smaller since. It gets another turn when something of it has ended.
+                continue;
+            }
             match line.waiting.pop_front() {
                 Some(first) => return Some((destination, first)),
                 // Forgets the line where nothing of it is left.
@@ -152,6 +171,24 @@ mod tests {
         lines.done(&to("slow.test"));
         assert_eq!(lines.take(), Some((to("slow.test"), id(3), vec![0])));
         assert_eq!(lines.under_way(), 2);
+    }
+
+    #[test]
+    fn nodes_share_what_a_destination_bears_and_each_has_at_least_one() {
+        let mut lines = Lines::new(100, 6);
+        (0..9).for_each(|n| lines.enter(to("a.test"), id(n), 0));
+        let begin = |lines: &mut Lines| std::iter::from_fn(|| lines.take()).count();
+        lines.share(3);
+        assert_eq!(begin(&mut lines), 2);
+        lines.share(2);
+        assert_eq!(begin(&mut lines), 1);
+        lines.share(50);
+        (0..2).for_each(|_| lines.done(&to("a.test")));
+        assert_eq!(begin(&mut lines), 0, "one of three is under way still");
+        lines.done(&to("a.test"));
+        assert_eq!(begin(&mut lines), 1);
+        lines.share(0);
+        assert_eq!(begin(&mut lines), 5);
     }
 
     #[test]

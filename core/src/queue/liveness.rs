@@ -4,8 +4,10 @@
 //! succeeded and came at most [`LISTING_GAP`] apart. After a longer gap (an outage, a suspension of this node) every
 //! count begins anew, so that an outage kills nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use ring::digest::{SHA256, digest};
 
 use crate::model::{Incarnation, Nonce};
 use crate::platform::{Instant, Listed};
@@ -16,6 +18,9 @@ use crate::state::layout::{self, LiveKey};
 pub const LISTING_GAP: Duration = Duration::from_secs(20);
 /// How many intervals a heartbeat may stand still.
 pub const MISSED_BEATS: u32 = 3;
+
+/// How many nodes watch the others.
+const WATCHERS: usize = 3;
 
 /// What this node has seen of the others.
 #[derive(Debug, Default)]
@@ -81,6 +86,15 @@ impl Observer {
     }
 }
 
+/// Those of the nodes that watch the others: the same three for everybody who sees the same nodes, and as few changes as can be when one
+/// comes or goes (rendezvous hashing).
+pub fn watchers(nodes: impl Iterator<Item = Incarnation>) -> BTreeSet<Incarnation> {
+    let hash = |node: &Incarnation| digest(&SHA256, node.to_string().as_bytes()).as_ref().to_vec();
+    let mut ranked: Vec<(Vec<u8>, Incarnation)> = nodes.map(|node| (hash(&node), node)).collect();
+    ranked.sort_unstable();
+    ranked.into_iter().take(WATCHERS).map(|(_, node)| node).collect()
+}
+
 /// Whether a heartbeat that announces this interval, in seconds, and has stood still for so long is dead.
 pub fn is_dead(interval: u64, still_for: Duration) -> bool {
     still_for >= Duration::from_secs(interval) * MISSED_BEATS
@@ -110,6 +124,19 @@ mod tests {
             assert_eq!(sighting.still.len(), suspects, "at {seconds}");
         }
         assert!(!is_dead(60, Duration::from_secs(30)) && is_dead(10, Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn three_watch_and_another_node_changes_at_most_one_of_them() {
+        let node = |n: u8| Incarnation::draw(UtcTime(1), [n; 10]);
+        let mut before = watchers((0..3).map(node));
+        assert_eq!(before.len(), 3);
+        for nodes in 4..60 {
+            let now = watchers((0..nodes).rev().map(node));
+            assert_eq!(now.len(), 3);
+            assert!(now.difference(&before).all(|new| *new == node(nodes - 1)), "{nodes}");
+            before = now;
+        }
     }
 
     #[test]

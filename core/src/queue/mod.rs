@@ -35,15 +35,18 @@
 
 pub mod adoption;
 mod command;
+pub mod compaction;
 
 mod lines;
 pub mod liveness;
 mod manager;
 mod open_log;
+mod ownership;
 mod pulse;
 mod schedule;
 mod spool;
 
 pub use command::{Acceptance, AcceptedBody, Bounce, Current, Fresh, Ordered, Refusal, Upload, Work};
 pub use manager::Manager;
+pub use ownership::OwnersError;
 pub use spool::Spool;

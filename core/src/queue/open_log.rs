@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::command::{Acceptance, AcceptedBody, Bounce, Fresh, Ordered, Refusal};
+use super::command::{Acceptance, AcceptedBody, Bounce, Fresh, Ordered, Refusal, Rewritten};
 use crate::model::{Incarnation, Nonce, QueueId, UtcTime};
 use crate::platform::{Clock, Instant, Payload};
 use crate::state::frame::Data;
@@ -19,16 +19,18 @@ pub(super) const RIGHT: Duration = Duration::from_hours(1);
 /// Octets of data after which a segment is not added to.
 pub(super) const SEGMENT_OCTETS: u64 = 4 << 20;
 
-/// A point in time on both clocks. Elapsed time is what the faster one says: a clock that stood still must not lengthen a right.
+/// A point in time on three clocks. Elapsed time is what the fastest one says: a clock that stood still must not lengthen a right.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     instant: Instant,
     utc: UtcTime,
+    /// The latest time by the store's clock that had been seen by then: it was no earlier.
+    store: Option<UtcTime>,
 }
 
 impl Stamp {
-    pub(super) fn now(clock: &dyn Clock) -> Self {
-        Self { instant: clock.instant(), utc: clock.utc() }
+    pub(super) fn now(clock: &dyn Clock, store: Option<UtcTime>) -> Self {
+        Self { instant: clock.instant(), utc: clock.utc(), store }
     }
 
     pub(super) fn instant(&self) -> Instant {
@@ -36,7 +38,9 @@ impl Stamp {
     }
 
     pub(super) fn elapsed(&self, now: Self) -> Duration {
-        now.instant.since(self.instant).max(now.utc.since(self.utc))
+        // What was seen of the store's clock lags behind by up to a minute, which can only shorten a right.
+        let by_store = now.store.zip(self.store).map_or(Duration::ZERO, |(now, then)| now.since(then));
+        now.instant.since(self.instant).max(now.utc.since(self.utc)).max(by_store)
     }
 }
 
@@ -53,6 +57,8 @@ pub(super) enum Pending {
     Bounce(Record, Bounce),
     /// An operator's: as a note, but waited for.
     Cancel(Record, oneshot::Sender<Result<Ordered, Refusal>>),
+    /// A live message's content anew.
+    Rewrite(Rewritten, oneshot::Sender<Result<(), Refusal>>),
     /// Nothing: somebody wants to know that a segment can still be written.
     Proof(oneshot::Sender<Result<(), Refusal>>),
 }
@@ -71,7 +77,10 @@ impl Pending {
 
     /// Whether it speaks of an entry that another segment may hold.
     fn is_note(&self) -> bool {
-        matches!(self, Self::Note(_) | Self::Urgent(_) | Self::Bounce(..) | Self::Cancel(..))
+        matches!(
+            self,
+            Self::Note(_) | Self::Urgent(_) | Self::Bounce(..) | Self::Cancel(..) | Self::Rewrite(..)
+        )
     }
 
     /// Octets that it adds to a segment's data.
@@ -83,6 +92,9 @@ impl Pending {
                     AcceptedBody::Uploaded(_) => 0,
                 };
                 (header.len() + body) as u64
+            }
+            Self::Rewrite(Rewritten { header, body, .. }, _) => {
+                (header.0.len() + body.as_ref().map_or(0, |(body, _)| body.len())) as u64
             }
             Self::Bounce(_, bounce) => (bounce.header.len() + bounce.body.len()) as u64,
             Self::Adopt(..) | Self::Note(_) | Self::Urgent(_) | Self::Cancel(..) | Self::Proof(_) => 0,
@@ -138,6 +150,8 @@ pub(super) struct OpenLog {
     pub(super) last_sent: Instant,
     /// Uploads into the log's folder.
     pub(super) leases: usize,
+    /// Whether anything may have been uploaded into the folder.
+    pub(super) was_leased: bool,
     /// Segments below are covered by a checkpoint.
     pub(super) covered: u64,
 }
@@ -153,8 +167,14 @@ impl OpenLog {
             right: now,
             last_sent: now.instant,
             leases: 0,
+            was_leased: false,
             covered: 0,
         }
+    }
+
+    /// Whether nothing was written but a heartbeat: there is no folder.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.next == 0 && !self.was_leased
     }
 
     /// The lowest number that is not known to hold a segment.
@@ -215,6 +235,10 @@ impl OpenLog {
                     segment.records.extend([record, Record::Accept(entry)]);
                 }
                 Pending::Proof(done) => waiters.push(Waiter::Proof(done)),
+                Pending::Rewrite(rewritten, done) => {
+                    segment.records.extend(self.move_here(rewritten, number, &mut data));
+                    waiters.push(Waiter::Proof(done));
+                }
                 Pending::Adopt(record, done) => {
                     segment.records.push(record);
                     waiters.push(Waiter::Adopt(done));
@@ -230,17 +254,26 @@ impl OpenLog {
         *pending = left;
         let object = segment.encode(data);
         let mut records = segment.records;
-        for record in &mut records {
-            if let Record::Accept(entry) = record {
-                entry.move_content(object.data_at);
-            }
-        }
+        records.iter_mut().for_each(|record| record.move_content(object.data_at));
         self.last_sent = now.instant;
         self.under_way.insert(
             number,
             UnderWay { nonce, payload: object.payload, records, bounces, waiters, sent: now },
         );
         number
+    }
+
+    /// The record that a live message's content lies here from now on.
+    fn move_here(&self, rewritten: Rewritten, number: u64, data: &mut Data) -> Option<Record> {
+        let Rewritten { id, header: (header, header_crc), body } = rewritten;
+        let entry = self.live.entries.get(id)?;
+        let part = |extent| Part { inc: self.incarnation, seq: number, extent };
+        let header = part(data.push(&[header], header_crc));
+        let body = match body {
+            Some((body, crc)) => Body::Inline(part(data.push(&[body], crc))),
+            None => entry.envelope.content.body.clone(),
+        };
+        Some(Record::Moved { id, content: Content { header, body } })
     }
 
     /// The entry that an acceptance makes; its content goes into the segment's data.
@@ -282,9 +315,10 @@ impl OpenLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::log::Entries;
 
     fn stamp() -> Stamp {
-        Stamp { instant: Instant::from_origin(Duration::ZERO), utc: UtcTime(1) }
+        Stamp { instant: Instant::from_origin(Duration::ZERO), utc: UtcTime(1), store: None }
     }
 
     fn note(n: u8) -> Pending {
@@ -294,8 +328,13 @@ mod tests {
 
     fn adopt() -> Pending {
         let of = Incarnation::draw(UtcTime(1), [9; 10]);
-        let record =
-            Record::Adopt { of, epoch: 1, folders: Vec::new(), damaged: Vec::new(), entries: Vec::new() };
+        let record = Record::Adopt {
+            of,
+            epoch: 1,
+            folders: Vec::new(),
+            damaged: Vec::new(),
+            entries: Entries::default(),
+        };
         Pending::Adopt(record, oneshot::channel().0)
     }
 

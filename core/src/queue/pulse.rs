@@ -43,6 +43,11 @@ impl Pulse {
         *self = Self { waiting, stand_until: self.stand_until, ..Self::default() };
     }
 
+    /// Whether a log that nobody waits for may begin: an idle node writes no more than its idle heartbeats.
+    pub(super) fn may_appear(&self, now: Instant) -> bool {
+        self.last_sent.is_none_or(|sent| now.since(sent) >= Duration::from_secs(IDLE_INTERVAL))
+    }
+
     /// Somebody wants the log to stand for some minutes, whether it holds anything or not.
     pub(super) fn stand(&mut self, now: Instant, incarnation: Incarnation, waiter: Waiter) {
         self.stand_until = Some(now + STANDING);

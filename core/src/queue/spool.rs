@@ -5,8 +5,10 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use futures::channel::oneshot;
 
-use super::command::{Acceptance, Attempted, Bounce, Command, Current, Ordered, Refusal, Upload, Work};
-use crate::model::{Incarnation, Outcome};
+use super::command::{
+    Acceptance, Attempted, Bounce, Command, Current, Holdings, Ordered, Refusal, Rewritten, Upload, Work,
+};
+use crate::model::{Incarnation, Outcome, UtcTime};
 use crate::platform::Instant;
 use crate::state::log::Record;
 use crate::state::order::Order;
@@ -90,6 +92,17 @@ impl Spool {
         self.ask(|done| Command::Stand { done }).await?
     }
 
+    /// From now on this node always has a log, so that its heartbeat shows the others that it is there.
+    pub async fn belong(&self) -> Result<(), Refusal> {
+        self.commands.send(Command::Belong).await.map_err(|_| Refusal::Closing)
+    }
+
+    /// Tells what a listing of all nodes' heartbeats has shown: what time it is by the store's clock, where that is known, and how many nodes
+    /// there are, this one included.
+    pub async fn seen(&self, store_now: Option<UtcTime>, nodes: usize) -> Result<(), Refusal> {
+        self.commands.send(Command::Seen { store_now, nodes }).await.map_err(|_| Refusal::Closing)
+    }
+
     /// The log that this node is writing now, if any.
     pub async fn current(&self) -> Option<Current> {
         self.ask(|done| Command::Current { done }).await.ok().flatten()
@@ -98,6 +111,25 @@ impl Spool {
     /// Writes an Adopt record into the log of this incarnation, if it is still the one being written.
     pub async fn adopt(&self, incarnation: Incarnation, record: Record) -> Result<(), Refusal> {
         self.ask(|done| Command::Adopt { incarnation, record, done }).await?
+    }
+
+    /// The log that this node is writing, if any, and what lives in it as far as that is durable.
+    pub(super) async fn holdings(&self) -> Result<Option<Holdings>, Refusal> {
+        self.ask(|done| Command::Holdings { done }).await
+    }
+
+    /// Writes a message's content anew. A message that is done with meanwhile is left as it is.
+    pub(super) async fn rewrite(
+        &self,
+        incarnation: Incarnation,
+        rewritten: Rewritten,
+    ) -> Result<(), Refusal> {
+        self.ask(|done| Command::Rewrite { incarnation, rewritten, done }).await?
+    }
+
+    /// An adopted folder has nothing more to do with the log.
+    pub(super) async fn forget(&self, incarnation: Incarnation, folder: Incarnation) -> Result<(), Refusal> {
+        self.commands.send(Command::Forget { incarnation, folder }).await.map_err(|_| Refusal::Closing)
     }
 
     /// Whether the log of this incarnation is still the one being written, and an Adopt of the other one stands in it.

@@ -1,5 +1,6 @@
 //! `live/<inc>.beat` and `live/<inc>.free`: that a log is being written, and that one was released.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Data, Encoded};
@@ -10,6 +11,16 @@ use crate::platform::ProcessIdentity;
 pub const HOLDING_INTERVAL: u64 = 10;
 /// Seconds between heartbeats of a node that holds none.
 pub const IDLE_INTERVAL: u64 = 60;
+
+/// Octets that a heartbeat which announces [`IDLE_INTERVAL`] has at least, and any other has not: so a listing alone tells how soon the
+/// next one is to be expected, without a request for each node.
+const IDLE_SIZE: usize = 2_048;
+static PADDING: [u8; IDLE_SIZE] = [0; IDLE_SIZE];
+
+/// Seconds that a heartbeat of so many octets announces.
+pub fn announced(size: u64) -> u64 {
+    if size >= IDLE_SIZE as u64 { IDLE_INTERVAL } else { HOLDING_INTERVAL }
+}
 
 /// A heartbeat. Overwritten in place by its own node only; never the same twice, so that its ETag changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,9 +49,15 @@ pub struct Release {
 }
 
 impl Beat {
-    /// The object.
+    /// The object. That of an idle node is padded.
     pub fn encode(&self) -> Encoded {
-        frame::encode(self, Data::default())
+        let mut data = Data::default();
+        if self.interval >= IDLE_INTERVAL {
+            let padding = Bytes::from_static(&PADDING);
+            let crc = crc32fast::hash(&padding);
+            data.push(&[padding], crc);
+        }
+        frame::encode(self, data)
     }
 }
 
@@ -61,9 +78,13 @@ mod tests {
         let hostname = Domain::parse("mx.test").unwrap();
         let process =
             ProcessIdentity { boot: "b".into(), pid_namespace: "pid:[1]".into(), pid: 7, started: 9 };
-        let beat =
-            Beat { inc, seq: 3, interval: HOLDING_INTERVAL, next_due: Some(UtcTime(9)), hostname, process };
-        assert_eq!(frame::decode::<Beat>(&beat.encode().payload.to_bytes()).unwrap().header, beat);
+        for interval in [HOLDING_INTERVAL, IDLE_INTERVAL] {
+            let (hostname, process) = (hostname.clone(), process.clone());
+            let beat = Beat { inc, seq: 3, interval, next_due: Some(UtcTime(9)), hostname, process };
+            let octets = beat.encode().payload.to_bytes();
+            assert_eq!(frame::decode::<Beat>(&octets).unwrap().header, beat);
+            assert_eq!(announced(octets.len() as u64), interval);
+        }
         let release = Release { inc, next_due: None };
         assert_eq!(frame::decode::<Release>(&release.encode().payload.to_bytes()).unwrap().header, release);
     }

@@ -108,7 +108,18 @@ pub fn checkpoint(incarnation: Incarnation, number: u64) -> String {
 
 /// One piece of a large body in the spool.
 pub fn spool_piece(incarnation: Incarnation, body: BodyId, piece: usize) -> String {
-    numbered(&format!("{}body/{body}/", spool(incarnation)), piece as u64)
+    numbered(&format!("{}{body}/", spool_bodies(incarnation)), piece as u64)
+}
+
+/// The folder of a log's large bodies.
+pub fn spool_bodies(incarnation: Incarnation) -> String {
+    spool(incarnation) + "body/"
+}
+
+/// The large body that a key in a log's folder is a piece of.
+pub fn parse_spool_body(key: &str) -> Option<BodyId> {
+    let (_, body) = key.strip_prefix(SPOOL)?.split_once("/body/")?;
+    body.split('/').next()?.parse().ok()
 }
 
 /// The folder of an account's chain, with its final `/`.
@@ -216,6 +227,9 @@ mod tests {
         let inc = Incarnation::draw(UtcTime(1_795_306_347_500), [7; 10]);
         assert_eq!(parse_spool(&segment(inc, 255)), Some(inc));
         assert_eq!(number(&segment(inc, 255)), Some(255));
+        let body = BodyId::draw(UtcTime(2), [9; 10]);
+        assert_eq!(parse_spool_body(&spool_piece(inc, body, 3)), Some(body));
+        assert_eq!(parse_spool_body(&segment(inc, 255)), None);
         assert_eq!(parse_live(&beat(inc)), Some(LiveKey::Beat(inc)));
         assert_eq!(parse_live(&free(inc)), Some(LiveKey::Free(inc)));
         let order = Nonce::draw(UtcTime(1), [8; 10]);

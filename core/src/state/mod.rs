@@ -21,3 +21,6 @@ pub mod requests;
 pub mod turns;
 
 pub use error::StateError;
+
+/// How long what nobody needs any more stays, by the store's clock: whoever has it in hand still is done with it by then.
+pub const GRACE: std::time::Duration = std::time::Duration::from_hours(24);

@@ -2,6 +2,7 @@
 //! production runs on), on tokio, and in the simulator under several seeds.
 
 mod client;
+mod collecting;
 mod mail;
 mod nodes;
 mod relay;

@@ -11,6 +11,7 @@ mod hostile;
 mod http;
 mod no_tokio;
 mod pop3;
+mod proxy;
 mod relay;
 mod s3;
 mod servers;

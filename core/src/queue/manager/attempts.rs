@@ -52,8 +52,8 @@ impl Manager {
             }
         }
         while let Some((id, to)) = self.relay.take(now) {
-            let entry = self.log.as_ref().and_then(|log| log.live.entries.get(&id));
-            if let Some(recipient) = entry.and_then(|entry| entry.recipient(to)) {
+            let entry = self.log.as_ref().and_then(|log| log.live.entries.part(id, &[to]));
+            if let Some(recipient) = entry.as_ref().and_then(|entry| entry.recipient(to)) {
                 let destination = self.routing.destination(recipient.address.domain());
                 self.lines.enter(destination, id, to);
             }
@@ -73,11 +73,10 @@ impl Manager {
     /// Those of the recipients that are not done with.
     fn work(&self, id: QueueId, recipients: &[u32]) -> Option<Work> {
         let log = self.log.as_ref()?;
-        let entry = log.live.entries.get(&id)?;
-        let recipients: Vec<_> = recipients.iter().filter_map(|to| entry.recipient(*to)).cloned().collect();
+        let Entry { envelope, recipients } = log.live.entries.part(id, recipients)?;
         let work = Work {
             incarnation: log.incarnation,
-            envelope: entry.envelope.clone(),
+            envelope,
             recipients,
             destination: None,
             fresh: self.in_memory.get(&id).map(|kept| kept.content.clone()),
@@ -100,7 +99,11 @@ impl Manager {
         if self.closing.as_ref().is_some_and(|closing| closing.said) || outcomes.is_empty() {
             return;
         }
-        let Some(entry) = log.live.entries.get(&id).filter(|_| !self.cancelled.contains(&id)) else { return };
+        if self.cancelled.contains(&id) {
+            return;
+        }
+        let numbers: Vec<u32> = outcomes.iter().map(|(to, ..)| *to).collect();
+        let Some(entry) = log.live.entries.part(id, &numbers) else { return };
         let now = self.requests.platform().clock.utc();
         let expiry = entry.envelope.accepted.after(self.settings.expire);
         let mut attempts = Vec::with_capacity(outcomes.len());
@@ -165,7 +168,7 @@ impl Manager {
     /// Carries out an operator's order. What is being attempted at this moment goes on.
     pub(super) fn order(&mut self, order: &Order, done: oneshot::Sender<Result<Ordered, Refusal>>) {
         let id = order.queue_id;
-        let entry = self.log.as_ref().and_then(|log| log.live.entries.get(&id));
+        let entry = self.log.as_ref().and_then(|log| log.live.entries.get(id));
         let Some(entry) = entry.filter(|_| self.closing.is_none()) else {
             return drop(done.send(Ok(Ordered::NotHere)));
         };

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::{Closing, Done, Manager};
-use crate::model::{Incarnation, Nonce};
-use crate::platform::StoreError;
 use crate::queue::open_log::{Pending, RIGHT};
+use crate::queue::ownership::{Link, link};
 use crate::state::beat::Release;
 use crate::state::layout;
 use crate::state::log::Record;
-use crate::state::owner::{Claim, Owner};
-use crate::state::requests::Requests;
+use crate::state::owner::Claim;
 
 /// An idle log is ended when its right has got this old; the next message begins another.
 const RETIREMENT: Duration = Duration::from_mins(50);
@@ -57,6 +55,7 @@ impl Manager {
         let Some(log) = &self.log else { return };
         let incarnation = log.incarnation;
         let released = log.live.closed.then(|| Release { inc: incarnation, next_due: self.next_due() });
+        let is_unwritten = log.is_unwritten();
         let requests = self.requests.clone();
         self.ending.insert(incarnation);
         if released.is_none() && self.closing.is_none() {
@@ -66,7 +65,9 @@ impl Manager {
         self.jobs.push(Box::pin(async move {
             let said = match released {
                 Some(release) => requests.put(&layout::free(incarnation), &release.encode().payload).await,
-                None => close_chain(&requests, incarnation).await,
+                // Whoever takes its heartbeat for dead finds nothing, and closes that.
+                None if is_unwritten => Ok(()),
+                None => link(&requests, incarnation, 1, Link::new(Claim::Closed)).await.map(drop),
             };
             // If that failed, the heartbeat stays: it stands still, and the others find the log as they would after a crash.
             if said.is_ok() {
@@ -87,12 +88,4 @@ impl Manager {
         }
         true
     }
-}
-
-/// Ends a log's chain of owners: nobody is to adopt it.
-async fn close_chain(requests: &Requests, of: Incarnation) -> Result<(), StoreError> {
-    let (at, entropy) = requests.platform().draw();
-    let nonce = Nonce::draw(at, entropy);
-    let payload = Owner { nonce, of, at, claim: Claim::Closed, into: None }.encode().payload;
-    requests.create(&layout::owner(of, 1), &payload, nonce).await.map(|_| ())
 }

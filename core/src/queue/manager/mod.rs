@@ -17,14 +17,14 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Refusal, Work};
+use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Holdings, Refusal, Work};
 use super::lines::Lines;
 use super::open_log::{OpenLog, Pending, Stamp};
 use super::pulse::Pulse;
 use super::schedule::Schedule;
 use super::spool::Spool;
 use crate::config::{Config, QueueSettings, RelaySettings};
-use crate::model::{Domain, Event, Incarnation, Nonce, QueueId};
+use crate::model::{Domain, Event, Incarnation, Nonce, QueueId, UtcTime};
 use crate::platform::{Host, Instant, StoreError};
 use crate::state::beat::Beat;
 use crate::state::layout;
@@ -97,6 +97,10 @@ pub struct Manager {
     ordered: BTreeSet<QueueId>,
     /// Logs that are being ended.
     ending: BTreeSet<Incarnation>,
+    /// Whether this node is to be seen though it has nothing to do.
+    belongs: bool,
+    /// The latest time that was seen on the store's clock.
+    store_now: Option<UtcTime>,
 }
 
 impl Manager {
@@ -131,6 +135,8 @@ impl Manager {
             cancelled: BTreeSet::new(),
             ordered: BTreeSet::new(),
             ending: BTreeSet::new(),
+            belongs: false,
+            store_now: None,
             rest_until: None,
         };
         (manager, spool)
@@ -169,7 +175,7 @@ impl Manager {
     }
 
     fn now(&self) -> Stamp {
-        Stamp::now(&*self.requests.platform().clock)
+        Stamp::now(&*self.requests.platform().clock, self.store_now)
     }
 
     fn instant(&self) -> Instant {
@@ -187,6 +193,7 @@ impl Manager {
             Command::Lease { done } => {
                 let log = self.open();
                 log.leases += 1;
+                log.was_leased = true;
                 let incarnation = log.incarnation;
                 if done.send(Ok(incarnation)).is_err() {
                     self.unlease(incarnation);
@@ -203,6 +210,31 @@ impl Manager {
                 let current = self.log.as_ref();
                 let current = current.map(|log| Current { incarnation: log.incarnation, is_holding });
                 let _ = done.send(current);
+            }
+            Command::Holdings { done } => {
+                let holdings = self.log.as_ref().map(|log| Holdings {
+                    incarnation: log.incarnation,
+                    live: log.live.clone(),
+                    store_now: self.store_now,
+                });
+                // Whoever asked may have stopped waiting.
+                let _ = done.send(holdings);
+            }
+            Command::Rewrite { incarnation, rewritten, done } => match &self.log {
+                Some(log) if log.incarnation == incarnation && self.closing.is_none() => {
+                    self.push(Pending::Rewrite(rewritten, done));
+                }
+                _ => drop(done.send(Err(Refusal::Fenced))),
+            },
+            Command::Forget { incarnation, folder } => {
+                if let Some(log) = self.log.as_mut().filter(|log| log.incarnation == incarnation) {
+                    log.live.forget(folder);
+                }
+            }
+            Command::Belong => self.belongs = true,
+            Command::Seen { store_now, nodes } => {
+                self.store_now = self.store_now.max(store_now);
+                self.lines.share(nodes);
             }
             Command::Adopt { incarnation, record, done } => {
                 if self.log.as_ref().is_some_and(|log| log.incarnation == incarnation)
@@ -273,6 +305,13 @@ impl Manager {
     /// Does everything that can be done now.
     fn pump(&mut self) {
         self.check_right();
+        if self.belongs
+            && self.log.is_none()
+            && self.closing.is_none()
+            && self.pulse.may_appear(self.instant())
+        {
+            self.open();
+        }
         while self.is_flush_due() {
             self.flush();
         }

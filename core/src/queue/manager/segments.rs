@@ -77,13 +77,13 @@ impl Manager {
             match record {
                 Record::Accept(entry) => enter(&mut self.local, &mut self.relay, entry),
                 Record::Adopt { entries, .. } => {
-                    entries.iter().for_each(|entry| enter(&mut self.local, &mut self.relay, entry));
+                    entries.iter().for_each(|entry| enter(&mut self.local, &mut self.relay, &entry));
                 }
                 _ => {}
             }
         }
         let live = &log.live.entries;
-        self.cancelled.retain(|id| live.contains_key(id));
+        self.cancelled.retain(|id| live.contains(*id));
         let incarnation = log.incarnation;
         for (record, bounce) in segment.bounces {
             if let Some(Record::Attempted { id, .. }) = segment.records.get(record) {
@@ -110,8 +110,7 @@ impl Manager {
         if self.in_memory_octets + octets > self.settings.memory {
             return;
         }
-        let entry = self.log.as_ref().and_then(|log| log.live.entries.get(&id));
-        let left = entry.map_or(0, |entry| entry.recipients.len());
+        let left = self.log.as_ref().map_or(0, |log| log.live.entries.recipients_left(id));
         if left > 0 {
             self.in_memory_octets += octets;
             self.in_memory.insert(id, InMemory { content, octets, left });
@@ -180,7 +179,9 @@ impl Manager {
             match item {
                 // These were in no segment yet: the next incarnation takes them.
                 Pending::Accept(acceptance, done) => self.accept(acceptance, done),
-                Pending::Adopt(_, done) | Pending::Proof(done) => drop(done.send(Err(Refusal::Fenced))),
+                Pending::Adopt(_, done) | Pending::Proof(done) | Pending::Rewrite(_, done) => {
+                    drop(done.send(Err(Refusal::Fenced)));
+                }
                 Pending::Cancel(_, done) => drop(done.send(Err(Refusal::Fenced))),
                 Pending::Note(_) | Pending::Urgent(_) | Pending::Bounce(..) => {}
             }

@@ -133,14 +133,20 @@ impl Pieces {
     }
 }
 
+impl Content {
+    /// Moves what lies in a segment by so many octets.
+    pub(super) fn move_by(&mut self, octets: u64) {
+        self.header.extent.at += octets;
+        if let Body::Inline(part) = &mut self.body {
+            part.extent.at += octets;
+        }
+    }
+}
+
 impl Entry {
     /// Turns places in a segment's data area into places in the whole object. Called once, on an entry that nobody shares.
     pub fn move_content(&mut self, data_at: u64) {
-        let envelope = Arc::make_mut(&mut self.envelope);
-        envelope.content.header.extent.at += data_at;
-        if let Body::Inline(part) = &mut envelope.content.body {
-            part.extent.at += data_at;
-        }
+        Arc::make_mut(&mut self.envelope).content.move_by(data_at);
     }
 
     /// The recipient of this number, if it is not done with.

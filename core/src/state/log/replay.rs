@@ -1,17 +1,19 @@
 //! What records do to a log's live entries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Entry, Record};
-use crate::model::{Incarnation, QueueId};
+use super::{Entries, Record};
+use crate::model::Incarnation;
 
 /// The live entries of a log, and what hangs on it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Live {
     /// Messages that are not done with.
-    pub entries: BTreeMap<QueueId, Entry>,
+    #[serde(skip)]
+    pub entries: Entries,
     /// Spool folders that belong to this log besides its own: those of logs that it adopted.
     pub folders: BTreeSet<Incarnation>,
     /// The logs that it adopted, with the epoch of their chain of owners.
@@ -26,41 +28,30 @@ impl Live {
     /// Applies one record. What it names and is not there has been done with before.
     pub fn apply(&mut self, record: &Record) {
         match record {
-            Record::Accept(entry) => {
-                self.entries.insert(entry.envelope.id, entry.clone());
-            }
-            Record::Attempted { id, outcomes } => self.attempted(*id, outcomes),
+            Record::Accept(entry) => self.entries.insert(entry),
+            Record::Attempted { id, outcomes } => self.entries.attempted(*id, outcomes),
             Record::Adopt { of, epoch, folders, damaged, entries } => {
                 self.folders.insert(*of);
                 self.folders.extend(folders);
                 self.adopted.insert(*of, *epoch);
                 self.damaged.extend(damaged.iter().cloned());
-                self.entries.extend(entries.iter().map(|entry| (entry.envelope.id, entry.clone())));
+                self.entries.merge(entries);
+            }
+            Record::Moved { id, content } => {
+                if let Some(mut entry) = self.entries.get(*id) {
+                    Arc::make_mut(&mut entry.envelope).content = content.clone();
+                    self.entries.insert(&entry);
+                }
             }
             Record::Close {} => self.closed = true,
             Record::Seal { .. } => {}
         }
     }
 
-    fn attempted(&mut self, id: QueueId, outcomes: &[Attempt]) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        for attempt in outcomes {
-            let Ok(index) = entry.recipients.binary_search_by_key(&attempt.to, |recipient| recipient.to)
-            else {
-                continue;
-            };
-            if attempt.outcome.is_final() {
-                entry.recipients.remove(index);
-            } else {
-                let recipient = &mut entry.recipients[index];
-                recipient.attempts += 1;
-                recipient.next = attempt.next;
-                recipient.last_reply = Some(attempt.outcome.reply().clone());
-            }
-        }
-        if entry.recipients.is_empty() {
-            self.entries.remove(&id);
-        }
+    /// A folder is not this log's affair any more: nothing that lives has content in it.
+    pub fn forget(&mut self, folder: Incarnation) {
+        self.folders.remove(&folder);
+        self.adopted.remove(&folder);
     }
 
     /// Whether nothing is left to do in this log.

@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt};
 use super::{Checkpoint, Live, Record, Segment, WINDOW};
 use crate::model::{Event, Incarnation, Nonce};
 use crate::platform::StoreError;
-use crate::state::frame::{self, Data, FrameError};
+use crate::state::frame::{Data, FrameError};
 use crate::state::layout;
 use crate::state::requests::{Created, Requests};
 
@@ -168,9 +168,9 @@ async fn latest_checkpoint(requests: &Requests, log: Incarnation) -> Result<(Liv
     listed.sort_by(|a, b| b.key.cmp(&a.key));
     for object in listed {
         let octets = requests.get(&object.key, None).await?.bytes;
-        let reason = match frame::decode::<Checkpoint>(&octets) {
-            Ok(frame) if frame.header.inc == log => return Ok((frame.header.live, frame.header.covers)),
-            Ok(frame) => format!("it says that it belongs to {}", frame.header.inc),
+        let reason = match Checkpoint::decode(&octets) {
+            Ok(checkpoint) if checkpoint.inc == log => return Ok((checkpoint.live, checkpoint.covers)),
+            Ok(checkpoint) => format!("it says that it belongs to {}", checkpoint.inc),
             Err(error @ FrameError::Version { .. }) => {
                 return Err(ScanError::Newer { key: object.key, error });
             }

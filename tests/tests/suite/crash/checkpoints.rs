@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fulmar_core::model::Incarnation;
 use fulmar_core::state::log::{Body, Checkpoint};
-use fulmar_core::state::{frame, layout};
+use fulmar_core::state::layout;
 use fulmar_tests::faults::{Failure, Verb, Which};
 
 use super::ledger::{self, Ledger, Letter, send};
@@ -112,7 +112,7 @@ async fn dead_with_checkpoint(world: &World) -> (Node, Ledger) {
         .until("a checkpoint of the later ones", || async {
             let checkpoints = world.objects(&layout::checkpoints(log)).await;
             checkpoints.values().next_back().is_some_and(|octets| {
-                frame::decode::<Checkpoint>(octets).is_ok_and(|frame| !frame.header.live.is_empty())
+                Checkpoint::decode(octets).is_ok_and(|checkpoint| !checkpoint.live.is_empty())
             })
         })
         .await;
@@ -122,12 +122,12 @@ async fn dead_with_checkpoint(world: &World) -> (Node, Ledger) {
 
 async fn latest(world: &World, log: Incarnation) -> (String, Checkpoint) {
     let (key, octets) = world.objects(&layout::checkpoints(log)).await.pop_last().unwrap();
-    (key, frame::decode::<Checkpoint>(&octets).unwrap().header)
+    (key, Checkpoint::decode(&octets).unwrap())
 }
 
 fn holding_live_content(checkpoint: &Checkpoint, log: Incarnation) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
-    for entry in checkpoint.live.entries.values() {
+    for entry in checkpoint.live.entries.iter() {
         let content = &entry.envelope.content;
         needed.insert(layout::segment(log, content.header.seq));
         if let Body::Inline(part) = &content.body {

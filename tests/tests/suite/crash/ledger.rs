@@ -61,7 +61,7 @@ impl Letter {
 pub(super) async fn send(node: &Node, letters: Vec<Letter>) -> Ledger {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let peer: SocketAddr = "192.0.2.1:4000".parse().unwrap();
-    let listener = Listener { protocol: Protocol::Smtp, address: "192.0.2.25:25".parse().unwrap() };
+    let listener = Listener::new(Protocol::Smtp, "192.0.2.25:25".parse().unwrap());
     let engine = node.engine.clone();
     let spawn = MortalSpawn { spawn: node.spawn.clone(), life: node.life.clone() };
     spawn.spawn(Box::pin(async move { engine.serve(Box::new(theirs), peer, &listener).await }));

@@ -13,7 +13,7 @@ use fulmar_core::engine::{Engine, StartError};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, Incarnation};
 use fulmar_core::platform::{Host, Payload, Platform, ProcessIdentity, Spawn, Store, When};
-use fulmar_core::state::owner::{Claim, Owner};
+use fulmar_core::state::owner::Owner;
 use fulmar_core::state::{frame, layout};
 use fulmar_runtime_smol::{SmolEntropy, SmolNet, SmolRuntime};
 use fulmar_storage_s3::MemoryStore;

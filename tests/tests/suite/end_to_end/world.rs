@@ -141,7 +141,7 @@ impl World {
     ) -> SocketAddr {
         let (engine, spawn) = (engine.clone(), platform.spawn.clone());
         let serve = move |stream, peer| {
-            let (engine, listener) = (engine.clone(), Listener { protocol, address: LOOPBACK });
+            let (engine, listener) = (engine.clone(), Listener::new(protocol, LOOPBACK));
             spawn.spawn(Box::pin(async move { engine.serve(stream, peer, &listener).await }));
         };
         self.runtime.listen(LOOPBACK, stopped.map(drop).boxed(), Box::new(serve)).unwrap()
@@ -226,6 +226,25 @@ impl World {
         messages
     }
 
+    /// Lets time pass. For worlds of virtual time.
+    pub(super) async fn pass(&self, time: Duration) {
+        self.platform.clock.sleep(time).await;
+    }
+
+    /// All objects below a folder, in the order of their names.
+    pub(super) async fn objects(&self, prefix: &str) -> Vec<Bytes> {
+        let mut objects = Vec::new();
+        for key in self.keys(prefix).await {
+            objects.push(self.platform.store.get(&key, None).await.unwrap().bytes);
+        }
+        objects
+    }
+
+    /// Removes an object, behind everybody's back.
+    pub(super) async fn remove(&self, key: &str) {
+        self.platform.store.delete(&[key.to_owned()]).await.unwrap();
+    }
+
     /// The names of all objects below a folder.
     pub(super) async fn keys(&self, prefix: &str) -> Vec<String> {
         keys(&*self.platform.store, prefix).await
@@ -236,6 +255,11 @@ impl Node {
     /// Whether an event is among what it has reported.
     pub(super) fn has_reported(&self, is_it: impl Fn(&Event) -> bool) -> bool {
         self.events.lock().unwrap().iter().any(is_it)
+    }
+
+    /// What it has reported, as far as it is of interest.
+    pub(super) fn events<T>(&self, of_interest: impl Fn(&Event) -> Option<T>) -> Vec<T> {
+        self.events.lock().unwrap().iter().filter_map(of_interest).collect()
     }
 
     /// Stops it as a signal would: no more connections, then an orderly end within `grace`.
@@ -284,6 +308,6 @@ async fn keys(store: &dyn Store, prefix: &str) -> Vec<String> {
     }
 }
 
-fn address(text: &str) -> Address {
+pub(super) fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }

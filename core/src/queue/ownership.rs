@@ -1,0 +1,72 @@
+//! A log's chain of owners, read and added to.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Incarnation, Nonce};
+use crate::platform::StoreError;
+use crate::state::frame::{self, FrameError};
+use crate::state::layout;
+use crate::state::owner::{Claim, Owner};
+use crate::state::requests::{Created, Requests};
+
+/// Links by epoch.
+pub(super) type Owners = BTreeMap<u64, Owner>;
+
+/// Why a chain of owners could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum OwnersError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It could name anybody, also one who has written an Adopt.
+    #[error("{0}: {1}")]
+    Unreadable(String, FrameError),
+}
+
+/// What a new link is to say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    claim: Claim,
+    into: Option<Incarnation>,
+    keep: bool,
+}
+
+impl Link {
+    pub(super) fn new(claim: Claim) -> Self {
+        Self { claim, into: None, keep: false }
+    }
+
+    /// The log's entries live in `into`, or did. Its folder is to be kept where objects in it could not be read.
+    pub(super) fn closed(into: Incarnation, keep: bool) -> Self {
+        Self { claim: Claim::Closed, into: Some(into), keep }
+    }
+}
+
+/// Reads the whole chain.
+pub(super) async fn read(requests: &Requests, log: Incarnation) -> Result<Owners, OwnersError> {
+    let mut owners = Owners::new();
+    for object in requests.list(&layout::owners(log), None).await? {
+        let Some(epoch) = layout::number(&object.key) else { continue };
+        let octets = requests.get(&object.key, None).await?.bytes;
+        match frame::decode::<Owner>(&octets) {
+            Ok(frame) => owners.insert(epoch, frame.header),
+            Err(error) => return Err(OwnersError::Unreadable(object.key, error)),
+        };
+    }
+    Ok(owners)
+}
+
+/// Creates a link; false where another node was faster.
+pub(super) async fn link(
+    requests: &Requests,
+    of: Incarnation,
+    epoch: u64,
+    link: Link,
+) -> Result<bool, StoreError> {
+    let (at, entropy) = requests.platform().draw();
+    let nonce = Nonce::draw(at, entropy);
+    let Link { claim, into, keep } = link;
+    let object = Owner { nonce, of, at, claim, into, keep }.encode();
+    let created = requests.create(&layout::owner(of, epoch), &object.payload, nonce).await?;
+    Ok(matches!(created, Created::Ours))
+}

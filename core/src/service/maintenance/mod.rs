@@ -1,0 +1,63 @@
+//! Looks after the other nodes and after what is left behind: the signs of life, operators' orders, and logs to be adopted.
+//!
+//! | a node | lists `live/` |
+//! |---|---|
+//! | while some node announces 10 s, if it is one of the three that watch | every 10 s |
+//! | while it sees a heartbeat that is late by the store's clock | every 10 s |
+//! | otherwise | every minute |
+
+mod housekeeping;
+mod orders;
+mod watch;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use futures::future::{Either, select};
+use futures::pin_mut;
+
+use super::Context;
+use crate::platform::Host;
+pub use housekeeping::keep_house;
+pub use watch::{Released, Seen, Watch};
+
+/// Pause between listings while there is somebody to watch.
+const WATCHING: Duration = Duration::from_secs(10);
+/// Pause between listings otherwise.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// Runs until the node shuts down.
+pub async fn run(context: Arc<Context>, host: Host, shutdown: Receiver<Infallible>) {
+    let clock = context.requests.platform().clock.clone();
+    let mut watch = Watch::new(context.clone(), host);
+    loop {
+        let pause = match watch.round(Released::AtOnce).await {
+            Ok(seen) if !seen.is_watching => IDLE,
+            Ok(_) | Err(_) => WATCHING,
+        };
+        let until = clock.instant() + pause;
+        let was_holding = is_holding(&context).await;
+        while clock.instant() < until {
+            let (rest, end) = (clock.sleep_until(until.min(clock.instant() + WATCHING)), shutdown.recv());
+            pin_mut!(rest, end);
+            if let Either::Right(_) = select(rest, end).await {
+                return;
+            }
+            // Whoever has mail now has to know how many nodes share the work, and an operator's orders are not to wait for so long.
+            if !was_holding && is_holding(&context).await {
+                break;
+            }
+        }
+        // One that stays for longer than a moment is to be counted.
+        if context.spool.belong().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether somebody would have to take over if this node were gone.
+async fn is_holding(context: &Context) -> bool {
+    context.spool.current().await.is_some_and(|current| current.is_holding)
+}

@@ -1,0 +1,222 @@
+//! Watches the other nodes' signs of life and adopts the logs of those that are gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::orders::Orders;
+use crate::model::{Event, Incarnation, UtcTime};
+use crate::platform::{Host, Listed, StoreError};
+use crate::queue::adoption::{Adopter, Adoption};
+use crate::queue::liveness::{MISSED_BEATS, Observer, is_dead, watchers};
+use crate::service::Context;
+use crate::state::beat::{Beat, HOLDING_INTERVAL, IDLE_INTERVAL, Release, announced};
+use crate::state::frame::FrameError;
+use crate::state::requests::Requests;
+use crate::state::{frame, layout};
+
+/// When released logs are adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// As soon as they are seen.
+    AtOnce,
+    /// When the first of their entries is due.
+    WhenDue,
+}
+
+/// What a round has shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether this node is to look again in 10 s.
+    pub is_watching: bool,
+    /// Logs of others that may be dying: their heartbeats are late, or stand still, or they are dead and were not adopted now.
+    pub dying: usize,
+    /// Released logs that were left alone until they are due.
+    pub waiting: usize,
+    /// When the first entry of those is due.
+    pub next_due: Option<UtcTime>,
+    /// The store's clock: when this node's own heartbeat was written.
+    pub store_now: Option<UtcTime>,
+}
+
+/// What this node knows of the others.
+#[derive(Debug)]
+pub struct Watch {
+    context: Arc<Context>,
+    host: Host,
+    observer: Observer,
+    /// Logs whose process on this machine is known to be gone.
+    gone: BTreeSet<Incarnation>,
+    /// When released logs are due that are being left alone.
+    waiting: BTreeMap<Incarnation, Option<UtcTime>>,
+    orders: Orders,
+}
+
+impl Watch {
+    /// Nothing is known yet.
+    pub fn new(context: Arc<Context>, host: Host) -> Self {
+        Self {
+            context,
+            host,
+            observer: Observer::default(),
+            gone: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            orders: Orders::default(),
+        }
+    }
+
+    /// One listing and what follows from it.
+    pub async fn round(&mut self, released: Released) -> Result<Seen, StoreError> {
+        let requests = self.context.requests.clone();
+        let now = requests.platform().clock.instant();
+        let listed = requests.list(layout::LIVE, None).await?;
+        let ours = self.context.spool.current().await.map(|current| current.incarnation);
+        let sighting = self.observer.observe(&listed, now);
+        let others: Vec<Incarnation> =
+            sighting.beating.iter().copied().filter(|beating| Some(*beating) != ours).collect();
+        let beats = Beats::read_off(&listed, ours);
+        // The manager ends when the node does.
+        let _ = self.context.spool.seen(beats.store_now, others.len() + 1).await;
+        for incarnation in sighting.new.iter().filter(|new| Some(**new) != ours) {
+            if let Some(Ok(beat)) = read_beat(&requests, *incarnation).await?
+                && (self.host.is_gone)(&beat.process)
+            {
+                self.gone.insert(*incarnation);
+            }
+        }
+        self.gone.retain(|incarnation| sighting.beating.contains(incarnation));
+        let mut dead = self.due(&sighting.free, released).await?;
+        dead.extend(&self.gone);
+        for (incarnation, still_for) in sighting.still {
+            if Some(incarnation) != ours
+                && is_dead(beats.interval(incarnation), still_for)
+                && self.is_ours_to_judge(incarnation, still_for).await?
+            {
+                dead.insert(incarnation);
+            }
+        }
+        let mut dying: BTreeSet<Incarnation> = beats.late.clone();
+        for incarnation in &dead {
+            match self.adopt(*incarnation, &dead).await {
+                true => dying.remove(incarnation),
+                false => dying.insert(*incarnation),
+            };
+        }
+        self.orders.carry_out(&self.context, &sighting.orders, &listed).await;
+        let is_holding = self.context.spool.current().await.is_some_and(|current| current.is_holding);
+        let me = ours.into_iter().chain(others.iter().copied());
+        let is_watcher = ours.is_none_or(|ours| watchers(me).contains(&ours));
+        Ok(Seen {
+            is_watching: !dying.is_empty() || (is_watcher && (is_holding || beats.is_any_holding)),
+            dying: dying.len(),
+            waiting: self.waiting.len(),
+            next_due: self.waiting.values().copied().flatten().min(),
+            store_now: beats.store_now,
+        })
+    }
+
+    /// Released logs that are to be adopted now.
+    async fn due(
+        &mut self,
+        free: &[Incarnation],
+        released: Released,
+    ) -> Result<BTreeSet<Incarnation>, StoreError> {
+        if released == Released::AtOnce {
+            return Ok(free.iter().copied().collect());
+        }
+        let requests = &self.context.requests;
+        self.waiting.retain(|log, _| free.contains(log));
+        for log in free {
+            if !self.waiting.contains_key(log)
+                && let Some(object) = requests.find(&layout::free(*log)).await?
+            {
+                // One that cannot be read says nothing of when it is due: now.
+                let release = frame::decode::<Release>(&object.bytes);
+                let due = release.ok().and_then(|release| release.header.next_due);
+                self.waiting.insert(*log, due);
+            }
+        }
+        let now = requests.platform().clock.utc();
+        let is_due = |due: &Option<UtcTime>| due.is_none_or(|due| due <= now);
+        Ok(self.waiting.extract_if(.., |_, due| is_due(due)).map(|(log, _)| log).collect())
+    }
+
+    /// Reads a heartbeat that counts as dead once more: by now it may announce something else.
+    async fn is_ours_to_judge(&self, log: Incarnation, still_for: Duration) -> Result<bool, StoreError> {
+        Ok(match read_beat(&self.context.requests, log).await? {
+            Some(Ok(beat)) => is_dead(beat.interval, still_for),
+            // Nobody can say what it announces. A living node will have written another by then.
+            Some(Err(FrameError::Damaged(_))) => is_dead(IDLE_INTERVAL, still_for),
+            // Nodes of another version look after each other.
+            Some(Err(FrameError::Version { .. })) | None => false,
+        })
+    }
+
+    /// Adopts a log; whether nothing is left to be done about it.
+    async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) -> bool {
+        let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, dead };
+        let reason = match adopter.adopt(from).await {
+            Ok(Adoption::Done { .. } | Adoption::Closed) => {
+                self.gone.remove(&from);
+                return true;
+            }
+            Ok(Adoption::Left(reason)) => reason,
+            Err(error) => error.to_string(),
+        };
+        self.context.journal.report(&Event::AdoptionLeft { from, reason });
+        false
+    }
+}
+
+/// What a listing says about heartbeats without reading them.
+struct Beats {
+    intervals: BTreeMap<Incarnation, u64>,
+    store_now: Option<UtcTime>,
+    /// Others' that are late by the store's clock.
+    late: BTreeSet<Incarnation>,
+    is_any_holding: bool,
+}
+
+impl Beats {
+    fn read_off(listed: &[Listed], ours: Option<Incarnation>) -> Self {
+        let beats: Vec<(Incarnation, &Listed)> = listed
+            .iter()
+            .filter_map(|object| match layout::parse_live(&object.key) {
+                Some(layout::LiveKey::Beat(incarnation)) => Some((incarnation, object)),
+                _ => None,
+            })
+            .collect();
+        let own = beats.iter().find(|(incarnation, _)| Some(*incarnation) == ours);
+        let store_now = own.map(|(_, object)| object.modified);
+        let others = || beats.iter().filter(|(incarnation, _)| Some(*incarnation) != ours);
+        let is_late = |object: &Listed| {
+            let allowed = Duration::from_secs(announced(object.size)) * MISSED_BEATS;
+            store_now.is_some_and(|now| now.since(object.modified) >= allowed)
+        };
+        Self {
+            intervals: beats.iter().map(|(log, object)| (*log, announced(object.size))).collect(),
+            store_now,
+            late: others().filter(|(_, object)| is_late(object)).map(|(log, _)| *log).collect(),
+            is_any_holding: others().any(|(_, object)| announced(object.size) == HOLDING_INTERVAL),
+        }
+    }
+
+    /// Seconds that a log's heartbeat announces.
+    fn interval(&self, log: Incarnation) -> u64 {
+        self.intervals.get(&log).copied().unwrap_or(HOLDING_INTERVAL)
+    }
+}
+
+/// A heartbeat's content, if it is still there. One that cannot be read is reported.
+async fn read_beat(
+    requests: &Requests,
+    incarnation: Incarnation,
+) -> Result<Option<Result<Beat, FrameError>>, StoreError> {
+    let key = layout::beat(incarnation);
+    let Some(object) = requests.find(&key).await? else { return Ok(None) };
+    let beat = frame::decode::<Beat>(&object.bytes).map(|frame| frame.header);
+    if let Err(error) = &beat {
+        requests.journal().report(&Event::ObjectDamaged { key, reason: error.to_string() });
+    }
+    Ok(Some(beat))
+}

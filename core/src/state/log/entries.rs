@@ -1,0 +1,253 @@
+//! A log's live entries, packed: a million of them must fit into memory beside everything else that is kept of them.
+//!
+//! Rows (see `row`) lie one after the other in pages of some [`PAGE_OCTETS`], in the order of their keys. A page is never changed but
+//! replaced, so that clones share them: a checkpoint is written from a clone while the log goes on, and costs no copy of the entries.
+//! Whatever is asked for is decoded then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::row::{self, Key, Row};
+use super::{Attempt, Entry};
+use crate::model::QueueId;
+
+/// Octets of a page to which nothing is added any more. Every change copies one page.
+const PAGE_OCTETS: usize = 8 << 10;
+
+/// Entries by queue id. Cheap to clone. What is given out is a copy; changes are made by name.
+#[derive(Clone, Default)]
+pub struct Entries {
+    /// Each under the key of its first row; none is empty. Row 0 of a message is there as long as any other.
+    pages: BTreeMap<Key, Bytes>,
+    count: usize,
+}
+
+impl Entries {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether a message is not done with.
+    pub fn contains(&self, id: QueueId) -> bool {
+        self.row((id, 0)).is_some()
+    }
+
+    /// A message with all its recipients.
+    pub fn get(&self, id: QueueId) -> Option<Entry> {
+        let envelope = self.row((id, 0))?.envelope().ok()?;
+        let recipients = self.rows_of(id).flat_map(|row| row.recipients(|_| true).unwrap_or_default());
+        Some(Entry { envelope, recipients: recipients.collect() })
+    }
+
+    /// A message with those of these recipients that are not done with.
+    pub fn part(&self, id: QueueId, numbers: &[u32]) -> Option<Entry> {
+        let envelope = self.row((id, 0))?.envelope().ok()?;
+        let numbers = BTreeSet::from_iter(numbers.iter().copied());
+        let places = BTreeSet::from_iter(numbers.iter().map(|to| row::row_of(*to)));
+        let rows = places.into_iter().filter_map(|number| self.row((id, number)));
+        let recipients = rows.flat_map(|row| row.recipients(|to| numbers.contains(&to)).unwrap_or_default());
+        Some(Entry { envelope, recipients: recipients.collect() })
+    }
+
+    /// How many recipients of a message are not done with.
+    pub fn recipients_left(&self, id: QueueId) -> usize {
+        self.rows_of(id).map(|row| row.len().unwrap_or_default()).sum()
+    }
+
+    /// All of them, in the order of their queue ids.
+    pub fn iter(&self) -> impl Iterator<Item = Entry> + '_ {
+        let mut rows = self.rows().peekable();
+        std::iter::from_fn(move || {
+            let first = rows.next()?;
+            let mut recipients = first.recipients(|_| true).ok()?;
+            while let Some(row) = rows.next_if(|row| row.key.0 == first.key.0) {
+                recipients.extend(row.recipients(|_| true).ok()?);
+            }
+            Some(Entry { envelope: first.envelope().ok()?, recipients })
+        })
+    }
+
+    /// Puts an entry in, in place of one of its name.
+    pub fn insert(&mut self, entry: &Entry) {
+        self.remove(entry.envelope.id);
+        self.count += 1;
+        row::rows(entry).iter().for_each(|(key, row)| self.write(*key, row));
+    }
+
+    /// Puts all entries of another log in.
+    pub fn merge(&mut self, others: &Self) {
+        if self.is_empty() {
+            return self.clone_from(others);
+        }
+        for row in others.rows() {
+            if row.key.1 == 0 {
+                self.remove(row.key.0);
+                self.count += 1;
+            }
+            self.write(row.key, row.octets);
+        }
+    }
+
+    /// Notes how attempts ended. Recipients that are done with leave, and the entry with the last of them.
+    pub fn attempted(&mut self, id: QueueId, outcomes: &[Attempt]) {
+        let mut by_row = BTreeMap::<u32, Vec<&Attempt>>::new();
+        for attempt in outcomes {
+            by_row.entry(row::row_of(attempt.to)).or_default().push(attempt);
+        }
+        let mut is_emptied = false;
+        for (number, outcomes) in by_row {
+            let Some(row) = self.row((id, number)) else { continue };
+            let Ok(changed) = row.attempted(&outcomes) else { continue };
+            let is_empty = Row { octets: &changed, ..row }.len().is_ok_and(|left| left == 0);
+            is_emptied |= is_empty;
+            self.write((id, number), if is_empty && number > 0 { &[] } else { &changed });
+        }
+        if is_emptied && self.recipients_left(id) == 0 {
+            self.remove(id);
+        }
+    }
+
+    /// The pages, which together are what [`Entries::read`] reads.
+    pub(super) fn pages(&self) -> impl Iterator<Item = &Bytes> {
+        self.pages.values()
+    }
+
+    /// Reads what [`Entries::pages`] gave; nothing where it is not that, or not so many entries.
+    pub(super) fn read(mut octets: &[u8], count: usize) -> Option<Self> {
+        let mut entries = Self::default();
+        let (mut last, mut page) = (None::<Key>, Vec::new());
+        let mut first = None;
+        while !octets.is_empty() {
+            let row = Row::take(&mut octets).ok()?;
+            row.check().ok()?;
+            let is_begun = last.is_some_and(|(id, _)| id == row.key.0);
+            if last >= Some(row.key) || is_begun != (row.key.1 > 0) {
+                return None;
+            }
+            last = Some(row.key);
+            entries.count += usize::from(row.key.1 == 0);
+            if page.len() + row.octets.len() > PAGE_OCTETS {
+                entries.set(first.take(), std::mem::take(&mut page));
+            }
+            first = first.or(Some(row.key));
+            page.extend_from_slice(row.octets);
+        }
+        entries.set(first, page);
+        (entries.count == count).then_some(entries)
+    }
+
+    fn remove(&mut self, id: QueueId) {
+        let keys: Vec<Key> = self.rows_of(id).map(|row| row.key).collect();
+        self.count -= usize::from(!keys.is_empty());
+        keys.into_iter().for_each(|key| self.write(key, &[]));
+    }
+
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.pages.values().flat_map(|page| rows(page))
+    }
+
+    fn row(&self, key: Key) -> Option<Row<'_>> {
+        let (_, page) = self.pages.range(..=key).next_back()?;
+        rows(page).find(|row| row.key >= key).filter(|row| row.key == key)
+    }
+
+    /// All rows of a message, in order.
+    fn rows_of(&self, id: QueueId) -> impl Iterator<Item = Row<'_>> {
+        let first = self.pages.range(..=(id, 0)).next_back().map(|(key, _)| *key);
+        let pages = first.into_iter().flat_map(|first| self.pages.range(first..).map(|(_, page)| page));
+        let rows = pages.flat_map(|page| rows(page));
+        rows.skip_while(move |row| row.key.0 < id).take_while(move |row| row.key.0 == id)
+    }
+
+    /// Puts a row in, in place of one of its key; an empty one takes that away.
+    fn write(&mut self, key: Key, row: &[u8]) {
+        let home = self.pages.range(..=key).next_back().or_else(|| self.pages.first_key_value());
+        let Some((&home, page)) = home else {
+            self.set(None, row.to_vec());
+            return;
+        };
+        let start: usize = rows(page).take_while(|row| row.key < key).map(|row| row.octets.len()).sum();
+        let (before, after) = page.split_at(start);
+        let old = rows(after).next().filter(|row| row.key == key);
+        let after = &after[old.map_or(0, |row| row.octets.len())..];
+        let whole = before.len() + row.len() + after.len();
+        if whole <= PAGE_OCTETS || row.is_empty() {
+            let page = [before, row, after].concat();
+            let key = self.set(Some(home), page);
+            if let Some(key) = key.filter(|_| row.is_empty() && whole < PAGE_OCTETS / 4) {
+                self.join(key);
+            }
+        } else if before.len() == page.len() {
+            // At the end, where nearly all new ones come: the page is full, and stays as it is.
+            self.set(None, row.to_vec());
+        } else {
+            let halves = if before.len() > after.len() {
+                [before.to_vec(), [row, after].concat()]
+            } else {
+                [[before, row].concat(), after.to_vec()]
+            };
+            let [left, right] = halves;
+            self.set(Some(home), left);
+            self.set(None, right);
+        }
+    }
+
+    /// Puts a page in, in place of one; an empty one takes that away. Gives the key under which it is found.
+    fn set(&mut self, home: Option<Key>, page: Vec<u8>) -> Option<Key> {
+        let key = rows(&page).next().map(|row| row.key);
+        if let Some(home) = home.filter(|home| Some(*home) != key) {
+            self.pages.remove(&home);
+        }
+        let key = key?;
+        self.pages.insert(key, page.into());
+        Some(key)
+    }
+
+    /// Joins a page with the one before it or behind it, if both are small.
+    fn join(&mut self, key: Key) {
+        let before = self.pages.range(..key).next_back().map(|(first, _)| *first);
+        for left in before.into_iter().chain([key]) {
+            let mut pages = self.pages.range(left..);
+            let (Some((_, page)), Some((&right, next))) = (pages.next(), pages.next()) else { continue };
+            if page.len() + next.len() <= PAGE_OCTETS / 2 {
+                let joined = [&page[..], next].concat();
+                self.pages.remove(&right);
+                self.set(Some(left), joined);
+                return;
+            }
+        }
+    }
+}
+
+/// The rows of a page, which are all good.
+fn rows(mut page: &[u8]) -> impl Iterator<Item = Row<'_>> {
+    std::iter::from_fn(move || Row::take(&mut page).ok())
+}
+
+impl PartialEq for Entries {
+    fn eq(&self, other: &Self) -> bool {
+        self.rows().eq(other.rows())
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl FromIterator<Entry> for Entries {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        let mut collected = Self::default();
+        entries.into_iter().for_each(|entry| collected.insert(&entry));
+        collected
+    }
+}

@@ -1,0 +1,360 @@
+//! Entries as rows of octets: how they are kept in memory, in checkpoints and in Adopt records.
+//!
+//! A message has one row for its envelope and its first recipients, and one for every [`ROW_RECIPIENTS`] further ones, so that an attempt at
+//! one recipient of thousands rewrites one row and not the message.
+//!
+//! ```text
+//! offset  octets
+//!      0      16  queue id, as it sorts
+//!     16       4  number of the row within the message, little-endian
+//!     20       4  octets that follow, little-endian
+//!     24       n  row 0: a `Head`; then, as in every row, a list of `Packed`
+//! ```
+//!
+//! Both are encoded by postcard, which names no fields: whoever changes them raises [`FORM`] and goes on reading the forms before.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, Body, Class, Content, Entry, Envelope, Part, Piece, Pieces, Recipient};
+use crate::model::id::IDENTITY_OCTETS;
+use crate::model::reply::EnhancedStatus;
+use crate::model::{Address, BodyId, Incarnation, QueueId, Reply, ReversePath, UtcTime};
+use crate::state::frame::Extent;
+
+/// The form of rows that this code writes, and the only one that it reads.
+pub(super) const FORM: u16 = 1;
+/// Recipients in one row, at most.
+const ROW_RECIPIENTS: u32 = 64;
+/// Octets before a row's content.
+const PREAMBLE: usize = IDENTITY_OCTETS + 8;
+
+/// A row's place in the order of rows: the message, and the row's number within it.
+pub(super) type Key = (QueueId, u32);
+
+/// Where a recipient stands.
+pub(super) fn row_of(to: u32) -> u32 {
+    to / ROW_RECIPIENTS
+}
+
+/// One row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Row<'a> {
+    pub(super) key: Key,
+    /// The whole row.
+    pub(super) octets: &'a [u8],
+}
+
+/// What does not change.
+#[derive(Serialize, Deserialize)]
+struct Head<'a> {
+    accepted: Offset,
+    #[serde(borrow)]
+    reverse_path: Cow<'a, str>,
+    eight_bit: bool,
+    size: u64,
+    header: Place,
+    body: PackedBody,
+}
+
+/// Milliseconds after the queue id was drawn: mostly few, and few octets.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Offset(i64);
+
+#[derive(Serialize, Deserialize)]
+struct Place {
+    inc: [u8; IDENTITY_OCTETS],
+    seq: u64,
+    extent: Extent,
+}
+
+#[derive(Serialize, Deserialize)]
+enum PackedBody {
+    /// In the same segment, so many octets behind the end of the header block: nearly always.
+    Behind(Extent),
+    Inline(Place),
+    Pieces {
+        inc: [u8; IDENTITY_OCTETS],
+        body: [u8; IDENTITY_OCTETS],
+        pieces: Vec<Piece>,
+    },
+}
+
+/// One recipient.
+#[derive(Serialize, Deserialize)]
+struct Packed<'a> {
+    to: u32,
+    #[serde(borrow)]
+    address: Cow<'a, str>,
+    /// Empty where there is none.
+    #[serde(borrow)]
+    alias: Cow<'a, str>,
+    class: Class,
+    attempts: u32,
+    next: Offset,
+    #[serde(borrow)]
+    last_reply: Option<PackedReply<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackedReply<'a> {
+    code: u16,
+    enhanced_status: Option<EnhancedStatus>,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+}
+
+/// A row that is not one. Of rows in memory there is none: they were encoded here, or read by [`Row::check`] before.
+#[derive(Debug)]
+pub(super) struct BadRow;
+
+impl<T: std::error::Error> From<T> for BadRow {
+    fn from(_: T) -> Self {
+        Self
+    }
+}
+
+/// The rows of an entry, in order; there is at least one.
+pub(super) fn rows(entry: &Entry) -> Vec<(Key, Vec<u8>)> {
+    let id = entry.envelope.id;
+    let mut rows = vec![(0, encode(&Head::of(&entry.envelope)), Vec::new())];
+    for recipient in &entry.recipients {
+        let number = row_of(recipient.to);
+        if rows.last().is_none_or(|(last, ..)| *last != number) {
+            rows.push((number, Vec::new(), Vec::new()));
+        }
+        if let Some((.., recipients)) = rows.last_mut() {
+            recipients.push(Packed::of(recipient, id));
+        }
+    }
+    let rows = rows.into_iter();
+    rows.map(|(number, head, recipients)| ((id, number), row((id, number), &head, &recipients))).collect()
+}
+
+fn row((id, number): Key, head: &[u8], recipients: &[Packed]) -> Vec<u8> {
+    let recipients = encode(&recipients);
+    // A row of so few recipients is far shorter than what the field can say.
+    let length = (head.len() + recipients.len()) as u32;
+    [&id.to_octets()[..], &number.to_le_bytes(), &length.to_le_bytes(), head, &recipients].concat()
+}
+
+fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    // Structs of numbers, strings and lists of known length: there is nothing in them that postcard refuses.
+    let octets = postcard::to_stdvec(value);
+    debug_assert!(octets.is_ok(), "{octets:?}");
+    octets.unwrap_or_default()
+}
+
+impl<'a> Row<'a> {
+    /// Takes the first row off what follows each other.
+    pub(super) fn take(octets: &mut &'a [u8]) -> Result<Self, BadRow> {
+        let (id, rest) = octets.split_first_chunk().ok_or(BadRow)?;
+        let (number, rest) = rest.split_first_chunk().ok_or(BadRow)?;
+        let (length, rest) = rest.split_first_chunk().ok_or(BadRow)?;
+        let content = u32::from_le_bytes(*length) as usize;
+        let (row, rest) =
+            if content <= rest.len() { octets.split_at(PREAMBLE + content) } else { return Err(BadRow) };
+        *octets = rest;
+        Ok(Self { key: (QueueId::from_octets(*id), u32::from_le_bytes(*number)), octets: row })
+    }
+
+    /// Whether everything in it can be read.
+    pub(super) fn check(&self) -> Result<(), BadRow> {
+        let (head, recipients) = self.parts()?;
+        if let Some(head) = head {
+            head.envelope(self.key.0)?;
+        }
+        let mut last = None;
+        for packed in recipients {
+            let recipient = packed.recipient(self.key.0)?;
+            if row_of(recipient.to) != self.key.1 || last >= Some(recipient.to) {
+                return Err(BadRow);
+            }
+            last = Some(recipient.to);
+        }
+        Ok(())
+    }
+
+    /// The envelope; stands in row 0.
+    pub(super) fn envelope(&self) -> Result<Arc<Envelope>, BadRow> {
+        let (head, _) = postcard::take_from_bytes::<Head>(&self.octets[PREAMBLE..])?;
+        Ok(Arc::new(head.envelope(self.key.0)?))
+    }
+
+    /// Those of the recipients that are wanted.
+    pub(super) fn recipients(&self, is_wanted: impl Fn(u32) -> bool) -> Result<Vec<Recipient>, BadRow> {
+        let (_, recipients) = self.parts()?;
+        let wanted = recipients.into_iter().filter(|packed| is_wanted(packed.to));
+        wanted.map(|packed| packed.recipient(self.key.0)).collect()
+    }
+
+    /// How many recipients stand in it.
+    pub(super) fn len(&self) -> Result<usize, BadRow> {
+        let (_, recipients) = self.split()?;
+        // A list begins with its length.
+        Ok(postcard::take_from_bytes::<usize>(recipients)?.0)
+    }
+
+    /// The row after these attempts. Recipients that are done with leave it.
+    pub(super) fn attempted(&self, outcomes: &[&Attempt]) -> Result<Vec<u8>, BadRow> {
+        let (head, list) = self.split()?;
+        let mut recipients: Vec<Packed> = postcard::from_bytes(list)?;
+        for attempt in outcomes {
+            let Ok(index) = recipients.binary_search_by_key(&attempt.to, |packed| packed.to) else {
+                continue;
+            };
+            if attempt.outcome.is_final() {
+                recipients.remove(index);
+            } else {
+                let recipient = &mut recipients[index];
+                recipient.attempts = recipient.attempts.saturating_add(1);
+                recipient.next = Offset::of(attempt.next, self.key.0);
+                recipient.last_reply = Some(PackedReply::of(attempt.outcome.reply()));
+            }
+        }
+        Ok(row(self.key, head, &recipients))
+    }
+
+    /// The octets of the head, and those of the list of recipients.
+    fn split(&self) -> Result<(&'a [u8], &'a [u8]), BadRow> {
+        let content = &self.octets[PREAMBLE..];
+        if self.key.1 > 0 {
+            return Ok((&[], content));
+        }
+        let (_, recipients) = postcard::take_from_bytes::<Head>(content)?;
+        Ok(content.split_at(content.len() - recipients.len()))
+    }
+
+    fn parts(&self) -> Result<(Option<Head<'a>>, Vec<Packed<'a>>), BadRow> {
+        let content = &self.octets[PREAMBLE..];
+        if self.key.1 > 0 {
+            return Ok((None, postcard::from_bytes(content)?));
+        }
+        let (head, recipients) = postcard::take_from_bytes(content)?;
+        Ok((Some(head), postcard::from_bytes(recipients)?))
+    }
+}
+
+impl Offset {
+    fn of(time: UtcTime, id: QueueId) -> Self {
+        Self(time.0.wrapping_sub(id.drawn_at().0).cast_signed())
+    }
+
+    fn time(self, id: QueueId) -> UtcTime {
+        UtcTime(id.drawn_at().0.wrapping_add(self.0.cast_unsigned()))
+    }
+}
+
+impl Place {
+    fn of(part: &Part) -> Self {
+        Self { inc: part.inc.to_octets(), seq: part.seq, extent: part.extent }
+    }
+
+    fn part(&self) -> Part {
+        Part { inc: Incarnation::from_octets(self.inc), seq: self.seq, extent: self.extent }
+    }
+}
+
+/// Where a header block ends.
+fn end(header: &Part) -> u64 {
+    header.extent.at.wrapping_add(header.extent.len)
+}
+
+impl PackedBody {
+    fn of(content: &Content) -> Self {
+        let header = &content.header;
+        match &content.body {
+            Body::Inline(part) if (part.inc, part.seq) == (header.inc, header.seq) => {
+                Self::Behind(Extent { at: part.extent.at.wrapping_sub(end(header)), ..part.extent })
+            }
+            Body::Inline(part) => Self::Inline(Place::of(part)),
+            Body::Pieces(Pieces { inc, body, pieces }) => {
+                Self::Pieces { inc: inc.to_octets(), body: body.to_octets(), pieces: pieces.clone() }
+            }
+        }
+    }
+
+    fn body(self, header: &Part) -> Body {
+        match self {
+            Self::Behind(extent) => Body::Inline(Part {
+                extent: Extent { at: end(header).wrapping_add(extent.at), ..extent },
+                ..*header
+            }),
+            Self::Inline(place) => Body::Inline(place.part()),
+            Self::Pieces { inc, body, pieces } => Body::Pieces(Pieces {
+                inc: Incarnation::from_octets(inc),
+                body: BodyId::from_octets(body),
+                pieces,
+            }),
+        }
+    }
+}
+
+impl Head<'_> {
+    fn of(envelope: &Envelope) -> Self {
+        Self {
+            accepted: Offset::of(envelope.accepted, envelope.id),
+            reverse_path: Cow::Owned(envelope.reverse_path.to_string()),
+            eight_bit: envelope.eight_bit,
+            size: envelope.size,
+            header: Place::of(&envelope.content.header),
+            body: PackedBody::of(&envelope.content),
+        }
+    }
+
+    fn envelope(self, id: QueueId) -> Result<Envelope, BadRow> {
+        let header = self.header.part();
+        Ok(Envelope {
+            id,
+            accepted: self.accepted.time(id),
+            reverse_path: ReversePath::try_from(self.reverse_path.into_owned())?,
+            eight_bit: self.eight_bit,
+            size: self.size,
+            content: Content { header, body: self.body.body(&header) },
+        })
+    }
+}
+
+impl<'a> Packed<'a> {
+    fn of(recipient: &'a Recipient, id: QueueId) -> Self {
+        let alias = recipient.alias.as_ref().map(ToString::to_string);
+        Self {
+            to: recipient.to,
+            address: Cow::Owned(recipient.address.to_string()),
+            alias: Cow::Owned(alias.unwrap_or_default()),
+            class: recipient.class,
+            attempts: recipient.attempts,
+            next: Offset::of(recipient.next, id),
+            last_reply: recipient.last_reply.as_ref().map(PackedReply::of),
+        }
+    }
+
+    fn recipient(self, id: QueueId) -> Result<Recipient, BadRow> {
+        let alias = (!self.alias.is_empty()).then(|| Address::parse(&self.alias)).transpose()?;
+        Ok(Recipient {
+            to: self.to,
+            address: Address::parse(&self.address)?,
+            alias,
+            class: self.class,
+            attempts: self.attempts,
+            next: self.next.time(id),
+            last_reply: self.last_reply.map(PackedReply::reply),
+        })
+    }
+}
+
+impl<'a> PackedReply<'a> {
+    fn of(reply: &'a Reply) -> Self {
+        Self { code: reply.code, enhanced_status: reply.enhanced_status, text: Cow::Borrowed(&reply.text) }
+    }
+
+    fn reply(self) -> Reply {
+        Reply {
+            code: self.code,
+            enhanced_status: self.enhanced_status,
+            text: Cow::Owned(self.text.into_owned()),
+        }
+    }
+}
