@@ -1,0 +1,77 @@
+//! Whole engines on one simulated bucket, under a seed: mail comes and goes, a random subset of faults happens, everything is healed, and then the
+//! invariants are checked from what nodes reported, what clients and other hosts saw, and what lies in the bucket.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `profile`, `fault`, `plan` | what a scenario is, drawn from a seed |
+//! | `drive`, `crew` | makes it happen: nodes, deeds, healing, the end |
+//! | `client`, `remote`, `reader` | those on the other side: they know only what they were told |
+//! | `content` | messages that can be judged wherever they turn up |
+//! | `history`, `archive` | what happened; what was ever in the bucket |
+//! | `check` | the invariants, each a function from a [`Case`] to violations |
+//! | `runs`, `tally` | many seeds on all cores, and what happened in them |
+//! | `ground` | what stands in the bucket before the first node |
+
+pub mod archive;
+pub mod check;
+pub mod client;
+pub mod content;
+pub mod crew;
+pub mod drive;
+pub mod fault;
+pub mod ground;
+pub mod history;
+pub mod plan;
+pub mod profile;
+pub mod reader;
+pub mod remote;
+pub mod runs;
+pub mod tally;
+
+use std::collections::BTreeSet;
+
+use fulmar_core::platform::Platform;
+
+pub use check::Violation;
+pub use drive::Case;
+pub use fault::{Fault, parse_list};
+pub use plan::Plan;
+pub use profile::Profile;
+pub use runs::{Failure, Runs, Summary, reasons};
+pub use tally::Tally;
+
+use crate::sim::{self, Simulator, Trace};
+
+/// What is put in front of every node's doors.
+pub type Doors = fn(Platform, &Simulator) -> Platform;
+
+/// The doors as they are.
+pub fn plain_doors(platform: Platform, _: &Simulator) -> Platform {
+    platform
+}
+
+/// What came of a seed.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What happened.
+    pub case: Case,
+    /// What should not have.
+    pub violations: Vec<Violation>,
+    /// The trace's sum and, where it was asked for, lines.
+    pub trace: Trace,
+}
+
+/// Lives through the scenario of a seed, and judges it. Lines are taken down where `is_traced`.
+pub fn run(
+    seed: u64,
+    profile: &'static Profile,
+    faults: Option<&BTreeSet<Fault>>,
+    doors: Doors,
+    is_traced: bool,
+) -> Verdict {
+    let plan = Plan::draw(seed, profile, faults);
+    let main = async |simulator| drive::live(simulator, plan, doors).await;
+    let (case, trace) = if is_traced { sim::run_traced(seed, main) } else { sim::run(seed, main) };
+    let violations = check::all(&case);
+    Verdict { case, violations, trace }
+}
