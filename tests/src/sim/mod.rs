@@ -44,7 +44,7 @@ pub use machine::Machine;
 pub use net::{Block, SimNet};
 pub use store::SimStore;
 pub use trace::Trace;
-pub use weather::{CreateIfAbsent, Faults, Latency, NameTrouble, StoreHabits, Weather};
+pub use weather::{Ambush, CreateIfAbsent, Faults, Latency, NameTrouble, StoreHabits, Weather};
 
 use crate::runtime::{Runtime, Serve};
 use crate::zone::Zone;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fulmar_core::platform::{Payload, Target, When};
-use fulmar_tests::sim::{Machine, Simulation, Simulator, run};
+use fulmar_tests::faults::Verb;
+use fulmar_tests::sim::{Ambush, Machine, Simulation, Simulator, run};
 use futures::channel::oneshot;
 use futures::future::pending;
 use futures::io::AsyncReadExt;
@@ -226,4 +227,38 @@ fn listeners_close_and_connections_break_with_their_process() {
         });
     }
     assert!((30..70).contains(&resets), "{resets} of 100");
+}
+
+#[test]
+fn a_process_stands_still_where_it_is_ambushed_and_goes_on_later_or_when_all_heals() {
+    let mut sent_before = 0;
+    for seed in 0..2 * SEEDS {
+        run(seed, async |simulator| {
+            let simulation = Simulation::new(simulator.clone());
+            let machine = machine(&simulation, "a");
+            let stands_still = (Duration::from_hours(1), Duration::from_hours(2));
+            let ambush = Ambush { verb: Verb::Put, part: "/own/", probability: 1.0, stands_still };
+            simulation.weather().ambush(&[ambush]);
+            let (counter, store) = (count_seconds(&machine), machine.platform().store);
+            machine.spawn(Box::pin(async move {
+                store.put("a/log/1", Payload::default(), When::Absent).await.unwrap();
+                store.put("a/own/1", Payload::default(), When::Absent).await.unwrap();
+                store.put("a/log/2", Payload::default(), When::Absent).await.unwrap();
+            }));
+            simulator.sleep(Duration::from_mins(59)).await;
+            let keys = simulation.bucket().keys("");
+            assert!(keys.contains(&"a/log/1".to_owned()) && !keys.contains(&"a/log/2".to_owned()));
+            sent_before += u64::from(keys.len() == 2);
+            assert!(counter.load(Ordering::Relaxed) < 5);
+            match seed % 2 {
+                0 => simulator.sleep(Duration::from_mins(62)).await,
+                _ => {
+                    simulation.weather().calm();
+                    simulator.sleep(Duration::from_secs(10)).await;
+                }
+            }
+            assert_eq!(simulation.bucket().keys("").len(), 3);
+        });
+    }
+    assert!((1..2 * SEEDS).contains(&sent_before), "{sent_before}");
 }
