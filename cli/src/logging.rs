@@ -53,17 +53,20 @@ fn level(event: &Event) -> Level {
         | Event::StoreAway { .. }
         | Event::StoreNotProbed { .. }
         | Event::StoreTrouble { .. }
+        | Event::PickupLeft { .. }
         | Event::Trouble { .. } => Level::WARN,
         Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }
         | Event::Attempted { .. }
         | Event::Bounced { .. }
         | Event::Ordered { .. }
+        | Event::PickedUp { .. }
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
         | Event::ProxyHeaderRefused { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
+        | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::Compacted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,

@@ -2,6 +2,8 @@
 //!
 //! The engine opens no listener. Whoever runs it pushes connections into [`Engine::serve`].
 
+mod drain;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -30,6 +32,8 @@ use crate::service::reception::{Reception, submit};
 use crate::service::{Context, local_delivery, maintenance, relay};
 use crate::state::chains::Chains;
 use crate::state::format::{self, FormatError};
+pub use drain::{DrainReport, DrainSettings};
+
 pub use crate::state::health::Readiness;
 use crate::state::probe::{self, ProbeError};
 use crate::state::requests::{RequestCounts, Requests};
@@ -117,12 +121,25 @@ struct Shared {
 struct Counters {
     accepted: AtomicU64,
     delivered: AtomicU64,
+    deferred: AtomicU64,
 }
 
 impl Engine {
     /// Starts a node on a store, which is marked with the layout's version if it is new. `host` lets the node adopt its
     /// predecessor's log without waiting.
     pub async fn start(
+        config: Config,
+        platform: Platform,
+        host: Host,
+        journal: Journal,
+    ) -> Result<Self, StartError> {
+        let engine = Self::visit(config, platform, host.clone(), journal).await?;
+        engine.look_after_others(host);
+        Ok(engine)
+    }
+
+    /// As [`Engine::start`], for a node that stays only for a moment: it adopts nothing, and does nothing but what it is asked to.
+    pub async fn visit(
         config: Config,
         platform: Platform,
         host: Host,
@@ -151,7 +168,17 @@ impl Engine {
             requests.platform().clock.sleep(pause).await;
             pause = (pause * 2).min(START_PAUSE_LIMIT);
         }
-        Ok(Self::assemble(config, requests, counters, host))
+        let engine = Self::assemble(config, requests, counters, host.clone());
+        engine.look_after_others(host);
+        Ok(engine)
+    }
+
+    /// From now on the node watches the others, and keeps its own log small.
+    fn look_after_others(&self, host: Host) {
+        let Shared { context, until_shutdown, .. } = &*self.shared;
+        let spawn = &context.requests.platform().spawn;
+        spawn.spawn(Box::pin(maintenance::run(context.clone(), host, until_shutdown.clone())));
+        spawn.spawn(Box::pin(maintenance::keep_house(context.clone(), until_shutdown.clone())));
     }
 
     fn assemble(config: Config, requests: Requests, counters: Arc<Counters>, host: Host) -> Self {
@@ -159,7 +186,7 @@ impl Engine {
         let accounts = Arc::new(Chains::new(requests.clone()));
         let mailboxes = Mailboxes::new(requests.clone(), accounts.clone());
         let directory = Directory::new(requests.clone(), accounts);
-        let (manager, spool) = Manager::new(&config, requests.clone(), host.clone());
+        let (manager, spool) = Manager::new(&config, requests.clone(), host);
         let context = Arc::new(Context {
             config,
             requests,
@@ -169,14 +196,13 @@ impl Engine {
             journal,
             receiving: Arc::default(),
             comparisons: Arc::new(Semaphore::new(COMPARISONS)),
+            swept: AtomicU64::new(0),
         });
         let (shutdown, until_shutdown) = async_channel::bounded(1);
 
         platform.spawn.spawn(Box::pin(manager.run()));
         platform.spawn.spawn(Box::pin(local_delivery::run(context.clone())));
         platform.spawn.spawn(Box::pin(relay::run(context.clone(), until_shutdown.clone())));
-        platform.spawn.spawn(Box::pin(maintenance::run(context.clone(), host, until_shutdown.clone())));
-        platform.spawn.spawn(Box::pin(maintenance::keep_house(context.clone(), until_shutdown.clone())));
         let shared = Shared {
             context,
             counters,
@@ -374,6 +400,9 @@ fn counting(counters: &Arc<Counters>, journal: Journal) -> Journal {
             Event::Accepted { .. } => counters.accepted.fetch_add(1, Ordering::Relaxed),
             Event::Attempted { outcome: Outcome::Delivered(_), .. } => {
                 counters.delivered.fetch_add(1, Ordering::Relaxed)
+            }
+            Event::Attempted { outcome: Outcome::Deferred(_), .. } => {
+                counters.deferred.fetch_add(1, Ordering::Relaxed)
             }
             _ => 0,
         };

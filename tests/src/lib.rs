@@ -22,6 +22,7 @@ pub mod name_server;
 pub mod node;
 pub mod pop3_client;
 pub mod process;
+pub mod queue_size;
 pub mod relay_run;
 pub mod runtime;
 pub mod s3_cases;

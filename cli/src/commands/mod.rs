@@ -2,6 +2,7 @@
 
 mod account;
 mod directory;
+mod drain;
 mod mailbox;
 mod mbox;
 mod queue;
@@ -48,6 +49,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         match arguments.command {
             Command::Serve => serve::serve(&context).await,
             Command::Send(arguments) => send::send(&context, arguments).await,
+            Command::Drain(arguments) => drain::drain(&context, arguments).await,
             Command::Domain(command) => directory::domain(&context, command).await,
             Command::Alias(command) => directory::alias(&context, command).await,
             Command::Account(command) => account::account(&context, command).await,

@@ -24,7 +24,7 @@ pub(super) async fn send(context: &Context, arguments: Send) -> Result<(), Failu
         Failure::Failed(format!("{}:{line}: a CR that no LF follows", arguments.file.display()))
     })?;
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let engine = Engine::start(config, platform, host(), context.journal.clone()).await?;
+    let engine = Engine::visit(config, platform, host(), context.journal.clone()).await?;
     let sent = engine.send(arguments.from, arguments.to, content).await;
     engine.shutdown(GRACE).await;
     let queue_id = sent?;

@@ -29,6 +29,7 @@ use fulmar_storage_s3::{S3Credentials, S3Settings};
 
 pub(crate) use listeners::protocol_name;
 pub(crate) use sources::Sources;
+pub(crate) use value::parse_duration;
 
 /// How long finished transactions are collected on a store that is as near as a directory or memory.
 const NEAR_STORE_WINDOW: Duration = Duration::from_millis(2);

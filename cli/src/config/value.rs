@@ -161,7 +161,8 @@ pub(super) fn show_size(octets: u64) -> String {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A whole number and its unit.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = number_and_unit(text)?;
     let (_, unit) = DURATION_UNITS.iter().find(|(name, _)| *name == unit)?;
     number.checked_mul(*unit).map(Duration::from_millis)

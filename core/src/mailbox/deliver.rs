@@ -5,6 +5,9 @@
 //!
 //! **Crashes.** Before the commit: nothing is there but perhaps copies of a large body, under an identity that nobody
 //! names. After it: the message is in the mailbox, and the next attempt finds its queue id and succeeds at once.
+//!
+//! **Collection.** What nobody names is deleted a day after it was copied. So a commit names no copy that was begun more than
+//! [`NAMING_RIGHT`] before ([`crate::state::collect::chain`]); such a message waits for its next attempt, which copies anew.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +17,12 @@ use futures::channel::oneshot;
 
 use crate::model::message::return_path_field;
 use crate::model::{Address, BodyId, Outcome, QueueId, Reply, UtcTime};
+use crate::platform::Instant;
 use crate::state::StateError;
 use crate::state::account::{Account, Arrival, INBOX, Op, Stored, StoredBody};
 use crate::state::chain::Draft;
 use crate::state::chains::Chains;
+use crate::state::collect::NAMING_RIGHT;
 use crate::state::content::{Fresh, missing, read_inline};
 use crate::state::frame::Data;
 use crate::state::layout;
@@ -68,7 +73,24 @@ struct Prepared {
     crc: u32,
     header: u64,
     body: Option<StoredBody>,
+    /// When the copying of the body began; of any message, when its content was got together.
+    begun: Instant,
     done: oneshot::Sender<Outcome>,
+}
+
+impl Prepared {
+    /// Whether a commit may still name its body.
+    fn may_be_named(&self, now: Instant) -> bool {
+        self.body.is_none() || now.since(self.begun) <= NAMING_RIGHT
+    }
+}
+
+/// What became of a batch.
+struct Appended {
+    /// Those of its messages that the account has received.
+    received: Vec<QueueId>,
+    /// Whether the account is there.
+    exists: bool,
 }
 
 impl Mailboxes {
@@ -139,6 +161,7 @@ impl Mailboxes {
     /// Gets a message's content together; nothing where that failed, which its sender has then been told.
     async fn prepare(&self, account: &Address, waiting: Waiting) -> Option<Prepared> {
         let Waiting { letter, done } = waiting;
+        let begun = self.requests.platform().clock.instant();
         match self.gather(account, &letter).await {
             Ok((parts, crc, header, body)) => Some(Prepared {
                 id: letter.envelope.id,
@@ -148,6 +171,7 @@ impl Mailboxes {
                 crc,
                 header,
                 body,
+                begun,
                 done,
             }),
             Err(error) => {
@@ -194,8 +218,11 @@ impl Mailboxes {
         let result = self.append(account, &batch).await;
         for message in batch {
             let outcome = match &result {
-                Ok(account) if account.contains(&message.id) => {
+                Ok(appended) if appended.received.contains(&message.id) => {
                     Outcome::Delivered(Reply::new(250, (2, 1, 5), "delivered"))
+                }
+                Ok(Appended { exists: true, .. }) => {
+                    Outcome::Deferred(Reply::new(451, (4, 3, 0), "copying the message took too long"))
                 }
                 Ok(_) => Outcome::Failed(Reply::new(550, (5, 1, 1), "the account is not there any more")),
                 Err(StateError::Unavailable(error) | StateError::Refused(error)) => {
@@ -210,31 +237,34 @@ impl Mailboxes {
         }
     }
 
-    /// Appends the messages that the account has not received yet. Gives those that it has received in the end.
-    async fn append(&self, account: &Address, batch: &[Prepared]) -> Result<Vec<QueueId>, StateError> {
+    /// Appends the messages that the account has not received yet.
+    async fn append(&self, account: &Address, batch: &[Prepared]) -> Result<Appended, StateError> {
+        let clock = self.requests.platform().clock.clone();
         let mut chain = self.accounts.hold(&layout::account(account), FRESH).await?;
-        chain.append(&self.requests, |state| draft(account, state, batch)).await?;
+        chain.append(&self.requests, |state| draft(account, state, batch, clock.instant())).await?;
         if batch.iter().any(|message| !chain.state().has_received(message.id)) {
             // That the account is not there is said for good, and may have been known from a while ago.
             chain.refresh(&self.requests).await?;
-            chain.append(&self.requests, |state| draft(account, state, batch)).await?;
+            chain.append(&self.requests, |state| draft(account, state, batch, clock.instant())).await?;
         }
         let state = chain.state();
         let received = batch.iter().map(|message| message.id).filter(|id| state.has_received(*id)).collect();
+        let exists = state.exists;
         chain.snapshot_if_due(&self.requests).await;
-        Ok(received)
+        Ok(Appended { received, exists })
     }
 }
 
-fn draft(address: &Address, account: &Account, batch: &[Prepared]) -> Draft<Op> {
+fn draft(address: &Address, account: &Account, batch: &[Prepared], now: Instant) -> Draft<Op> {
     let mut draft = Draft { ops: Vec::new(), data: Data::default() };
+    let batch = batch.iter().filter(|message| message.may_be_named(now));
     if !account.exists {
-        if !batch.iter().any(|message| message.make_account) {
+        if !batch.clone().any(|message| message.make_account) {
             return draft;
         }
         draft.ops.push(Op::Create { address: address.clone() });
     }
-    for message in batch.iter().filter(|message| !account.has_received(message.id)) {
+    for message in batch.filter(|message| !account.has_received(message.id)) {
         let extent = draft.data.push(&message.parts, message.crc);
         draft.ops.push(Op::Append(Arrival {
             mailbox: INBOX.to_owned(),

@@ -62,7 +62,7 @@ impl Mailboxes {
         let message =
             self.with_mailbox(account, mailbox, |mailbox| mailbox.messages.get(&uid).cloned()).await?;
         let message = message.ok_or_else(|| ReadError::NoMessage(mailbox.to_owned(), uid))?;
-        Ok(self.read(account, &message).await?)
+        self.read_or_miss(account, mailbox, uid, &message).await
     }
 
     /// A mailbox as it is now.
@@ -75,6 +75,30 @@ impl Mailboxes {
             messages: found.messages.iter().map(|(uid, message)| (*uid, message.clone())).collect(),
         })
         .await
+    }
+
+    /// Begins to read a message that was in a mailbox a moment ago, or longer. Content that is gone is no damage where the message was
+    /// expunged meanwhile: it stays for a day only.
+    async fn read_or_miss(
+        &self,
+        account: &Address,
+        mailbox: &str,
+        uid: u32,
+        message: &Message,
+    ) -> Result<MessageReader, ReadError> {
+        let error = match self.read(account, message).await {
+            Err(error @ StateError::Damaged { .. }) => error,
+            read => return Ok(read?),
+        };
+        let is_there =
+            |found: &Mailbox| found.messages.get(&uid).is_some_and(|now| now.commit == message.commit);
+        match self.with_mailbox(account, mailbox, is_there).await {
+            Ok(true) => Err(error.into()),
+            Ok(false) | Err(ReadError::NoMailbox(..) | ReadError::NoAccount(_)) => {
+                Err(ReadError::NoMessage(mailbox.to_owned(), uid))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn read(&self, account: &Address, message: &Message) -> Result<MessageReader, StateError> {
@@ -133,7 +157,7 @@ impl Snapshot {
     pub async fn open(&self, uid: u32) -> Result<MessageReader, ReadError> {
         let found = self.messages.binary_search_by_key(&uid, |(uid, _)| *uid);
         let at = found.map_err(|_| ReadError::NoMessage(self.mailbox.clone(), uid))?;
-        Ok(self.mailboxes.read(&self.account, &self.messages[at].1).await?)
+        self.mailboxes.read_or_miss(&self.account, &self.mailbox, uid, &self.messages[at].1).await
     }
 
     /// Removes messages from the mailbox for good, in one commit. Those that are gone by now are left as they are.

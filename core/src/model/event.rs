@@ -148,6 +148,20 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// An object of `pickup/` is in the queue, durably, and has been removed.
+    PickedUp {
+        /// The object.
+        key: String,
+        /// The message.
+        queue_id: QueueId,
+    },
+    /// An object of `pickup/` stays where it is: as it is now it will not be sent.
+    PickupLeft {
+        /// The object.
+        key: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// An object in the store cannot be read as what its name says. The rest goes on.
     ObjectDamaged {
         /// Its key.
@@ -185,6 +199,21 @@ pub enum Event {
     StoreBack {
         /// When it went away.
         since: UtcTime,
+    },
+    /// This node has looked through the whole store for what nothing needs any more.
+    Swept {
+        /// The day, counted from 1970 by the store's clock.
+        day: u64,
+        /// Objects seen.
+        objects: u64,
+        /// Objects deleted.
+        deleted: u64,
+        /// Octets in them.
+        octets: u64,
+        /// Logs found that nobody looks after.
+        unattended: usize,
+        /// Whether it came to its end: the node was not told to shut down, and nothing went wrong.
+        complete: bool,
     },
     /// A housekeeping step of the node did not succeed and will be tried again.
     Trouble {

@@ -43,6 +43,8 @@ pub enum Refusal {
 pub struct Acceptance {
     /// Names it.
     pub id: QueueId,
+    /// The only log that may take it, where it is promised to one: else [`Refusal::Fenced`].
+    pub under: Option<Incarnation>,
     /// Where reports go.
     pub reverse_path: ReversePath,
     /// Whether the client declared `BODY=8BITMIME`.
@@ -105,6 +107,7 @@ impl From<&Bounce> for Acceptance {
         let body_crc = crc32fast::hash(&body);
         Self {
             id,
+            under: None,
             reverse_path: ReversePath::Null,
             eight_bit,
             recipients,
@@ -182,6 +185,12 @@ pub struct Current {
     pub incarnation: Incarnation,
     /// Whether somebody would have to take over if the node were gone.
     pub is_holding: bool,
+    /// Whether something is being attempted or written, or due to be.
+    pub is_busy: bool,
+    /// Messages in it.
+    pub queued: u64,
+    /// When the next recipient is due that is not being attempted.
+    pub next_due: Option<UtcTime>,
 }
 
 /// Holds an incarnation open while a body is uploaded into its folder.

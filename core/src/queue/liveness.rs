@@ -33,6 +33,7 @@ pub struct Observer {
 struct Still {
     etag: String,
     since: Instant,
+    has_moved: bool,
 }
 
 /// One listing of `live/`, judged.
@@ -42,6 +43,8 @@ pub struct Sighting {
     pub beating: Vec<Incarnation>,
     /// Heartbeats that were not in the last listing.
     pub new: Vec<Incarnation>,
+    /// Heartbeats that have not changed since they were first seen: nothing shows yet that somebody writes them.
+    pub unmoved: Vec<Incarnation>,
     /// How long those have stood still that have for at least three of the shortest intervals. Whether that is
     /// enough depends on what they announce.
     pub still: Vec<(Incarnation, Duration)>,
@@ -69,13 +72,18 @@ impl Observer {
                     if before.is_none() {
                         sighting.new.push(incarnation);
                     }
+                    let has_moved =
+                        before.as_ref().is_some_and(|still| still.has_moved || still.etag != object.etag);
+                    if !has_moved {
+                        sighting.unmoved.push(incarnation);
+                    }
                     let since =
                         before.filter(|still| still.etag == object.etag).map_or(now, |still| still.since);
                     let still_for = now.since(since);
                     if still_for >= Duration::from_secs(HOLDING_INTERVAL) * MISSED_BEATS {
                         sighting.still.push((incarnation, still_for));
                     }
-                    seen.insert(incarnation, Still { etag: object.etag.clone(), since });
+                    seen.insert(incarnation, Still { etag: object.etag.clone(), since, has_moved });
                 }
                 Some(LiveKey::Order(order)) => sighting.orders.push(order),
                 None => {}
@@ -122,6 +130,7 @@ mod tests {
         {
             let sighting = observer.observe(&[beat(1, etag)], at(seconds));
             assert_eq!(sighting.still.len(), suspects, "at {seconds}");
+            assert_eq!(sighting.unmoved.is_empty(), seconds >= 40, "at {seconds}");
         }
         assert!(!is_dead(60, Duration::from_secs(30)) && is_dead(10, Duration::from_secs(30)));
     }

@@ -5,15 +5,21 @@
 //!
 //! # Durable states
 //!
-//! | state of a log | `live/` | `log/` | `own/` |
+//! | state of a log | `live/` | `log/`, `ck/`, `body/` | `own/` |
 //! |---|---|---|---|
 //! | not begun | – | – | – |
+//! | idle, never written | `.beat` that announces 60 s | – | – |
 //! | open | `.beat` | segments 0.., holes only among the last four numbers | – |
 //! | released | `.free` | ... the last one holds Close | – |
 //! | ended with nothing left | – | ... | 1: Closed |
 //! | being adopted | `.beat` or `.free` | ... seals at the end | ... e: By(adopter) |
 //! | adopted | `.beat` or `.free` | ... seals; Adopt stands in the adopter's log | ... e: By(adopter) |
-//! | closed | – | ... seals | ... e: By(adopter), e+1: Closed |
+//! | closed | – | ... seals; live entries of another log may have content here | ... e: By(adopter), e+1: Closed into a log |
+//! | given up | – | ... seals | ... e+2: Ended |
+//! | swept | – | – | ... e+2: Ended, for a day more |
+//!
+//! An open log is compacted by its own node ([`compaction`]); a log that is closed and in which nothing lives, by whichever node sweeps the
+//! spool that day.
 //!
 //! # Crashes
 //!
@@ -28,6 +34,7 @@
 //! - *At a final failure:* its record and the report to the sender stand in one segment; neither is without the other.
 //! - *Between a body's pieces and its segment:* the pieces lie in the log's folder and no entry names them.
 //! - *Amid an adoption:* see [`adoption`].
+//! - *Amid a compaction or a sweep:* see [`compaction`]; what is deleted is needed by nobody, so it may be deleted in part.
 //! - *At a graceful end:* `.free` is written before `.beat` is deleted; with both there the log counts as released.
 //!
 //! A store that does not answer is no crash: a number whose create may or may not have happened is sent again with the same octets until it

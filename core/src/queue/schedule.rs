@@ -1,48 +1,113 @@
 //! What is due when, and how often it is tried.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::config::QueueSettings;
 use crate::model::{QueueId, UtcTime};
 use crate::state::log::{Class, Entry};
 
+/// Milliseconds of what is scheduled together.
+const MINUTE: u64 = 60_000;
+
 /// Due times of recipients that are not being attempted.
+///
+/// There may be a million of them. Those of minutes ahead lie in the order of their queue ids, minute by minute, so that a message is found by
+/// looking into each minute, of which there are some hundreds, and not at each recipient. Within the first minute they are sorted by time.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    due: BTreeSet<(UtcTime, QueueId, u32)>,
+    /// Due in the first minute, or before.
+    first: BTreeSet<Due>,
+    /// Number of the first minute since 1970.
+    first_minute: u64,
+    /// Due in later ones; none is empty.
+    later: BTreeMap<u64, Minute>,
+}
+
+/// Packed: of a million every octet counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(packed(4))]
+struct Due {
+    at: UtcTime,
+    id: QueueId,
+    to: u32,
+}
+
+/// Recipients that are due within a minute.
+#[derive(Debug)]
+struct Minute {
+    /// The earliest of them is not due before.
+    earliest: UtcTime,
+    recipients: BTreeSet<Place>,
+}
+
+/// As [`Due`], by queue id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(packed(2))]
+struct Place {
+    id: QueueId,
+    to: u32,
+    /// Milliseconds since the minute began.
+    offset: u16,
 }
 
 impl Schedule {
     /// Every recipient of an entry that is of this class is to be attempted when it is due.
     pub(super) fn enter(&mut self, entry: &Entry, class: Class) {
         let of_class = entry.recipients.iter().filter(|to| to.class == class);
-        self.due.extend(of_class.map(|to| (to.next, entry.envelope.id, to.to)));
+        of_class.for_each(|to| self.again(entry.envelope.id, to.to, to.next));
     }
 
     /// Takes the recipients of a message out.
     pub(super) fn remove(&mut self, id: QueueId) -> Vec<u32> {
-        let removed = self.due.extract_if(.., |(_, other, _)| *other == id);
-        removed.map(|(_, _, to)| to).collect()
+        let mut removed: Vec<u32> =
+            self.first.extract_if(.., |due| { due.id } == id).map(|due| due.to).collect();
+        let range = Place { id, to: 0, offset: 0 }..=Place { id, to: u32::MAX, offset: u16::MAX };
+        self.later.retain(|_, minute| {
+            removed.extend(minute.recipients.extract_if(range.clone(), |_| true).map(|place| place.to));
+            !minute.recipients.is_empty()
+        });
+        removed
     }
 
     /// One recipient is to be attempted again.
     pub(super) fn again(&mut self, id: QueueId, to: u32, at: UtcTime) {
-        self.due.insert((at, id, to));
+        let minute = at.0 / MINUTE;
+        if minute <= self.first_minute {
+            self.first.insert(Due { at, id, to });
+        } else {
+            let minute = self.later.entry(minute);
+            let minute = minute.or_insert(Minute { earliest: at, recipients: BTreeSet::new() });
+            minute.earliest = minute.earliest.min(at);
+            // The rest of a division by 60,000.
+            minute.recipients.insert(Place { id, to, offset: (at.0 % MINUTE) as u16 });
+        }
     }
 
     /// The recipient that has been due for longest, if any is.
     pub(super) fn take(&mut self, now: UtcTime) -> Option<(QueueId, u32)> {
-        let first = self.due.first()?;
-        if first.0 > now {
+        if self.first.is_empty() {
+            let next = self.later.first_entry().filter(|minute| minute.get().earliest <= now)?;
+            self.first_minute = *next.key();
+            let began = self.first_minute * MINUTE;
+            let due = |place: Place| Due {
+                at: UtcTime(began + u64::from(place.offset)),
+                id: place.id,
+                to: place.to,
+            };
+            self.first = next.remove().recipients.into_iter().map(due).collect();
+        }
+        let at = self.first.first()?.at;
+        if at > now {
             return None;
         }
-        self.due.pop_first().map(|(_, id, to)| (id, to))
+        self.first.pop_first().map(|due| (due.id, due.to))
     }
 
-    /// When the next recipient is due.
+    /// When the next recipient is due; or earlier, where that one has been taken out.
     pub(super) fn next(&self) -> Option<UtcTime> {
-        self.due.first().map(|(at, ..)| *at)
+        let first = self.first.first().map(|due| due.at);
+        first.or_else(|| self.later.first_key_value().map(|(_, minute)| minute.earliest))
     }
 }
 
@@ -58,6 +123,8 @@ pub(super) fn pause(settings: &QueueSettings, attempts: u32, id: QueueId) -> Dur
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -84,5 +151,54 @@ mod tests {
         assert_eq!(schedule.take(UtcTime(30)), Some((id(2), 1)));
         assert_eq!(schedule.take(UtcTime(30)), Some((id(1), 0)));
         assert_eq!(schedule.take(UtcTime(30)), None);
+    }
+
+    /// What happens to a schedule.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Again(u8, u32, u64),
+        Take(u64),
+        Remove(u8),
+    }
+
+    fn any_step() -> impl Strategy<Value = Step> {
+        let time = || prop_oneof![0u64..1_000, 0u64..400_000];
+        prop_oneof![
+            4 => (0u8..9, 0u32..4, time()).prop_map(|(n, to, at)| Step::Again(n, to, at)),
+            3 => time().prop_map(Step::Take),
+            1 => (0u8..9).prop_map(Step::Remove),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_schedule_does_what_a_sorted_list_would(steps in prop::collection::vec(any_step(), 0..80)) {
+            let (mut schedule, mut list) = (Schedule::default(), BTreeSet::new());
+            let id = |n: u8| QueueId::draw(UtcTime(1), [n; 10]);
+            for step in steps {
+                match step {
+                    Step::Again(n, to, at) => {
+                        schedule.again(id(n), to, UtcTime(at));
+                        list.insert((UtcTime(at), id(n), to));
+                    }
+                    Step::Take(now) => {
+                        let due = list.first().is_some_and(|(at, ..)| *at <= UtcTime(now));
+                        let taken = if due { list.pop_first() } else { None };
+                        prop_assert_eq!(schedule.take(UtcTime(now)), taken.map(|(_, id, to)| (id, to)));
+                    }
+                    Step::Remove(n) => {
+                        let mut removed = schedule.remove(id(n));
+                        removed.sort();
+                        let of_message = list.extract_if(.., |(_, other, _)| *other == id(n));
+                        let mut expected: Vec<u32> = of_message.map(|(.., to)| to).collect();
+                        expected.sort();
+                        prop_assert_eq!(removed, expected);
+                    }
+                }
+                let next = list.first().map(|(at, ..)| *at);
+                prop_assert!(schedule.next() <= next, "nobody wakes too late");
+                prop_assert_eq!(schedule.next().is_some(), next.is_some());
+            }
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! What a node does all day (rank 7): the only place that puts queue, mailboxes, directory and policy together.
 
 pub mod access;
+pub mod drain;
 pub mod local_delivery;
 pub mod maintenance;
+pub mod pickup;
 pub mod reception;
 pub mod relay;
 pub mod settle;
+pub mod sweep;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use async_lock::Semaphore;
 
@@ -38,4 +41,6 @@ pub struct Context {
     pub receiving: Arc<AtomicUsize>,
     /// Whoever compares a password holds a permit: as many as [`access::COMPARISONS`].
     pub comparisons: Arc<Semaphore>,
+    /// The last day that somebody is known to have swept; see [`sweep`].
+    pub swept: AtomicU64,
 }

@@ -36,6 +36,9 @@ pub enum Op {
         /// Which messages.
         uids: Vec<u32>,
     },
+    /// Changes nothing: whoever collects bodies that no message names takes a number, so that nobody who decided earlier to name
+    /// one can still do so ([`super::collect::chain`]).
+    Fence {},
 }
 
 /// What an arriving message brings.
@@ -156,6 +159,7 @@ impl State for Account {
             Op::Password(verifier) => self.password.clone_from(verifier),
             Op::Append(arrival) => self.arrive(arrival, at),
             Op::Expunge { mailbox, uids } => self.expunge(mailbox, uids, at),
+            Op::Fence {} => {}
         }
         self.forget(at.time);
     }

@@ -33,6 +33,9 @@ pub struct Beat {
     pub interval: u64,
     /// When the earliest entry is due.
     pub next_due: Option<UtcTime>,
+    /// Messages that are queued.
+    #[serde(default)]
+    pub queued: u64,
     /// What the node calls itself.
     pub hostname: Domain,
     /// The process, so that its successor on the same machine can tell that it is gone.
@@ -46,6 +49,9 @@ pub struct Release {
     pub inc: Incarnation,
     /// When the earliest entry is due.
     pub next_due: Option<UtcTime>,
+    /// Messages that are queued.
+    #[serde(default)]
+    pub queued: u64,
 }
 
 impl Beat {
@@ -80,12 +86,13 @@ mod tests {
             ProcessIdentity { boot: "b".into(), pid_namespace: "pid:[1]".into(), pid: 7, started: 9 };
         for interval in [HOLDING_INTERVAL, IDLE_INTERVAL] {
             let (hostname, process) = (hostname.clone(), process.clone());
-            let beat = Beat { inc, seq: 3, interval, next_due: Some(UtcTime(9)), hostname, process };
+            let beat =
+                Beat { inc, seq: 3, interval, next_due: Some(UtcTime(9)), queued: 4, hostname, process };
             let octets = beat.encode().payload.to_bytes();
             assert_eq!(frame::decode::<Beat>(&octets).unwrap().header, beat);
             assert_eq!(announced(octets.len() as u64), interval);
         }
-        let release = Release { inc, next_due: None };
+        let release = Release { inc, next_due: None, queued: 2 };
         assert_eq!(frame::decode::<Release>(&release.encode().payload.to_bytes()).unwrap().header, release);
     }
 }

@@ -4,30 +4,38 @@
 //! what to write, and creates the next number; when another was faster, it reads that commit and decides anew. So no
 //! lease is needed, and what was decided always fits the state that it is applied to.
 //!
-//! **Against writing into the past.** Commits that a snapshot covers are deleted a day after it. A node that slept for
-//! longer on an old tip could create a number again that had been there before, and what it wrote would vanish. Three
-//! rules prevent that: a state may be probed from only within [`PROBE_RIGHT`] of having been confirmed; a create whose success
-//! comes later than [`APPEND_RIGHT`] after the tip was read counts as unanswered; and whatever is unanswered is looked
-//! up by its nonce in the state as reloaded before it is tried again, which keeps nonces for [`MEMORY`].
+//! **Against writing into the past.** Commits that a snapshot covers are deleted a day after it ([`super::collect`]). A node that
+//! slept for longer on an old tip could create a number again that had been there before, and what it wrote would vanish. Three
+//! rules prevent that: a state may be probed from only within [`PROBE_RIGHT`] of having been confirmed, which holds for each probe
+//! of several in a row; a create whose success comes later than [`APPEND_RIGHT`] after the tip was read counts as unanswered; and
+//! whatever is unanswered is looked up by its nonce in the state as reloaded before it is tried again, which keeps nonces for
+//! [`MEMORY`]. A confirmation counts from when the request was sent: a node that is suspended amid one has an old one.
+//!
+//! So a number that was probed and not found had not been collected: when the tip was confirmed, an hour before at most, it was not
+//! there; the snapshot that covers it is younger than that; and nothing goes sooner than a day after the snapshot.
+//!
+//! **What is gone.** Whoever reads a chain may find that what was listed has been collected since, and starts over (`loading`). What is
+//! still missing then is no tip but an obstacle: to write at a hole would be to write into the past.
 //!
 //! **Crashes.** A commit is one object: it is there or it is not. A snapshot is created after the commits that it covers and
 //! nothing depends on its being there; a crash before, amid or after it loses time, not data.
+
+mod loading;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::future::FutureExt;
-use futures::stream::{self, StreamExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(in crate::state) use loading::Found;
+
 use super::StateError;
-use super::frame::{self, Data, FrameError};
+use super::frame::{self, Data};
 use super::layout;
 use super::requests::{Created, Requests};
-use crate::model::{Event, Nonce, UtcTime};
+use crate::model::{Nonce, UtcTime};
 use crate::platform::{Instant, StoreError};
 
 /// How old a confirmation of the tip may be for the next number still to be probed.
@@ -40,8 +48,6 @@ pub const MEMORY: Duration = Duration::from_hours(30 * 24);
 const FRESH: Duration = Duration::from_secs(2);
 /// Commits after which a snapshot is due.
 const SNAPSHOT_COMMITS: u64 = 64;
-/// Commits fetched at a time.
-const READ_AHEAD: usize = 8;
 /// Times that an append is tried again after losing a race.
 const RACES: usize = 100;
 
@@ -98,13 +104,7 @@ struct Replayed<S> {
     state: S,
 }
 
-#[derive(Deserialize)]
-#[serde(bound = "S: State")]
-struct Snapshot<S> {
-    replayed: Replayed<S>,
-}
-
-/// [`Snapshot`], as it is written.
+/// A snapshot, as it is written.
 #[derive(Serialize)]
 #[serde(bound = "S: State")]
 struct SnapshotOf<'a, S> {
@@ -128,33 +128,6 @@ impl<S: State> Chain<S> {
     /// A chain in this folder, of which nothing has been read yet.
     pub fn new(folder: String) -> Self {
         Self { folder, replayed: Replayed::default(), snapshot: 0, confirmed: None, obstacle: None }
-    }
-
-    /// Reads the whole chain; one that is not there has tip 0 and the default state.
-    async fn load(&mut self, requests: &Requests) -> Result<(), StateError> {
-        let asked = requests.platform().clock.instant();
-        let replayed = latest_snapshot(requests, &self.folder).await?;
-        let snapshot = replayed.tip;
-        let mut chain = Self { replayed, snapshot, ..Self::new(self.folder.clone()) };
-        let commits = format!("{}c/", chain.folder);
-        let after = layout::numbered(&commits, snapshot);
-        let listed = requests.list(&commits, Some(&after)).await?;
-        let mut numbers: Vec<u64> = listed.iter().filter_map(|object| layout::number(&object.key)).collect();
-        numbers.sort_unstable();
-        let read = |number| read_commit(requests, layout::numbered(&commits, number), number).boxed();
-        let reads: Vec<_> = numbers.into_iter().map(read).collect();
-        let mut ahead = stream::iter(reads).buffered(READ_AHEAD);
-        while let Some(read) = ahead.next().await {
-            let (number, octets) = read?;
-            if number == chain.tip() + 1 && !chain.replay(&octets) {
-                break;
-            }
-        }
-        drop(ahead);
-        // The listing came after the snapshot's and showed the tip to be the tip.
-        chain.confirmed = Some(asked);
-        *self = chain;
-        Ok(())
     }
 
     /// The state after the last commit that is known.
@@ -188,23 +161,24 @@ impl<S: State> Chain<S> {
     /// Reads on to the tip. One request where nothing was written meanwhile. What could not be read last time is read
     /// again: an operator may have mended it.
     pub async fn refresh(&mut self, requests: &Requests) -> Result<(), StateError> {
-        if self.age(requests.platform().clock.instant()) > PROBE_RIGHT {
-            return self.load(requests).await;
-        }
-        self.obstacle = None;
-        while self.obstacle.is_none() {
+        loop {
             let asked = requests.platform().clock.instant();
+            // Where there is an obstacle, what is not found need not be the tip.
+            if self.age(asked) > PROBE_RIGHT || self.obstacle.is_some() {
+                return self.load(requests).await;
+            }
             match requests.find(&self.commit_key(self.tip() + 1)).await? {
                 Some(object) => {
-                    self.replay(&object.bytes);
+                    if !self.replay(&object.bytes, &mut |_| ()) {
+                        return Ok(());
+                    }
                 }
                 None => {
                     self.confirmed = Some(asked);
-                    break;
+                    return Ok(());
                 }
             }
         }
-        Ok(())
     }
 
     /// Appends what `decide` makes of the state at the tip; it is asked anew whenever another node was faster. Gives the number of the commit, or
@@ -259,25 +233,29 @@ impl<S: State> Chain<S> {
 
     /// Writes a snapshot where one is due. Not needed for anything but speed, so its failure is only reported.
     pub async fn snapshot_if_due(&mut self, requests: &Requests) {
-        if self.tip() < self.snapshot + SNAPSHOT_COMMITS {
-            return;
-        }
-        let (now, entropy) = requests.platform().draw();
-        let nonce = Nonce::draw(now, entropy);
-        let object = frame::encode(&SnapshotOf { nonce, replayed: &self.replayed }, Data::default());
-        let key = layout::numbered(&format!("{}snap/", self.folder), self.tip());
-        // Foreign: another node has written one of the same commits, which is as good.
-        if requests.create(&key, &object.payload, nonce).await.is_ok() {
-            self.snapshot = self.tip();
+        if self.tip() >= self.snapshot + SNAPSHOT_COMMITS {
+            let _ = self.write_snapshot(requests).await;
         }
     }
 
-    /// Applies the next commit; false where it cannot be read, which is then the obstacle.
-    fn replay(&mut self, octets: &[u8]) -> bool {
+    /// Writes a snapshot of the tip.
+    pub(super) async fn write_snapshot(&mut self, requests: &Requests) -> Result<(), StoreError> {
+        let (now, entropy) = requests.platform().draw();
+        let nonce = Nonce::draw(now, entropy);
+        let object = frame::encode(&SnapshotOf { nonce, replayed: &self.replayed }, Data::default());
+        // Foreign: another node has written one of the same commits, which is as good.
+        requests.create(&self.snapshot_key(self.tip()), &object.payload, nonce).await?;
+        self.snapshot = self.tip();
+        Ok(())
+    }
+
+    /// Applies the next commit, and shows each of its changes to `look`; false where it cannot be read, which is then the obstacle.
+    fn replay(&mut self, octets: &[u8], look: &mut (dyn FnMut(&S::Op) + Send)) -> bool {
         let number = self.tip() + 1;
         let reason = match frame::decode::<Commit<S::Op>>(octets) {
             Ok(frame) if frame.header.n == number => {
                 let Commit { nonce, at, ops, .. } = frame.header;
+                ops.iter().for_each(look);
                 self.replayed.apply(nonce, number, at, frame.data_at, &ops);
                 return true;
             }
@@ -289,7 +267,11 @@ impl<S: State> Chain<S> {
     }
 
     fn commit_key(&self, number: u64) -> String {
-        layout::numbered(&format!("{}c/", self.folder), number)
+        layout::numbered(&layout::commits(&self.folder), number)
+    }
+
+    fn snapshot_key(&self, number: u64) -> String {
+        layout::numbered(&layout::snapshots(&self.folder), number)
     }
 }
 
@@ -313,29 +295,4 @@ impl<S: State> Default for Replayed<S> {
     fn default() -> Self {
         Self { tip: 0, time: UtcTime(0), nonces: BTreeMap::new(), state: S::default() }
     }
-}
-
-async fn read_commit(requests: &Requests, key: String, number: u64) -> Result<(u64, Bytes), StoreError> {
-    Ok((number, requests.get(&key, None).await?.bytes))
-}
-
-/// The latest snapshot that can be read. A damaged one is reported, and costs time.
-async fn latest_snapshot<S: State>(requests: &Requests, folder: &str) -> Result<Replayed<S>, StateError> {
-    let mut listed = requests.list(&format!("{folder}snap/"), None).await?;
-    listed.sort_by(|a, b| b.key.cmp(&a.key));
-    for object in listed {
-        let octets = requests.get(&object.key, None).await?.bytes;
-        match frame::decode::<Snapshot<S>>(&octets) {
-            Ok(frame) => return Ok(frame.header.replayed),
-            Err(error @ FrameError::Version { .. }) => {
-                return Err(StateError::Damaged { key: object.key, reason: error.to_string() });
-            }
-            Err(error) => {
-                requests
-                    .journal()
-                    .report(&Event::ObjectDamaged { key: object.key, reason: error.to_string() });
-            }
-        }
-    }
-    Ok(Replayed::default())
 }

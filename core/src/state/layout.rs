@@ -6,6 +6,7 @@
 
 use ring::digest::{SHA256, digest};
 
+use super::pickup::PickupHash;
 use crate::model::{Address, BodyId, Domain, Incarnation, Nonce};
 
 /// Octets of a percent-encoded name beyond which its hash stands in the key instead.
@@ -17,14 +18,20 @@ pub const FORMAT: &str = "format";
 pub const LIVE: &str = "live/";
 /// All logs.
 pub const SPOOL: &str = "spool/";
+/// What is put there is sent.
+pub const PICKUP: &str = "pickup/";
+/// Who has taken what lies in [`PICKUP`].
+pub const PICKUP_CHAINS: &str = "spool/pickup/";
 /// All accounts.
 pub const ACCOUNTS: &str = "account/";
 /// All domains.
 pub const DOMAINS: &str = "domain/";
 /// What tests of the store itself write, and remove again.
-const CHECKS: &str = "check/";
+pub const CHECKS: &str = "check/";
 /// Verdicts of such tests.
-const PROBES: &str = "probe/";
+pub const PROBES: &str = "probe/";
+/// Which days have been swept.
+pub const SWEEPS: &str = "gc/";
 /// Octets of the hash that stands for an endpoint.
 const ENDPOINT_OCTETS: usize = 8;
 
@@ -122,6 +129,21 @@ pub fn parse_spool_body(key: &str) -> Option<BodyId> {
     body.split('/').next()?.parse().ok()
 }
 
+/// The folder of the claims on one object of [`PICKUP`], by the hash that names it, with its final `/`.
+pub fn pickup_chain(hash: &PickupHash) -> String {
+    format!("{PICKUP_CHAINS}{hash}/")
+}
+
+/// One claim.
+pub fn pickup_link(hash: &PickupHash, epoch: u64) -> String {
+    numbered(&pickup_chain(hash), epoch)
+}
+
+/// The object of [`PICKUP`] that a key below [`PICKUP_CHAINS`] is about.
+pub fn parse_pickup_link(key: &str) -> Option<PickupHash> {
+    key.strip_prefix(PICKUP_CHAINS)?.split('/').next()?.parse().ok()
+}
+
 /// The folder of an account's chain, with its final `/`.
 pub fn account(address: &Address) -> String {
     named(ACCOUNTS, &address.normalized().to_string())
@@ -129,12 +151,27 @@ pub fn account(address: &Address) -> String {
 
 /// One piece of a large body in an account.
 pub fn account_piece(account: &Address, body: BodyId, piece: usize) -> String {
-    numbered(&format!("{}body/{body}/", self::account(account)), piece as u64)
+    numbered(&chain_body(&self::account(account), body), piece as u64)
 }
 
 /// The folder of a domain's chain, with its final `/`.
 pub fn domain(domain: &Domain) -> String {
     named(DOMAINS, domain.as_str())
+}
+
+/// The folder of the commits of the chain in `folder`.
+pub fn commits(folder: &str) -> String {
+    format!("{folder}c/")
+}
+
+/// The folder of its snapshots.
+pub fn snapshots(folder: &str) -> String {
+    format!("{folder}snap/")
+}
+
+/// The folder of one of its large bodies.
+pub fn chain_body(folder: &str, body: BodyId) -> String {
+    format!("{folder}body/{body}/")
 }
 
 /// A folder in which one test of the store writes, with its final `/`.
@@ -153,7 +190,70 @@ pub fn verdict(endpoint: &str, nonce: Nonce) -> String {
     format!("{}{nonce}", verdicts(endpoint))
 }
 
-/// The folder of the account or domain that a key below `root` belongs to, with its final `/`.
+/// That somebody sweeps on this day, counted from 1970 by the store's clock.
+pub fn sweep(day: u64) -> String {
+    numbered(SWEEPS, day)
+}
+
+/// What an object is in its chain's folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChainKey {
+    /// A commit.
+    Commit(u64),
+    /// A snapshot.
+    Snapshot(u64),
+    /// One piece of a large body.
+    Piece(BodyId, u64),
+}
+
+/// Reads what follows a chain's folder in a key; nothing for a key of any other form.
+pub fn parse_chain(rest: &str) -> Option<ChainKey> {
+    let (kind, rest) = rest.split_once('/')?;
+    match kind {
+        "c" => exact_number(rest).map(ChainKey::Commit),
+        "snap" => exact_number(rest).map(ChainKey::Snapshot),
+        "body" => parse_piece(rest).map(|(body, piece)| ChainKey::Piece(body, piece)),
+        _ => None,
+    }
+}
+
+/// What an object is in its incarnation's folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpoolKey {
+    /// A segment or seal.
+    Segment(u64),
+    /// A link of the chain of owners.
+    Owner(u64),
+    /// A checkpoint.
+    Checkpoint(u64),
+    /// One piece of a large body.
+    Piece(BodyId, u64),
+}
+
+/// Reads what follows an incarnation's folder in a key; nothing for a key of any other form.
+pub fn parse_spool_object(rest: &str) -> Option<SpoolKey> {
+    let (kind, rest) = rest.split_once('/')?;
+    match kind {
+        "log" => exact_number(rest).map(SpoolKey::Segment),
+        "own" => exact_number(rest).map(SpoolKey::Owner),
+        "ck" => exact_number(rest).map(SpoolKey::Checkpoint),
+        "body" => parse_piece(rest).map(|(body, piece)| SpoolKey::Piece(body, piece)),
+        _ => None,
+    }
+}
+
+fn parse_piece(rest: &str) -> Option<(BodyId, u64)> {
+    let (body, piece) = rest.split_once('/')?;
+    Some((body.parse().ok()?, exact_number(piece)?))
+}
+
+/// A number and nothing else, as [`numbered`] writes it.
+fn exact_number(text: &str) -> Option<u64> {
+    let is_exact = text.len() == 16 && text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
+    if is_exact { u64::from_str_radix(text, 16).ok() } else { None }
+}
+
+/// The folder of the account, domain or pickup that a key below `root` belongs to, with its final `/`.
 pub fn folder<'a>(root: &str, key: &'a str) -> Option<&'a str> {
     let rest = key.strip_prefix(root)?;
     let (slash, _) = rest.match_indices('/').nth(1)?;
@@ -188,7 +288,7 @@ fn spread(name: &str) -> String {
     hex(&digest(&SHA256, name.as_bytes()).as_ref()[..1])
 }
 
-fn hex(octets: &[u8]) -> String {
+pub(super) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -219,6 +319,33 @@ mod tests {
             let key = account(&address) + "c/0000000000000001";
             assert_eq!(folder(ACCOUNTS, &key), Some(account(&address).as_str()));
             assert!(key.len() < 240 && folders.insert(account(&address)), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_objects_of_a_folder_are_told_apart_and_nothing_else_is_taken_for_one() {
+        let body = BodyId::draw(UtcTime(5), [3; 10]);
+        let folder = "account/00/a@x.test/";
+        for (key, parsed) in [
+            (numbered(&commits(folder), 7), ChainKey::Commit(7)),
+            (numbered(&snapshots(folder), 8), ChainKey::Snapshot(8)),
+            (numbered(&chain_body(folder, body), 9), ChainKey::Piece(body, 9)),
+        ] {
+            assert_eq!(key.strip_prefix(folder).and_then(parse_chain), Some(parsed));
+        }
+        let inc = Incarnation::draw(UtcTime(1_795_306_347_500), [7; 10]);
+        for (key, parsed) in [
+            (segment(inc, 1), SpoolKey::Segment(1)),
+            (owner(inc, 2), SpoolKey::Owner(2)),
+            (checkpoint(inc, 3), SpoolKey::Checkpoint(3)),
+            (spool_piece(inc, body, 4), SpoolKey::Piece(body, 4)),
+        ] {
+            assert_eq!(key.strip_prefix(&spool(inc)).and_then(parse_spool_object), Some(parsed));
+        }
+        for foreign in
+            ["c/1", "c/000000000000000G", "c/+00000000000000a", "c/0000000000000001/x", "pack/1", "c"]
+        {
+            assert_eq!(parse_chain(foreign), None, "{foreign}");
         }
     }
 

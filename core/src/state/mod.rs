@@ -5,6 +5,7 @@ pub mod account;
 pub mod beat;
 pub mod chain;
 pub mod chains;
+pub mod collect;
 pub mod content;
 pub mod contract;
 pub mod domain;
@@ -16,8 +17,10 @@ pub mod layout;
 pub mod log;
 pub mod order;
 pub mod owner;
+pub mod pickup;
 pub mod probe;
 pub mod requests;
+pub mod sweep_mark;
 pub mod turns;
 
 pub use error::StateError;

@@ -16,7 +16,7 @@ use crate::model::{Event, Nonce, UtcTime};
 use crate::platform::StoreError;
 
 /// How long a verdict stands: stores are replaced behind their endpoints.
-const KEPT: Duration = Duration::from_hours(30 * 24);
+pub const KEPT: Duration = Duration::from_hours(30 * 24);
 /// How long all races may take. Beyond: the store counts as one that gives no answer.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 

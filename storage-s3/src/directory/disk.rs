@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use fulmar_core::platform::{Listed, Object, Page, Payload, StoreError, When};
 use futures_lite::future::block_on;
 use object_store::local::LocalFileSystem;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use super::walk;
 use crate::{PAGE_OBJECTS, adapter};
@@ -28,7 +29,8 @@ impl Disk {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         make_directory(path)?;
         let root = path.canonicalize()?;
-        let files = LocalFileSystem::new_with_prefix(&root)?.with_fsync(true);
+        // Folders that deletions leave empty go too, or listings would have to look into them for ever.
+        let files = LocalFileSystem::new_with_prefix(&root)?.with_fsync(true).with_automatic_cleanup(true);
         Ok(Self { files, root })
     }
 
@@ -60,6 +62,7 @@ impl Disk {
 
     pub(super) fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let target = self.file(to)?;
+        touch(&self.file(from)?)?;
         // Equal ETags mean one file with two names: they are made of its inode.
         let original = self.head(from)?;
         let is_copied = || match self.head(to) {
@@ -99,6 +102,21 @@ impl Disk {
 
     fn file(&self, key: &str) -> Result<PathBuf, StoreError> {
         self.files.path_to_filesystem(&adapter::path(key)?).map_err(adapter::failure)
+    }
+}
+
+/// Dates a file by now. Done before a link is made, so that the copy is never dated by when the original was written: what is younger than a
+/// day is kept by those who collect garbage. That the original looks younger than it is only keeps it longer.
+fn touch(file: &Path) -> Result<(), StoreError> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access: unchanged, last_modification: now };
+    match utimensat(CWD, file, &times, AtFlags::empty()) {
+        Ok(()) => Ok(()),
+        Err(error) if is_nowhere(&error.into()) => Err(StoreError::NotFound),
+        Err(error) => {
+            Err(adapter::io_failure(error.kind(), format!("cannot date {}: {error}", file.display())))
+        }
     }
 }
 

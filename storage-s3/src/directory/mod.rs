@@ -20,8 +20,8 @@ const SIMULTANEOUS_OPERATIONS: usize = 16;
 /// A store in a local directory. Several processes may use one directory at once.
 ///
 /// A key is the path of a file. What has been written is durable: file and folder are flushed before success. A deletion
-/// is not, so a power failure may bring an object back. A copy is a second link to the same file and keeps its
-/// last-modified time. Two things differ from other stores: a key cannot be the folder of another, and the last segment
+/// is not, so a power failure may bring an object back. A copy is a second link to the same file; copying dates both by the time of
+/// the copy. What a process was writing when it died is removed by whoever lists its folder a day later. Two things differ from other stores: a key cannot be the folder of another, and the last segment
 /// of a key cannot end in `#` and digits, which is how files that are being written are called.
 pub struct DirectoryStore {
     disk: Arc<Disk>,

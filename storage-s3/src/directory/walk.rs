@@ -7,10 +7,14 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use fulmar_core::platform::StoreError;
 
 use crate::adapter;
+
+/// How old a file is that was being written when its writer died.
+const ABANDONED: Duration = Duration::from_hours(24);
 
 /// Whether to go on.
 type Flow = Result<ControlFlow<()>, StoreError>;
@@ -66,13 +70,26 @@ fn name(entry: &DirEntry) -> io::Result<Option<String>> {
     Ok(match () {
         () if kind.is_dir() => Some(name + "/"),
         () if kind.is_file() && !is_staged(&name) => Some(name),
-        () => None,
+        () => {
+            if kind.is_file() && is_abandoned(entry) {
+                // If that fails it is tried again by the next listing.
+                let _ = fs::remove_file(entry.path());
+            }
+            None
+        }
     })
 }
 
 /// Whether a file of this name is one that object_store was writing: no object can be called so.
 fn is_staged(name: &str) -> bool {
     name.split_once('#').is_some_and(|(_, rest)| !rest.is_empty() && rest.bytes().all(|o| o.is_ascii_digit()))
+}
+
+/// Whether nobody is writing a file any more. By the system's clock, which also dates files.
+fn is_abandoned(staged: &DirEntry) -> bool {
+    let modified = staged.metadata().and_then(|metadata| metadata.modified());
+    let age = modified.map(|modified| SystemTime::now().duration_since(modified).unwrap_or_default());
+    age.is_ok_and(|age| age >= ABANDONED)
 }
 
 fn is_absence(error: &io::Error) -> bool {

@@ -9,6 +9,7 @@ mod ending;
 mod late;
 mod ledger;
 mod matrix;
+mod pickup;
 mod relaying;
 mod side_by_side;
 mod starting;

@@ -9,6 +9,7 @@ mod dns;
 mod end_to_end;
 mod hostile;
 mod http;
+mod large_queue;
 mod no_tokio;
 mod pop3;
 mod proxy;

@@ -56,6 +56,30 @@ pub fn field_count(header: &[u8], name: &str) -> usize {
     header.split_inclusive(|b| *b == b'\n').filter(|line| is_field(line)).count()
 }
 
+/// One field of a header block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Without the colon; as it was written.
+    pub name: &'a [u8],
+    /// Behind the colon, still folded, with the final line end.
+    pub body: &'a [u8],
+    /// All of it, as it stands in the block.
+    pub octets: &'a [u8],
+}
+
+/// The fields of a header block, in order. The empty line at its end is none of them.
+pub fn fields(header: &[u8]) -> impl Iterator<Item = Field<'_>> {
+    let mut rest = header;
+    std::iter::from_fn(move || {
+        let name = field_name(rest.split_inclusive(|b| *b == b'\n').next()?)?;
+        let lines = rest.split_inclusive(|b| *b == b'\n').enumerate();
+        let len = lines.take_while(|(n, line)| *n == 0 || is_continuation(line)).map(|(_, line)| line.len());
+        let (octets, others) = rest.split_at(len.sum());
+        rest = others;
+        Some(Field { name, body: &octets[memchr(b':', octets)? + 1..], octets })
+    })
+}
+
 /// What the first field of this name (in any case) holds, unfolded (RFC 5322 §2.2.3) and without blanks at its ends.
 pub(super) fn field_body(header: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut lines = header.split_inclusive(|b| *b == b'\n');
@@ -118,6 +142,19 @@ mod tests {
     fn fields_are_counted_by_name_and_not_in_continuations() {
         let header = b"Received: a\r\n Received: b\r\nreceived: c\r\nReceived-SPF: d\r\n";
         assert_eq!(field_count(header, "Received"), 2);
+    }
+
+    #[test]
+    fn fields_are_told_apart_with_their_continuations() {
+        let header = b"A : 1\r\n\t2\r\nB:\r\n\r\n";
+        let found: Vec<_> = fields(header).map(|f| (f.name, f.body, f.octets)).collect();
+        let expected: [(&[u8], &[u8], &[u8]); 2] =
+            [(b"A", b" 1\r\n\t2\r\n", b"A : 1\r\n\t2\r\n"), (b"B", b"\r\n", b"B:\r\n")];
+        assert_eq!(found, expected);
+        assert_eq!(
+            fields(b"").count() + fields(b"\r\n").count() + fields(b"no field\r\nA: 1\r\n").count(),
+            0
+        );
     }
 
     #[test]

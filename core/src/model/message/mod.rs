@@ -1,9 +1,11 @@
 //! A message as octets (RFC 5322): where its header block ends, the trace fields in front of it, and the report that it failed.
 
+mod addresses;
 mod header;
 mod report;
 mod trace;
 
-pub use header::{HeaderScan, HeaderSplit, field_count};
+pub use addresses::{AddressListError, parse_address_list};
+pub use header::{Field, HeaderScan, HeaderSplit, field_count, fields};
 pub use report::{Failure, Report};
 pub use trace::{Received, return_path_field};

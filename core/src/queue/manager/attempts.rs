@@ -36,6 +36,14 @@ impl Manager {
         self.outstanding > 0 || self.lines.under_way() > 0
     }
 
+    /// Whether something is being attempted or written, or due to be.
+    pub(super) fn is_busy(&self) -> bool {
+        let now = self.requests.platform().clock.utc();
+        let is_writing = self.log.as_ref().is_some_and(|log| !log.under_way.is_empty() || log.has_vacancy());
+        let is_due = self.next_due().is_some_and(|due| due <= now);
+        is_due || is_writing || !self.pending.is_empty() || self.is_attempting()
+    }
+
     /// Hands out what is due.
     pub(super) fn dispatch(&mut self) {
         if self.log.is_none() || self.closing.is_some() {

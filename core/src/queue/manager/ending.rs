@@ -54,7 +54,12 @@ impl Manager {
     pub(super) fn end(&mut self) {
         let Some(log) = &self.log else { return };
         let incarnation = log.incarnation;
-        let released = log.live.closed.then(|| Release { inc: incarnation, next_due: self.next_due() });
+        let released = log.live.closed.then(|| Release {
+            inc: incarnation,
+            // From the entries: what has been handed out and was not answered is in no schedule.
+            next_due: log.live.entries.iter().filter_map(|entry| entry.next_due()).min(),
+            queued: log.live.entries.len() as u64,
+        });
         let is_unwritten = log.is_unwritten();
         let requests = self.requests.clone();
         self.ending.insert(incarnation);

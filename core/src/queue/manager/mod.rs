@@ -33,6 +33,9 @@ use crate::state::requests::{Created, Requests};
 
 /// How long a record that nobody waits for may wait for company.
 const NOTE_DELAY: Duration = Duration::from_millis(250);
+/// A checkpoint holds all live entries. It is written once there is a segment for so many of them, so that it costs no more than what it
+/// spares: a million are written after 20,000 segments.
+const ENTRIES_PER_SEGMENT: u64 = 50;
 /// The longest that the loop sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
@@ -208,7 +211,13 @@ impl Manager {
             Command::Current { done } => {
                 let is_holding = self.is_holding();
                 let current = self.log.as_ref();
-                let current = current.map(|log| Current { incarnation: log.incarnation, is_holding });
+                let current = current.map(|log| Current {
+                    incarnation: log.incarnation,
+                    is_holding,
+                    is_busy: self.is_busy(),
+                    queued: log.live.entries.len() as u64,
+                    next_due: self.next_due(),
+                });
                 let _ = done.send(current);
             }
             Command::Holdings { done } => {
@@ -261,10 +270,13 @@ impl Manager {
         let now = self.instant();
         let incarnation = self.open().incarnation;
         // A body that was uploaded into another log's folder would not be adopted together with its entry.
-        let misplaced = match &acceptance.body {
-            AcceptedBody::Inline(..) => false,
-            AcceptedBody::Uploaded(upload) => upload.incarnation() != incarnation || upload.is_too_old(now),
-        };
+        let misplaced = acceptance.under.is_some_and(|only| only != incarnation)
+            || match &acceptance.body {
+                AcceptedBody::Inline(..) => false,
+                AcceptedBody::Uploaded(upload) => {
+                    upload.incarnation() != incarnation || upload.is_too_old(now)
+                }
+            };
         if misplaced {
             drop(done.send(Err(Refusal::Fenced)))
         } else if self.pulse.is_unseen() {
@@ -379,6 +391,7 @@ impl Manager {
             seq,
             interval,
             next_due: self.next_due(),
+            queued: log.live.entries.len() as u64,
             hostname: self.hostname.clone(),
             process: self.host.process.clone(),
         };
@@ -394,7 +407,8 @@ impl Manager {
     fn checkpoint(&mut self) {
         let Some(log) = &mut self.log else { return };
         let covers = log.lowest_unacknowledged();
-        if covers < log.covered + self.settings.checkpoint_segments {
+        let entries = log.live.entries.len() as u64;
+        if covers < log.covered + self.settings.checkpoint_segments.max(entries / ENTRIES_PER_SEGMENT) {
             return;
         }
         let (time, entropy) = self.requests.platform().draw();
@@ -402,10 +416,16 @@ impl Manager {
         log.covered = covers;
         let incarnation = log.incarnation;
         let nonce = Nonce::draw(time, entropy);
-        let payload = Checkpoint { inc: incarnation, covers, nonce, live: log.live.clone() }.encode().payload;
+        let checkpoint = Checkpoint { inc: incarnation, covers, nonce, live: log.live.clone() };
         let requests = self.requests.clone();
         self.jobs.push(Box::pin(async move {
-            let result = requests.create(&layout::checkpoint(incarnation, covers), &payload, nonce).await;
+            let encode = move || checkpoint.encode().payload;
+            let result = match requests.platform().spawn.unblock(encode).await {
+                Some(payload) => {
+                    requests.create(&layout::checkpoint(incarnation, covers), &payload, nonce).await
+                }
+                None => Err(StoreError::Unavailable("the runtime is ending".to_owned())),
+            };
             Done::Checkpoint { incarnation, covers, result }
         }));
     }

@@ -19,8 +19,10 @@ use futures::future::{Either, select};
 use futures::pin_mut;
 
 use super::Context;
+use super::pickup::Pickup;
 use crate::platform::Host;
 pub use housekeeping::keep_house;
+pub(super) use watch::read_beat;
 pub use watch::{Released, Seen, Watch};
 
 /// Pause between listings while there is somebody to watch.
@@ -32,11 +34,15 @@ const IDLE: Duration = Duration::from_mins(1);
 pub async fn run(context: Arc<Context>, host: Host, shutdown: Receiver<Infallible>) {
     let clock = context.requests.platform().clock.clone();
     let mut watch = Watch::new(context.clone(), host);
+    let mut pickup = Pickup::new(context.clone());
     loop {
         let pause = match watch.round(Released::AtOnce).await {
             Ok(seen) if !seen.is_watching => IDLE,
             Ok(_) | Err(_) => WATCHING,
         };
+        // After the watch: what a dead node had taken is known once its log has been adopted. A store that cannot be listed has been
+        // reported, and is asked again in the next round.
+        let _ = pickup.round().await;
         let until = clock.instant() + pause;
         let was_holding = is_holding(&context).await;
         while clock.instant() < until {

@@ -31,8 +31,14 @@ pub struct Seen {
     pub is_watching: bool,
     /// Logs of others that may be dying: their heartbeats are late, or stand still, or they are dead and were not adopted now.
     pub dying: usize,
+    /// Logs of others.
+    pub others: usize,
+    /// Logs of others that hold mail and of which nothing shows yet that they live, or which are dead and were not adopted now.
+    pub doubtful: usize,
     /// Released logs that were left alone until they are due.
     pub waiting: usize,
+    /// Messages in those.
+    pub waiting_messages: u64,
     /// When the first entry of those is due.
     pub next_due: Option<UtcTime>,
     /// The store's clock: when this node's own heartbeat was written.
@@ -47,8 +53,8 @@ pub struct Watch {
     observer: Observer,
     /// Logs whose process on this machine is known to be gone.
     gone: BTreeSet<Incarnation>,
-    /// When released logs are due that are being left alone.
-    waiting: BTreeMap<Incarnation, Option<UtcTime>>,
+    /// Released logs that are being left alone: when they are due, and how many messages are in them.
+    waiting: BTreeMap<Incarnation, (Option<UtcTime>, u64)>,
     orders: Orders,
 }
 
@@ -96,10 +102,12 @@ impl Watch {
             }
         }
         let mut dying: BTreeSet<Incarnation> = beats.late.clone();
+        let is_doubtful = |log: &Incarnation| Some(*log) != ours && beats.interval(*log) == HOLDING_INTERVAL;
+        let mut doubtful: BTreeSet<Incarnation> = sighting.unmoved.into_iter().filter(is_doubtful).collect();
         for incarnation in &dead {
             match self.adopt(*incarnation, &dead).await {
-                true => dying.remove(incarnation),
-                false => dying.insert(*incarnation),
+                true => (dying.remove(incarnation), doubtful.remove(incarnation)),
+                false => (dying.insert(*incarnation), doubtful.insert(*incarnation)),
             };
         }
         self.orders.carry_out(&self.context, &sighting.orders, &listed).await;
@@ -109,8 +117,11 @@ impl Watch {
         Ok(Seen {
             is_watching: !dying.is_empty() || (is_watcher && (is_holding || beats.is_any_holding)),
             dying: dying.len(),
+            others: others.len(),
+            doubtful: doubtful.len(),
             waiting: self.waiting.len(),
-            next_due: self.waiting.values().copied().flatten().min(),
+            waiting_messages: self.waiting.values().map(|(_, messages)| messages).sum(),
+            next_due: self.waiting.values().filter_map(|(due, _)| *due).min(),
             store_now: beats.store_now,
         })
     }
@@ -131,14 +142,14 @@ impl Watch {
                 && let Some(object) = requests.find(&layout::free(*log)).await?
             {
                 // One that cannot be read says nothing of when it is due: now.
-                let release = frame::decode::<Release>(&object.bytes);
-                let due = release.ok().and_then(|release| release.header.next_due);
-                self.waiting.insert(*log, due);
+                let release = frame::decode::<Release>(&object.bytes).ok().map(|frame| frame.header);
+                let waiting = release.map_or((None, 0), |release| (release.next_due, release.queued));
+                self.waiting.insert(*log, waiting);
             }
         }
         let now = requests.platform().clock.utc();
         let is_due = |due: &Option<UtcTime>| due.is_none_or(|due| due <= now);
-        Ok(self.waiting.extract_if(.., |_, due| is_due(due)).map(|(log, _)| log).collect())
+        Ok(self.waiting.extract_if(.., |_, (due, _)| is_due(due)).map(|(log, _)| log).collect())
     }
 
     /// Reads a heartbeat that counts as dead once more: by now it may announce something else.
@@ -208,7 +219,7 @@ impl Beats {
 }
 
 /// A heartbeat's content, if it is still there. One that cannot be read is reported.
-async fn read_beat(
+pub(in crate::service) async fn read_beat(
     requests: &Requests,
     incarnation: Incarnation,
 ) -> Result<Option<Result<Beat, FrameError>>, StoreError> {

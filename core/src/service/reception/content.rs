@@ -22,7 +22,7 @@ const BUFFER: usize = 64 << 10;
 
 /// Why content is not taken.
 #[derive(Debug)]
-pub(super) enum ContentFault {
+pub(in crate::service) enum ContentFault {
     /// Told to the client.
     Reply(Reply),
     /// The queue could not take it.
@@ -31,7 +31,7 @@ pub(super) enum ContentFault {
 
 /// See the module. Dropped, it leaves at most pieces that nothing names.
 #[derive(Debug)]
-pub(super) struct ContentSink {
+pub(in crate::service) struct ContentSink {
     context: Arc<Context>,
     scan: HeaderScan,
     /// Everything, until the header block is known; then the header block.
@@ -53,7 +53,7 @@ struct Body {
 
 impl ContentSink {
     /// Nothing received yet.
-    pub(super) fn new(context: Arc<Context>) -> Self {
+    pub(in crate::service) fn new(context: Arc<Context>) -> Self {
         let in_memory = context.receiving.clone();
         let body = Body {
             full: Vec::new(),
@@ -73,7 +73,7 @@ impl ContentSink {
     }
 
     /// Takes the next octets.
-    pub(super) async fn push(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
+    pub(in crate::service) async fn push(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
         if self.is_header_whole {
             return self.push_body(octets).await;
         }
@@ -87,7 +87,7 @@ impl ContentSink {
     }
 
     /// Everything has come: the header block and the body, with the header block's own octets to be changed still.
-    pub(super) async fn finish(mut self) -> Result<(Vec<u8>, AcceptedBody), ContentFault> {
+    pub(in crate::service) async fn finish(mut self) -> Result<(Vec<u8>, AcceptedBody), ContentFault> {
         if !self.is_header_whole {
             let rest = self.header.split_off(self.scan.finish(&self.header));
             self.end_header()?;

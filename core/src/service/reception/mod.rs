@@ -10,19 +10,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::content::{ContentFault, ContentSink};
+pub(super) use self::content::{ContentFault, ContentSink};
 use super::Context;
 use crate::conversation::smtp::Handler;
 use crate::directory::{Resolution, Target};
 use crate::model::message::Received;
-use crate::model::{Address, Event, ForwardPath, QueueId, Reply, ReversePath};
+use crate::model::{Address, Event, ForwardPath, Incarnation, QueueId, Reply, ReversePath};
 use crate::policy::{Origin, may_relay};
 use crate::queue::{Acceptance, AcceptedBody, Refusal};
 use crate::smtp::{BodyType, Mail};
 use crate::state::log::Class;
 
 /// The recipients of a transaction after expansion: how each is delivered, and the alias that led to it.
-type Recipients = BTreeMap<Address, (Class, Option<Address>)>;
+pub(super) type Recipients = BTreeMap<Address, (Class, Option<Address>)>;
 
 /// One client's session.
 #[derive(Debug)]
@@ -95,7 +95,10 @@ impl Handler for Reception {
         let none = || Reply::new(503, (5, 5, 1), "no transaction");
         let Transaction { mail, recipients, named, content } = self.transaction.take().ok_or_else(none)?;
         let (header, body) = content.ok_or_else(none)?.finish().await.map_err(reply)?;
+        let (now, entropy) = self.context.requests.platform().draw();
         let submission = Submission {
+            id: QueueId::draw(now, entropy),
+            under: None,
             session: Some(self.session),
             received_from: Some((mail.greeting.as_str(), self.peer)),
             with: Some(if mail.esmtp { "ESMTP" } else { "SMTP" }),
@@ -131,15 +134,14 @@ pub async fn submit(
     named: &[Address],
     content: &Bytes,
 ) -> Result<QueueId, Reply> {
-    let mut recipients = Recipients::new();
-    for address in named {
-        let targets = resolve(context, Origin::Operator, address).await?;
-        add(&mut recipients, address, targets, context.config.smtp.recipients)?;
-    }
+    let recipients = resolve_all(context, named).await?;
     let mut sink = ContentSink::new(context.clone());
     sink.push(content).await.map_err(reply)?;
     let (header, body) = sink.finish().await.map_err(reply)?;
+    let (now, entropy) = context.requests.platform().draw();
     let submission = Submission {
+        id: QueueId::draw(now, entropy),
+        under: None,
         session: None,
         received_from: None,
         with: None,
@@ -149,6 +151,16 @@ pub async fn submit(
         named: named.to_vec(),
     };
     accept(context, submission, header, body).await.map_err(|refusal| reply(ContentFault::Refusal(refusal)))
+}
+
+/// What all recipients that an operator names come to. None where one is refused.
+pub(super) async fn resolve_all(context: &Context, named: &[Address]) -> Result<Recipients, Reply> {
+    let mut recipients = Recipients::new();
+    for address in named {
+        let targets = resolve(context, Origin::Operator, address).await?;
+        add(&mut recipients, address, targets, context.config.smtp.recipients)?;
+    }
+    Ok(recipients)
 }
 
 /// What one recipient comes to, or what its client is told (RFC 5321 §3.3, RFC 3463 §3.2).
@@ -195,25 +207,27 @@ fn add(
 }
 
 /// A message that has come in whole.
-struct Submission<'a> {
-    session: Option<u64>,
-    received_from: Option<(&'a str, SocketAddr)>,
-    with: Option<&'a str>,
-    reverse_path: ReversePath,
-    eight_bit: bool,
-    recipients: Recipients,
-    named: Vec<Address>,
+pub(super) struct Submission<'a> {
+    pub(super) id: QueueId,
+    /// The only log that may take it, where it is promised to one.
+    pub(super) under: Option<Incarnation>,
+    pub(super) session: Option<u64>,
+    pub(super) received_from: Option<(&'a str, SocketAddr)>,
+    pub(super) with: Option<&'a str>,
+    pub(super) reverse_path: ReversePath,
+    pub(super) eight_bit: bool,
+    pub(super) recipients: Recipients,
+    pub(super) named: Vec<Address>,
 }
 
 /// Puts the trace field in front and hands the message to the queue. Returns when it is durable.
-async fn accept(
+pub(super) async fn accept(
     context: &Context,
     submission: Submission<'_>,
     header: Vec<u8>,
     body: AcceptedBody,
 ) -> Result<QueueId, Refusal> {
-    let (now, entropy) = context.requests.platform().draw();
-    let id = QueueId::draw(now, entropy);
+    let (id, now) = (submission.id, context.requests.platform().clock.utc());
     let received = Received {
         helo: submission.received_from.map(|(helo, _)| helo),
         peer: submission.received_from.map(|(_, peer)| peer.ip()),
@@ -232,6 +246,7 @@ async fn accept(
     let size = header.len() as u64 + body_octets;
     let acceptance = Acceptance {
         id,
+        under: submission.under,
         reverse_path: submission.reverse_path,
         eight_bit: submission.eight_bit,
         recipients: submission

@@ -174,7 +174,7 @@ impl Segment {
         frame::encode(&header, data)
     }
 
-    /// Reads a segment; the content of accepted messages is given by its place in the whole object.
+    /// Reads a segment, of which at least the header must be there, and entries that were adopted; the content of accepted messages is given by its place in the whole object.
     pub fn decode(octets: &[u8]) -> Result<Self, FrameError> {
         let Frame { header, data_at } = frame::decode::<SegmentHeader>(octets)?;
         let mut records = header.records.into_owned();

@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -40,6 +41,45 @@ fn files_that_are_being_written_are_not_listed_and_cannot_be_keys() {
     fs_write(&directory.path().join("live/with space"), "no key");
     assert_eq!(keys(disk.list("live/", "").unwrap()), ["live/a"]);
     assert!(matches!(disk.put("live/b#1", &payload(""), When::Always), Err(StoreError::Refused(_))));
+}
+
+#[test]
+fn what_a_dead_writer_left_is_removed_by_a_listing_a_day_later() {
+    let (directory, disk) = disk();
+    disk.put("live/a", &payload("a"), When::Absent).unwrap();
+    for (name, hours, stays) in [("a#1", 23, true), ("b#2", 25, false), ("c", 25, true), ("d#x", 25, true)] {
+        let file = directory.path().join("live").join(name);
+        fs_write(&file, "half");
+        let modified = SystemTime::now() - Duration::from_hours(hours);
+        File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+        disk.list("", "").unwrap();
+        assert_eq!(file.exists(), stays, "{name}");
+    }
+}
+
+#[test]
+fn a_copy_is_dated_by_when_it_was_made() {
+    let (directory, disk) = disk();
+    disk.put("f/a", &payload("text"), When::Absent).unwrap();
+    let long_ago = SystemTime::now() - Duration::from_hours(72);
+    File::options().write(true).open(directory.path().join("f/a")).unwrap().set_modified(long_ago).unwrap();
+    let before = disk.head("f/a").unwrap().modified;
+    disk.copy("f/a", "f/b").unwrap();
+    assert!(disk.head("f/b").unwrap().modified.since(before) >= Duration::from_hours(71));
+    assert_eq!(disk.copy("f/none", "f/c"), Err(StoreError::NotFound));
+}
+
+#[test]
+fn a_folder_goes_with_the_last_object_in_it_and_the_store_itself_stays() {
+    let (directory, disk) = disk();
+    for key in ["a/b/1", "a/b/2"] {
+        disk.put(key, &payload("text"), When::Absent).unwrap();
+    }
+    disk.delete("a/b/1").unwrap();
+    assert!(directory.path().join("a/b").exists());
+    disk.delete("a/b/2").unwrap();
+    assert!(!directory.path().join("a").exists() && directory.path().exists());
+    disk.put("a/b/3", &payload("text"), When::Absent).unwrap();
 }
 
 #[test]

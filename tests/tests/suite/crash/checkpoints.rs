@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use fulmar_core::model::Incarnation;
-use fulmar_core::state::log::{Body, Checkpoint};
 use fulmar_core::state::layout;
+use fulmar_core::state::log::{Body, Checkpoint};
 use fulmar_tests::faults::{Failure, Verb, Which};
 
 use super::ledger::{self, Ledger, Letter, send};
