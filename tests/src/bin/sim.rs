@@ -1,6 +1,6 @@
 //! Scenarios in the simulator: runs many seeds and tells the first that breaks an invariant, or replays one.
 //!
-//! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]`
+//! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]`
 //! `sim --seed S [--trace] [--profile P] [--faults a,b,c|none]`
 
 // Printing is what this program is for.
@@ -13,7 +13,7 @@ use std::thread;
 use fulmar_tests::Fallible;
 use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run};
 
-const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]\n\
+const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
                      sim --seed S [--trace] [--profile P] [--faults a,b,c|none]";
 /// Seeds that are run where nobody says how many.
 const SEEDS: u64 = 100;
@@ -62,6 +62,10 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
     while let Some(option) = arguments.next() {
         if option == "--trace" {
             order.is_traced = true;
+            continue;
+        }
+        if option == "--until-failure" {
+            order.runs.stops_at_failure = true;
             continue;
         }
         let value = arguments.next().ok_or_else(|| format!("{option} wants a value"))?;

@@ -64,7 +64,7 @@ impl Machine {
 
     /// Doors of this process, and the store that all machines share.
     pub fn platform(&self) -> Platform {
-        self.world.platform(&self.place, &self.world.bucket, &self.zone)
+        self.world.platform(&self.place, &self.zone)
     }
 
     /// This process, and what it can know of others: a host knows its own only.
@@ -191,10 +191,10 @@ impl Machine {
 }
 
 impl World {
-    /// Doors of a process, on a store.
-    pub(super) fn platform(&self, place: &Place, bucket: &super::Bucket, zone: &Arc<Zone>) -> Platform {
+    /// Doors of a process.
+    pub(super) fn platform(&self, place: &Place, zone: &Arc<Zone>) -> Platform {
         let (simulator, weather) = (self.simulator.clone(), self.weather.clone());
-        let store = SimStore::new(simulator.clone(), weather.clone(), bucket.clone(), place.clone());
+        let store = SimStore::new(simulator.clone(), weather.clone(), self.bucket.clone(), place.clone());
         let net = MachineNet { net: self.net.clone(), weather: weather.clone(), place: place.clone() };
         Platform {
             store: Arc::new(store),

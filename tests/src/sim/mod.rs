@@ -127,14 +127,13 @@ impl Simulation {
 
     /// Doors of nobody's in particular, on the store that all machines share.
     pub fn outside(&self, zone: &Arc<Zone>) -> Platform {
-        self.world.platform(&self.world.outside, &self.world.bucket, zone)
+        self.world.platform(&self.world.outside, zone)
     }
 }
 
 impl Runtime for Simulation {
     fn platform(&self, zone: &Arc<Zone>) -> Platform {
-        let World { simulator, weather, outside, .. } = &*self.world;
-        self.world.platform(outside, &Bucket::new(simulator.clone(), weather.clone()), zone)
+        self.outside(zone)
     }
 
     fn listen(
