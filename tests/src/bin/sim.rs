@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use fulmar_tests::Fallible;
-use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run};
+use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, timeline};
 
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
                      sim --seed S [--trace] [--profile P] [--faults a,b,c|none]";
@@ -90,8 +90,8 @@ fn profile(name: &str) -> Fallible<&'static Profile> {
 fn replay(seed: u64, order: &Order) -> bool {
     let Runs { profile, faults, doors, .. } = &order.runs;
     let verdict = run(seed, profile, faults.as_ref(), *doors, order.is_traced);
-    for line in &verdict.trace.lines {
-        println!("{line}");
+    if order.is_traced {
+        timeline(&verdict.case).iter().for_each(|line| println!("{line}"));
     }
     let mut tally = Tally::default();
     tally.add(&verdict);

@@ -4,6 +4,7 @@
 //! Reads the layout, the frame and the records, which are what nodes of different versions agree on; replays them by itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -140,6 +141,14 @@ impl Archive {
         entries.collect()
     }
 
+    /// The header block of a message as it was accepted, where that is still there.
+    pub fn header(&self, entry: &Entry) -> Option<&[u8]> {
+        let part = &entry.envelope.content.header;
+        let (octets, _) = self.present.get(&layout::segment(part.inc, part.seq))?;
+        let start = usize::try_from(part.extent.at).ok()?;
+        octets.get(start..start.checked_add(usize::try_from(part.extent.len).ok()?)?)
+    }
+
     /// The attempts that are on record, of each message.
     pub fn attempts(&self) -> BTreeMap<QueueId, Vec<&Attempt>> {
         let mut attempts = BTreeMap::<_, Vec<_>>::new();
@@ -192,7 +201,12 @@ impl Log {
             match record {
                 Record::Accept(entry) => drop(live.insert(entry.envelope.id, entry.clone())),
                 Record::Adopt { entries, .. } => {
-                    live.extend(entries.iter().map(|entry| (entry.envelope.id, entry.clone())));
+                    live.extend(entries.iter().map(|entry| (entry.envelope.id, entry)));
+                }
+                Record::Moved { id, content } => {
+                    if let Some(entry) = live.get_mut(id) {
+                        Arc::make_mut(&mut entry.envelope).content = content.clone();
+                    }
                 }
                 Record::Attempted { id, outcomes } => {
                     if let Some(entry) = live.get_mut(id) {

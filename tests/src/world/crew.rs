@@ -123,7 +123,7 @@ impl Crew {
         let address = SocketAddr::new(machine.address(), port);
         let (engine, spawn) = (engine.clone(), machine.platform().spawn);
         let serve = move |stream, peer| {
-            let (engine, listener) = (engine.clone(), Listener { protocol, address });
+            let (engine, listener) = (engine.clone(), Listener::new(protocol, address));
             spawn.spawn(Box::pin(async move { engine.serve(stream, peer, &listener).await }));
         };
         // Only a process that listens there already could keep it from that.

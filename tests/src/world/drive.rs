@@ -10,7 +10,7 @@ use fulmar_core::admin::{Action, Admin, QueueItem};
 use fulmar_core::config::Config;
 use fulmar_core::engine::Statistics;
 use fulmar_core::model::event::Journal;
-use fulmar_core::model::{Address, Domain, Event, Incarnation, QueueId};
+use fulmar_core::model::{Address, Domain, Event, Incarnation, QueueId, UtcTime};
 use fulmar_core::state::account::INBOX;
 use fulmar_core::state::requests::RequestCounts;
 
@@ -44,6 +44,8 @@ const SENDER_GRACE: Duration = Duration::from_secs(20);
 pub struct Case {
     /// What was to happen.
     pub plan: Arc<Plan>,
+    /// When it began, by the bucket's clock.
+    pub began: UtcTime,
     /// What has happened.
     pub history: History,
     /// Everything that was in the bucket.
@@ -79,6 +81,7 @@ struct Run {
     operator: Machine,
     contents: Arc<Vec<Vec<u8>>>,
     archive: Mutex<Archive>,
+    began: UtcTime,
     clients: Arc<Mutex<usize>>,
 }
 
@@ -123,7 +126,8 @@ impl Run {
         let admin = Admin::new(operator_config(), operator.platform(), Journal::silent());
         let sizes = plan.messages.iter().map(|message| message.octets).enumerate();
         let contents = Arc::new(sizes.map(|(number, octets)| compose(number, octets)).collect());
-        Self { crew, admin, operator, contents, archive: Mutex::default(), clients: Arc::default() }
+        let began = crew.simulation.bucket().now();
+        Self { crew, admin, operator, contents, archive: Mutex::default(), began, clients: Arc::default() }
     }
 
     fn simulator(&self) -> &Simulator {
@@ -338,6 +342,7 @@ impl Run {
         self.observe();
         Case {
             plan: self.plan().clone(),
+            began: self.began,
             history: self.recorder().history(),
             archive: std::mem::take(&mut *lock(&self.archive)),
             queue,

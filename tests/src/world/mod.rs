@@ -10,6 +10,8 @@
 //! | `history`, `archive` | what happened; what was ever in the bucket |
 //! | `check` | the invariants, each a function from a [`Case`] to violations |
 //! | `runs`, `tally` | many seeds on all cores, and what happened in them |
+//! | `timeline` | what happened to each message, for people |
+//! | `mutants` | mistakes that doors make in a node's stead |
 //! | `ground` | what stands in the bucket before the first node |
 
 pub mod archive;
@@ -21,12 +23,14 @@ pub mod drive;
 pub mod fault;
 pub mod ground;
 pub mod history;
+pub mod mutants;
 pub mod plan;
 pub mod profile;
 pub mod reader;
 pub mod remote;
 pub mod runs;
 pub mod tally;
+pub mod timeline;
 
 use std::collections::BTreeSet;
 
@@ -35,20 +39,17 @@ use fulmar_core::platform::Platform;
 pub use check::Violation;
 pub use drive::Case;
 pub use fault::{Fault, parse_list};
+pub use mutants::{DOOR_MUTANTS, Mutant, plain_doors};
 pub use plan::Plan;
 pub use profile::Profile;
 pub use runs::{Failure, Runs, Summary, reasons};
 pub use tally::Tally;
+pub use timeline::timeline;
 
 use crate::sim::{self, Simulator, Trace};
 
 /// What is put in front of every node's doors.
 pub type Doors = fn(Platform, &Simulator) -> Platform;
-
-/// The doors as they are.
-pub fn plain_doors(platform: Platform, _: &Simulator) -> Platform {
-    platform
-}
 
 /// What came of a seed.
 #[derive(Debug)]

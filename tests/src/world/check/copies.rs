@@ -38,7 +38,7 @@ fn adoptions(books: &Books<'_>) -> BTreeMap<QueueId, usize> {
     let mut adoptions = BTreeMap::new();
     for (.., record) in books.case.archive.records() {
         if let Record::Adopt { entries, .. } = record {
-            for entry in entries {
+            for entry in entries.iter() {
                 *adoptions.entry(entry.envelope.id).or_default() += 1;
             }
         }

@@ -2,6 +2,10 @@
 
 mod accounting;
 mod copies;
+mod garbage;
+mod mailboxes;
+mod owners;
+mod pace;
 
 use std::fmt;
 
@@ -33,11 +37,17 @@ pub fn all(case: &Case) -> Vec<Violation> {
     violations.extend(accounting::nothing_is_made_up(&books));
     violations.extend(copies::copies_have_reasons(&books));
     violations.extend(copies::mailboxes_have_one_copy(&books));
+    violations.extend(mailboxes::mailboxes_go_forward(case));
+    violations.extend(owners::logs_have_one_owner(&case.archive));
+    violations.extend(garbage::garbage_is_garbage(case));
+    violations.extend(pace::transactions_are_limited(case));
+    violations.extend(pace::due_mail_is_attempted(case));
+    violations.extend(pace::requests_are_few(case));
     violations
 }
 
 /// An outcome in few words.
-fn named(outcome: &Outcome) -> String {
+pub fn named(outcome: &Outcome) -> String {
     let kind = match outcome {
         Outcome::Delivered(_) => "delivered",
         Outcome::Failed(_) => "failed",
