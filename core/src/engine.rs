@@ -178,7 +178,6 @@ impl Engine {
         let Shared { context, until_shutdown, .. } = &*self.shared;
         let spawn = &context.requests.platform().spawn;
         spawn.spawn(Box::pin(maintenance::run(context.clone(), host, until_shutdown.clone())));
-        spawn.spawn(Box::pin(maintenance::keep_house(context.clone(), until_shutdown.clone())));
     }
 
     fn assemble(config: Config, requests: Requests, counters: Arc<Counters>, host: Host) -> Self {

@@ -18,6 +18,7 @@ pub mod hop_cases;
 pub mod ledger;
 pub mod ledger_run;
 pub mod loopback;
+pub mod model;
 pub mod name_server;
 pub mod node;
 pub mod pop3_client;

@@ -25,7 +25,7 @@ use super::spool::Spool;
 use crate::model::{Event, Incarnation};
 use crate::platform::StoreError;
 use crate::state::layout;
-use crate::state::log::{Live, Record, ScanError, Scanned, Seal, read_log};
+use crate::state::log::{Record, ScanError, Scanned, Seal, read_log};
 use crate::state::owner::Claim;
 use crate::state::requests::Requests;
 
@@ -96,9 +96,8 @@ impl Adopter<'_> {
                 }
                 Step::Done(Adoption::Closed) => {
                     // Its owner ended without having closed what it had adopted.
-                    let damaged = damaged_folders(&read_log(self.requests, log, None).await?.live);
                     for outer in outer {
-                        self.close(outer, log, damaged.contains(&outer)).await?;
+                        self.close(outer, log).await?;
                     }
                     return Ok(Adoption::Closed);
                 }
@@ -153,9 +152,8 @@ impl Adopter<'_> {
             return Ok(Step::Done(Adoption::Left("another node has claimed it since".to_owned())));
         }
         let entries = if is_taken { 0 } else { self.take(log, epoch, me, &scanned).await? };
-        let damaged = damaged_folders(&scanned.live);
         for log in scanned.live.adopted.keys().chain([&log]) {
-            self.close(*log, me, damaged.contains(log)).await?;
+            self.close(*log, me).await?;
         }
         Ok(Step::Done(Adoption::Done { log, entries }))
     }
@@ -227,16 +225,15 @@ impl Adopter<'_> {
         Ok(entries)
     }
 
-    /// Step 7 for one log, whose entries live in `into`, or did: ends its chain of owners, then removes its signs of life. Its folder is to be kept
-    /// where objects in it could not be read.
-    async fn close(&self, log: Incarnation, into: Incarnation, keep: bool) -> Result<(), AdoptionError> {
+    /// Step 7 for one log, whose entries live in `into`, or did: ends its chain of owners, then removes its signs of life.
+    async fn close(&self, log: Incarnation, into: Incarnation) -> Result<(), AdoptionError> {
         for _ in 0..CLOSES {
             let owners = ownership::read(self.requests, log).await?;
             let last = owners.last_key_value();
             let next = last.map_or(0, |(epoch, _)| *epoch) + 1;
             // Whoever adopts has claimed: a chain that is not there any more has been closed and collected.
             if last.is_none_or(|(_, owner)| owner.claim.is_closing())
-                || link(self.requests, log, next, Link::closed(into, keep)).await?
+                || link(self.requests, log, next, Link::closed(into)).await?
             {
                 break;
             }
@@ -247,11 +244,6 @@ impl Adopter<'_> {
     async fn forget_live(&self, log: Incarnation) -> Result<(), StoreError> {
         self.requests.delete(&[layout::beat(log), layout::free(log)]).await
     }
-}
-
-/// The folders of logs with objects that could not be read.
-fn damaged_folders(live: &Live) -> BTreeSet<Incarnation> {
-    live.damaged.iter().filter_map(|key| layout::parse_spool(key)).collect()
 }
 
 enum Step {

@@ -159,6 +159,7 @@ pub(super) enum Command {
     Holdings { done: oneshot::Sender<Option<Holdings>> },
     Rewrite { incarnation: Incarnation, rewritten: Rewritten, done: oneshot::Sender<Result<(), Refusal>> },
     Forget { incarnation: Incarnation, folder: Incarnation },
+    StoreNow { done: oneshot::Sender<Option<UtcTime>> },
     Belong,
     Seen { store_now: Option<UtcTime>, nodes: usize },
     Adopt { incarnation: Incarnation, record: Record, done: oneshot::Sender<Result<(), Refusal>> },

@@ -143,8 +143,6 @@ impl Uses {
                 uses.folders.insert(part.inc);
             }
         }
-        // What could not be read may hold messages: it is kept as it is.
-        uses.folders.extend(live.damaged.iter().filter_map(|key| layout::parse_spool(key)));
         uses
     }
 

@@ -28,17 +28,16 @@ pub enum OwnersError {
 pub(super) struct Link {
     claim: Claim,
     into: Option<Incarnation>,
-    keep: bool,
 }
 
 impl Link {
     pub(super) fn new(claim: Claim) -> Self {
-        Self { claim, into: None, keep: false }
+        Self { claim, into: None }
     }
 
-    /// The log's entries live in `into`, or did. Its folder is to be kept where objects in it could not be read.
-    pub(super) fn closed(into: Incarnation, keep: bool) -> Self {
-        Self { claim: Claim::Closed, into: Some(into), keep }
+    /// The log's entries live in `into`, or did.
+    pub(super) fn closed(into: Incarnation) -> Self {
+        Self { claim: Claim::Closed, into: Some(into) }
     }
 }
 
@@ -65,8 +64,8 @@ pub(super) async fn link(
 ) -> Result<bool, StoreError> {
     let (at, entropy) = requests.platform().draw();
     let nonce = Nonce::draw(at, entropy);
-    let Link { claim, into, keep } = link;
-    let object = Owner { nonce, of, at, claim, into, keep }.encode();
+    let Link { claim, into } = link;
+    let object = Owner { nonce, of, at, claim, into }.encode();
     let created = requests.create(&layout::owner(of, epoch), &object.payload, nonce).await?;
     Ok(matches!(created, Created::Ours))
 }

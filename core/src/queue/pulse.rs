@@ -14,6 +14,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long a log that was asked to stand announces 10 s without holding anything.
 const STANDING: Duration = Duration::from_mins(10);
 
+/// So many announced intervals may lie between two heartbeats that stand, and nobody thinks the log dead: that takes three
+/// ([`super::liveness::MISSED_BEATS`]).
+const SILENCE: u32 = 2;
+
 /// Who waits for the log to stand.
 type Waiter = oneshot::Sender<Result<Incarnation, Refusal>>;
 
@@ -30,6 +34,9 @@ pub(super) struct Pulse {
     last_sent: Option<Instant>,
     /// When the last one that got through was sent.
     stood: Option<Instant>,
+    /// There was a pause between heartbeats that others may have taken for death. Whoever did may be slow to act on it, so that no
+    /// heartbeat written since says anything about whose the log is.
+    was_silent: bool,
     /// Somebody asked the log to stand until then.
     stand_until: Option<Instant>,
     /// Those who asked the log to stand, and those whose segment is durable.
@@ -98,16 +105,24 @@ impl Pulse {
         (self.count, interval(is_holding))
     }
 
-    /// When the last heartbeat that stands was sent.
-    pub(super) fn stood(&self) -> Option<Instant> {
-        self.stood
+    /// Since when nobody can have thought the log dead: the sending of the last heartbeat that stands. Nothing once somebody may have.
+    pub(super) fn surely_ours_at(&self) -> Option<Instant> {
+        self.stood.filter(|_| !self.was_silent)
     }
 
     /// A heartbeat that announced this interval was answered.
-    pub(super) fn answered(&mut self, incarnation: Incarnation, interval: u64, is_written: bool) {
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        incarnation: Incarnation,
+        interval: u64,
+        is_written: bool,
+    ) {
         self.under_way = None;
         self.failed = !is_written;
         if is_written {
+            let announced = Duration::from_secs(self.announced.unwrap_or(HOLDING_INTERVAL));
+            self.was_silent |= self.stood.is_some_and(|stood| now.since(stood) > announced * SILENCE);
             self.announced = Some(interval);
             self.stood = self.last_sent;
         } else if self.announced != Some(interval) {
@@ -151,14 +166,14 @@ mod tests {
         assert_eq!(pulse.due(false), Some(at(0)), "the first is due at once");
         assert_eq!(pulse.send(at(100), false), (1, IDLE_INTERVAL));
         assert_eq!(pulse.due(true), None, "one at a time");
-        pulse.answered(incarnation, IDLE_INTERVAL, true);
+        pulse.answered(at(100), incarnation, IDLE_INTERVAL, true);
         assert_eq!(pulse.due(false), Some(at(160)));
         assert_eq!(pulse.due(true), Some(at(100)), "10 s must be announced at once");
         assert_eq!(pulse.send(at(105), true), (2, HOLDING_INTERVAL));
-        pulse.answered(incarnation, HOLDING_INTERVAL, false);
+        pulse.answered(at(105), incarnation, HOLDING_INTERVAL, false);
         assert_eq!(pulse.due(true), Some(at(106)), "after a pause");
         pulse.send(at(106), true);
-        pulse.answered(incarnation, HOLDING_INTERVAL, true);
+        pulse.answered(at(106), incarnation, HOLDING_INTERVAL, true);
         assert_eq!(pulse.due(true), Some(at(116)));
         assert_eq!(pulse.due(false), Some(at(116)), "what was announced is kept to");
     }
@@ -169,18 +184,45 @@ mod tests {
         let mut pulse = Pulse::default();
         let (waiter, mut told) = oneshot::channel();
         pulse.tell(incarnation, waiter);
-        pulse.answered(incarnation, IDLE_INTERVAL, true);
+        pulse.answered(at(10), incarnation, IDLE_INTERVAL, true);
         assert_eq!(told.try_recv(), Ok(None));
-        pulse.answered(incarnation, HOLDING_INTERVAL, false);
+        pulse.answered(at(10), incarnation, HOLDING_INTERVAL, false);
         assert_eq!(told.try_recv(), Ok(None));
-        pulse.answered(incarnation, HOLDING_INTERVAL, true);
+        pulse.answered(at(10), incarnation, HOLDING_INTERVAL, true);
         assert_eq!(told.try_recv(), Ok(Some(Ok(incarnation))));
 
         pulse.send(at(10), false);
         let (waiter, mut told) = oneshot::channel();
         pulse.tell(incarnation, waiter);
         assert_eq!(told.try_recv(), Ok(None), "one that announces 60 s is on its way");
-        pulse.answered(incarnation, IDLE_INTERVAL, false);
+        pulse.answered(at(10), incarnation, IDLE_INTERVAL, false);
         assert_eq!(told.try_recv(), Ok(None), "and may have arrived");
+    }
+
+    #[test]
+    fn a_heartbeat_proves_nothing_any_more_once_there_was_a_pause_that_looks_like_death() {
+        let incarnation = Incarnation::draw(UtcTime(1), [1; 10]);
+        for (announced, sent, answered, proves) in [
+            (HOLDING_INTERVAL, 110, 120, true),
+            (HOLDING_INTERVAL, 110, 121, false),
+            (HOLDING_INTERVAL, 135, 135, false),
+            (IDLE_INTERVAL, 160, 161, true),
+            (IDLE_INTERVAL, 230, 230, false),
+        ] {
+            let mut pulse = Pulse::default();
+            pulse.send(at(100), announced == HOLDING_INTERVAL);
+            pulse.answered(at(101), incarnation, announced, true);
+            assert_eq!(pulse.surely_ours_at(), Some(at(100)));
+            pulse.send(at(sent), true);
+            pulse.answered(at(answered), incarnation, HOLDING_INTERVAL, true);
+            assert_eq!(pulse.surely_ours_at(), proves.then(|| at(sent)), "{announced} {sent} {answered}");
+            pulse.send(at(sent + 10), true);
+            pulse.answered(at(sent + 10), incarnation, HOLDING_INTERVAL, true);
+            assert_eq!(pulse.surely_ours_at().is_some(), proves, "whoever thought it dead may be slow");
+            pulse.begin_anew();
+            pulse.send(at(500), true);
+            pulse.answered(at(500), incarnation, HOLDING_INTERVAL, true);
+            assert_eq!(pulse.surely_ours_at(), Some(at(500)), "another log");
+        }
     }
 }

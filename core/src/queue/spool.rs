@@ -113,6 +113,11 @@ impl Spool {
         self.ask(|done| Command::Adopt { incarnation, record, done }).await?
     }
 
+    /// The latest time that was seen on the store's clock.
+    pub async fn store_now(&self) -> Option<UtcTime> {
+        self.ask(|done| Command::StoreNow { done }).await.ok().flatten()
+    }
+
     /// The log that this node is writing, if any, and what lives in it as far as that is durable.
     pub(super) async fn holdings(&self) -> Result<Option<Holdings>, Refusal> {
         self.ask(|done| Command::Holdings { done }).await

@@ -19,13 +19,6 @@ pub struct Owner {
     /// Of a closing link: the log that the entries were adopted into. None where nothing was left to adopt.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub into: Option<Incarnation>,
-    /// Of a closing link: the folder holds objects that could not be read, and is not to be deleted.
-    #[serde(skip_serializing_if = "is_false", default)]
-    pub keep: bool,
-}
-
-fn is_false(keep: &bool) -> bool {
-    !keep
 }
 
 /// What a link says.

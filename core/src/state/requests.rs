@@ -145,15 +145,6 @@ impl Requests {
         Ok(object)
     }
 
-    /// What a listing would show of one object.
-    pub async fn head(&self, key: &str) -> Result<Listed, StoreError> {
-        self.repeat("head", key, || {
-            Meter::add(&self.shared.meter.head, 1);
-            self.shared.platform.store.head(key)
-        })
-        .await
-    }
-
     /// Reads an object, or nothing where there is none.
     pub async fn find(&self, key: &str) -> Result<Option<Object>, StoreError> {
         match self.get(key, None).await {

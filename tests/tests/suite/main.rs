@@ -10,6 +10,7 @@ mod end_to_end;
 mod hostile;
 mod http;
 mod large_queue;
+mod model;
 mod no_tokio;
 mod pop3;
 mod proxy;

@@ -14,7 +14,7 @@ use crate::state::log::{Attempt, Class, Entry, Record};
 use crate::state::order::{Action, Order};
 
 /// How long ago the last heartbeat that stands may have been sent for a final dot to need no other proof. A node that is
-/// taken for dead has been silent for longer.
+/// taken for dead has been silent for longer; one that ever was needs a proof for each dot ([`Pulse::surely_ours_at`](super::super::pulse::Pulse)).
 const PROOF: Duration = Duration::from_secs(20);
 /// A right that ends sooner than this is renewed before a final dot: the dot is still to be sent.
 const MARGIN: Duration = Duration::from_mins(1);
@@ -164,7 +164,7 @@ impl Manager {
         if self.closing.as_ref().is_some_and(|closing| closing.said) {
             return drop(done.send(Err(Refusal::Closing)));
         }
-        let stands = self.pulse.stood().is_some_and(|stood| now.instant().since(stood) <= PROOF);
+        let stands = self.pulse.surely_ours_at().is_some_and(|at| now.instant().since(at) <= PROOF);
         if stands && log.right.elapsed(now) + MARGIN < RIGHT {
             // Whoever asked may have given up meanwhile.
             drop(done.send(Ok(())));

@@ -240,6 +240,8 @@ impl Manager {
                     log.live.forget(folder);
                 }
             }
+            // Whoever asked may have stopped waiting.
+            Command::StoreNow { done } => drop(done.send(self.store_now)),
             Command::Belong => self.belongs = true,
             Command::Seen { store_now, nodes } => {
                 self.store_now = self.store_now.max(store_now);
@@ -343,7 +345,7 @@ impl Manager {
                 Err(error) => self.unwritten(number, &error),
             },
             Done::Beat { incarnation, interval, result } if Some(incarnation) == current => {
-                self.pulse.answered(incarnation, interval, result.is_ok());
+                self.pulse.answered(self.instant(), incarnation, interval, result.is_ok());
             }
             Done::Checkpoint { incarnation, covers, result } if Some(incarnation) == current => {
                 if let (Some(log), Ok(_)) = (&mut self.log, result) {

@@ -1,39 +1,69 @@
-//! What is done every hour: the log that this node writes is rid of what nothing needs any more.
+//! What is done now and then: the log that this node writes is rid of what nothing needs any more, and once a day one node sweeps the
+//! whole store.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::Receiver;
+use async_channel::{Receiver, Sender};
 use futures::future::{Either, select};
 use futures::pin_mut;
 
-use crate::model::Event;
+use crate::model::{Event, Incarnation};
 use crate::queue::compaction::Compaction;
 use crate::service::Context;
+use crate::service::sweep::sweep_if_due;
 
-/// Pause between rounds.
-const ROUND: Duration = Duration::from_hours(1);
+/// Pause between looks at the store's clock, of which the node is told without a request of its own.
+const LOOK: Duration = Duration::from_mins(1);
+/// Pause between compactions.
+const COMPACTION: Duration = Duration::from_hours(1);
 
-/// Runs until the node shuts down. What is under way then is left to the next round, of this node or another.
-pub async fn keep_house(context: Arc<Context>, shutdown: Receiver<Infallible>) {
-    let clock = context.requests.platform().clock.clone();
+/// Runs until the node shuts down. What is under way then is left to the next round, of this node or another. Logs that nobody looks after
+/// are told of.
+pub(super) async fn keep_house(
+    context: Arc<Context>,
+    shutdown: Receiver<Infallible>,
+    unattended: Sender<Incarnation>,
+) {
+    let work = keep_on(&context, &shutdown, &unattended);
+    let end = shutdown.recv();
+    pin_mut!(work, end);
+    if let Either::Left((never, _)) = select(work, end).await {
+        match never {}
+    }
+}
+
+async fn keep_on(
+    context: &Context,
+    shutdown: &Receiver<Infallible>,
+    unattended: &Sender<Incarnation>,
+) -> Infallible {
+    let clock = &context.requests.platform().clock;
     let mut compaction = Compaction::default();
+    let mut next_compaction = clock.instant() + COMPACTION;
     loop {
-        let (rest, end) = (clock.sleep_until(clock.instant() + ROUND), shutdown.recv());
-        pin_mut!(rest, end);
-        if let Either::Right(_) = select(rest, end).await {
-            return;
-        }
-        let (work, end) = (compaction.round(&context.requests, &context.spool), shutdown.recv());
-        pin_mut!(work, end);
-        match select(work, end).await {
-            Either::Left((Ok(_), _)) => {}
-            Either::Left((Err(error), _)) => {
-                let (doing, error) = ("compacting the log".to_owned(), error.to_string());
-                context.journal.report(&Event::Trouble { doing, error });
+        clock.sleep(LOOK).await;
+        if let Some(store_now) = context.spool.store_now().await {
+            match sweep_if_due(context, store_now, shutdown).await {
+                Ok(swept) => {
+                    for log in swept.unattended {
+                        // Whoever watches ends with the node.
+                        let _ = unattended.try_send(log);
+                    }
+                }
+                Err(error) => trouble(context, "sweeping the store", error),
             }
-            Either::Right(_) => return,
+        }
+        if clock.instant() >= next_compaction {
+            next_compaction = clock.instant() + COMPACTION;
+            if let Err(error) = compaction.round(&context.requests, &context.spool).await {
+                trouble(context, "compacting the log", error);
+            }
         }
     }
+}
+
+fn trouble(context: &Context, doing: &str, error: impl ToString) {
+    context.journal.report(&Event::Trouble { doing: doing.to_owned(), error: error.to_string() });
 }

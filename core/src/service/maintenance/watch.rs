@@ -29,6 +29,8 @@ pub enum Released {
 pub struct Seen {
     /// Whether this node is to look again in 10 s.
     pub is_watching: bool,
+    /// Whether this node comes first among those that watch: what one of them is to do falls to it.
+    pub is_first: bool,
     /// Logs of others that may be dying: their heartbeats are late, or stand still, or they are dead and were not adopted now.
     pub dying: usize,
     /// Logs of others.
@@ -53,6 +55,8 @@ pub struct Watch {
     observer: Observer,
     /// Logs whose process on this machine is known to be gone.
     gone: BTreeSet<Incarnation>,
+    /// Logs without any sign of life that were found in the spool.
+    unattended: BTreeSet<Incarnation>,
     /// Released logs that are being left alone: when they are due, and how many messages are in them.
     waiting: BTreeMap<Incarnation, (Option<UtcTime>, u64)>,
     orders: Orders,
@@ -66,9 +70,15 @@ impl Watch {
             host,
             observer: Observer::default(),
             gone: BTreeSet::new(),
+            unattended: BTreeSet::new(),
             waiting: BTreeMap::new(),
             orders: Orders::default(),
         }
+    }
+
+    /// A log was found that nobody looks after: it counts as dead.
+    pub fn add_unattended(&mut self, log: Incarnation) {
+        self.unattended.insert(log);
     }
 
     /// One listing and what follows from it.
@@ -93,6 +103,9 @@ impl Watch {
         self.gone.retain(|incarnation| sighting.beating.contains(incarnation));
         let mut dead = self.due(&sighting.free, released).await?;
         dead.extend(&self.gone);
+        // One that shows itself after all is judged by its heartbeat.
+        self.unattended.retain(|log| !sighting.beating.contains(log));
+        dead.extend(&self.unattended);
         for (incarnation, still_for) in sighting.still {
             if Some(incarnation) != ours
                 && is_dead(beats.interval(incarnation), still_for)
@@ -112,10 +125,11 @@ impl Watch {
         }
         self.orders.carry_out(&self.context, &sighting.orders, &listed).await;
         let is_holding = self.context.spool.current().await.is_some_and(|current| current.is_holding);
-        let me = ours.into_iter().chain(others.iter().copied());
-        let is_watcher = ours.is_none_or(|ours| watchers(me).contains(&ours));
+        let watchers = watchers(ours.into_iter().chain(others.iter().copied()));
+        let is_watcher = ours.is_none_or(|ours| watchers.contains(&ours));
         Ok(Seen {
             is_watching: !dying.is_empty() || (is_watcher && (is_holding || beats.is_any_holding)),
+            is_first: others.is_empty() || watchers.first() == ours.as_ref(),
             dying: dying.len(),
             others: others.len(),
             doubtful: doubtful.len(),
@@ -169,6 +183,7 @@ impl Watch {
         let reason = match adopter.adopt(from).await {
             Ok(Adoption::Done { .. } | Adoption::Closed) => {
                 self.gone.remove(&from);
+                self.unattended.remove(&from);
                 return true;
             }
             Ok(Adoption::Left(reason)) => reason,

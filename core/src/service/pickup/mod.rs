@@ -320,10 +320,10 @@ impl Pickup {
     async fn remove(&self, listed: &Listed, id: QueueId) -> Taken {
         let requests = &self.context.requests;
         let removed = match requests.head(&listed.key).await {
-            Ok(now) if content::is_same(listed, &now) => {
+            Ok(Some(now)) if content::is_same(listed, &now) => {
                 requests.delete(std::slice::from_ref(&listed.key)).await
             }
-            Ok(_) | Err(StoreError::NotFound) => Ok(()),
+            Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
         removed.map_or_else(|error| Taken::Unremoved(error.to_string()), |()| Taken::Done(id))

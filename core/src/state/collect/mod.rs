@@ -35,8 +35,7 @@ use crate::platform::{Listed, StoreError};
 /// Octets in which most headers end.
 const HEAD_OCTETS: u64 = 64 << 10;
 
-/// How long what is not needed any more stays.
-pub const GRACE: Duration = Duration::from_hours(24);
+pub use super::GRACE;
 /// How long after the upload of a body began a commit may be decided on that names it.
 pub const NAMING_RIGHT: Duration = Duration::from_hours(1);
 

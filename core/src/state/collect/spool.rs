@@ -38,7 +38,7 @@ use crate::platform::Listed;
 use crate::state::StateError;
 use crate::state::frame;
 use crate::state::layout::{self, LiveKey, SpoolKey};
-use crate::state::log::{Record, Segment};
+use crate::state::log::{Record, SegmentHead};
 use crate::state::owner::{Claim, Owner};
 use crate::state::requests::Requests;
 
@@ -265,7 +265,7 @@ async fn collect_content(clearing: &mut Clearing<'_>, log: Incarnation) -> Resul
     while let Some(object) = walk.next().await? {
         let rest = object.key.strip_prefix(&layout::spool(log));
         let damage = match rest.and_then(layout::parse_spool_object) {
-            Some(SpoolKey::Segment(_)) => match read_head::<Segment>(clearing.requests, &object).await? {
+            Some(SpoolKey::Segment(_)) => match read_head::<SegmentHead>(clearing.requests, &object).await? {
                 Ok(segment) if is_seal(&segment) => Ok(&mut last),
                 read => read.map(|_| &mut first),
             },
@@ -289,6 +289,6 @@ async fn collect_content(clearing: &mut Clearing<'_>, log: Incarnation) -> Resul
     clearing.delete(last).await
 }
 
-fn is_seal(segment: &Segment) -> bool {
+fn is_seal(segment: &SegmentHead) -> bool {
     matches!(segment.records[..], [Record::Seal { .. }])
 }

@@ -44,6 +44,13 @@ pub struct Segment {
     pub records: Vec<Record>,
 }
 
+/// What a segment says without its data area; entries that were adopted are left out.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SegmentHead {
+    /// What happened, in order.
+    pub records: Vec<Record>,
+}
+
 /// One thing that happened to the log's entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

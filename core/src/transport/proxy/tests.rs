@@ -168,7 +168,7 @@ fn what_breaks_the_protocol_is_refused() {
         (b"PROXY UNKNOWNS\r\n".to_vec(), ADDRESSES),
         (b"PROXY \r\n more than so".to_vec(), ADDRESSES),
         (long.into_bytes(), NO_END),
-        (vec![b"PROXY UNKNOWN "[..].to_vec(), vec![b'\n'; 200]].concat(), NO_END),
+        ([b"PROXY UNKNOWN "[..].to_vec(), vec![b'\n'; 200]].concat(), NO_END),
         (v2(0x11, 0x11, TCP4), VERSION),
         (v2(0x31, 0x11, TCP4), VERSION),
         (v2(0x22, 0x11, TCP4), VERSION),

@@ -176,8 +176,7 @@ fn a_log_whose_owner_cannot_be_read_is_left_alone() {
         let dead = Dead::on(&ground).await;
         let key = layout::owner(dead.log, 1);
         let nonce = Nonce::draw(UtcTime(0), [1; 10]);
-        let owner =
-            Owner { nonce, of: dead.log, at: UtcTime(0), claim: Claim::GivenUp, into: None, keep: false };
+        let owner = Owner { nonce, of: dead.log, at: UtcTime(0), claim: Claim::GivenUp, into: None };
         dead.world.overwrite(&key, damage.done_to(&owner.encode().payload.to_bytes())).await;
         let next = dead.world.start(3).await;
         dead.until_other_is_done().await;
