@@ -1,7 +1,12 @@
 //! Scenarios in the simulator: runs many seeds and tells the first that breaks an invariant, or replays one.
 //!
+<<<<<<< HEAD
 //! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]`
 //! `sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]`
+=======
+//! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]`
+//! `sim --seed S [--trace] [--profile P] [--faults a,b,c|none]`
+>>>>>>> sim
 
 // Printing is what this program is for.
 #![allow(clippy::print_stdout)]
@@ -13,10 +18,15 @@ use std::thread;
 use fulmar_tests::Fallible;
 use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline};
 
+<<<<<<< HEAD
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]\n\
                      sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]";
 /// The profile that is none of [`Profile::ALL`].
 const THOUSAND: &str = "thousand";
+=======
+const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
+                     sim --seed S [--trace] [--profile P] [--faults a,b,c|none]";
+>>>>>>> sim
 /// Seeds that are run where nobody says how many.
 const SEEDS: u64 = 100;
 /// Violations of one seed that are told.
@@ -73,12 +83,14 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
     };
     let mut arguments = arguments.iter();
     while let Some(option) = arguments.next() {
-        match option.as_str() {
-            "--trace" => order.is_traced = true,
-            "--steps" => order.is_stepwise = true,
-            _ => {}
-        }
-        if option == "--trace" || option == "--steps" {
+        let flag = match option.as_str() {
+            "--trace" => Some(&mut order.is_traced),
+            "--steps" => Some(&mut order.is_stepwise),
+            "--until-failure" => Some(&mut order.runs.stops_at_failure),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            *flag = true;
             continue;
         }
         let value = arguments.next().ok_or_else(|| format!("{option} wants a value"))?;

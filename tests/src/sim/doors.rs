@@ -65,7 +65,11 @@ struct Setting {
 impl Setting {
     /// How much passes by this clock while this much does.
     fn elapsed(&self, now: Duration) -> Duration {
-        let true_nanos = now.saturating_sub(self.at).as_nanos();
+        let passed = now.saturating_sub(self.at);
+        if self.drift_ppm == 0 {
+            return passed;
+        }
+        let true_nanos = passed.as_nanos();
         let rate = u128::from((MILLION + self.drift_ppm).max(1).unsigned_abs());
         Duration::from_nanos((true_nanos * rate / u128::from(MILLION.unsigned_abs())) as u64)
     }

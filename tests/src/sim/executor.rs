@@ -61,6 +61,8 @@ pub(super) struct State {
     next_job: u64,
     /// By number.
     processes: Vec<Life>,
+    /// Processes that have been killed in this step.
+    dying: Vec<Process>,
     steps_at_once: u64,
     is_over: bool,
     recorder: Recorder,
@@ -98,6 +100,7 @@ impl Simulator {
             free_slots: Vec::new(),
             next_job: MAIN + 1,
             processes: vec![Life::new(None)],
+            dying: Vec::new(),
             steps_at_once: 0,
             is_over: false,
             recorder: Recorder::new(is_traced),
@@ -213,24 +216,34 @@ impl Simulator {
         !matches!(self.state().processes[process.0].condition, Condition::Dead)
     }
 
-    /// Ends a process where it stands.
+    /// Ends a process where it stands: none of its jobs makes another step. They are dropped after the step that is being made, because
+    /// whoever makes that may hold what they would wait for.
     pub(super) fn kill(&self, process: Process) {
         let mut state = self.state();
-        let life = &mut state.processes[process.0];
-        if matches!(life.condition, Condition::Dead) {
-            return;
+        let condition = &mut state.processes[process.0].condition;
+        if !matches!(condition, Condition::Dead) {
+            let held = mem::replace(condition, Condition::Dead);
+            state.dying.push(process);
+            drop(state);
+            drop(held);
         }
-        let (held, at_death) = (mem::replace(&mut life.condition, Condition::Dead), life.at_death.take());
-        let of_it = |task: &mut Option<Arc<Task>>| task.take_if(|task| task.process == process);
-        let tasks: Vec<_> = state.tasks.iter_mut().filter_map(of_it).collect();
-        state.free_slots.extend(tasks.iter().map(|task| task.slot));
-        drop(state);
-        drop(held);
-        if let Some(at_death) = at_death {
-            at_death();
+    }
+
+    /// Drops what is left of processes that have been killed.
+    fn bury(&self) {
+        loop {
+            let mut state = self.state();
+            let Some(process) = state.dying.pop() else { return };
+            let at_death = state.processes[process.0].at_death.take();
+            let of_it = |task: &mut Option<Arc<Task>>| task.take_if(|task| task.process == process);
+            let tasks: Vec<_> = state.tasks.iter_mut().filter_map(of_it).collect();
+            state.free_slots.extend(tasks.iter().map(|task| task.slot));
+            drop(state);
+            if let Some(at_death) = at_death {
+                at_death();
+            }
+            tasks.iter().for_each(|task| drop(task.take()));
         }
-        // One that is making a step right now is dropped after it.
-        tasks.iter().for_each(|task| drop(task.take()));
     }
 
     /// Ends a process when its jobs have made this many more steps.
@@ -259,6 +272,7 @@ impl Simulator {
         let waker = Waker::from(task);
         waker.wake_by_ref();
         loop {
+            self.bury();
             match self.next_ready() {
                 Some(task) if task.number == MAIN => {
                     self.state().count(MAIN);
@@ -287,9 +301,10 @@ impl Simulator {
     fn step(&self, task: Arc<Task>) {
         let mut state = self.state();
         let life = &mut state.processes[task.process.0];
-        if let Condition::Suspended(held) = &mut life.condition {
-            held.push(task);
-            return;
+        match &mut life.condition {
+            Condition::Running => (),
+            Condition::Suspended(held) => return held.push(task),
+            Condition::Dead => return,
         }
         if let Some(steps) = &mut life.doom {
             if *steps == 0 {
@@ -306,15 +321,15 @@ impl Simulator {
         let Some(mut job) = task.take() else { return };
         let waker = Waker::from(task.clone());
         let is_done = job.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
-        let mut state = self.state();
-        // Its process may have ended in this very step.
-        let is_gone = matches!(state.processes[task.process.0].condition, Condition::Dead);
-        if is_done && !is_gone {
-            state.tasks[task.slot] = None;
+        if is_done {
+            let mut state = self.state();
+            let slot = state.tasks[task.slot].take();
             state.free_slots.push(task.slot);
+            drop((state, slot));
+            drop(job);
+        } else {
+            task.put_back(job);
         }
-        drop(state);
-        if is_done || is_gone { drop(job) } else { task.put_back(job) }
     }
 
     /// Lets time jump to the next timer.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fulmar_core::platform::{Clock, Host, Platform, ProcessIdentity};
+use fulmar_core::platform::{Clock, Host, Job, Platform, ProcessIdentity};
 use fulmar_core::state::requests::RequestCounts;
 use futures::channel::oneshot;
 use futures::future::pending;
@@ -64,7 +64,7 @@ impl Machine {
 
     /// Doors of this process, and the store that all machines share.
     pub fn platform(&self) -> Platform {
-        self.world.platform(&self.place, &self.world.bucket, &self.zone)
+        self.world.platform(&self.place, &self.zone)
     }
 
     /// This process, and what it can know of others: a host knows its own only.
@@ -123,17 +123,22 @@ impl Machine {
     pub async fn killed(&self) {
         // The job holds `end`, and is dropped with the process.
         let (end, ended) = oneshot::channel::<()>();
-        self.platform().spawn.spawn(Box::pin(async move {
+        self.spawn(Box::pin(async move {
             let _end = end;
             pending::<()>().await;
         }));
         let _ = ended.await;
     }
 
+    /// Starts a job of the process.
+    pub fn spawn(&self, job: Job) {
+        self.world.simulator.spawn_in(self.place.process, job);
+    }
+
     /// Runs work as a job of the process; nothing where that is killed before the work is done.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let (done, result) = oneshot::channel();
-        self.platform().spawn.spawn(Box::pin(async move {
+        self.spawn(Box::pin(async move {
             // Whoever asked may be gone.
             let _ = done.send(work.await);
         }));
@@ -186,10 +191,10 @@ impl Machine {
 }
 
 impl World {
-    /// Doors of a process, on a store.
-    pub(super) fn platform(&self, place: &Place, bucket: &super::Bucket, zone: &Arc<Zone>) -> Platform {
+    /// Doors of a process.
+    pub(super) fn platform(&self, place: &Place, zone: &Arc<Zone>) -> Platform {
         let (simulator, weather) = (self.simulator.clone(), self.weather.clone());
-        let store = SimStore::new(simulator.clone(), weather.clone(), bucket.clone(), place.clone());
+        let store = SimStore::new(simulator.clone(), weather.clone(), self.bucket.clone(), place.clone());
         let net = MachineNet { net: self.net.clone(), weather: weather.clone(), place: place.clone() };
         Platform {
             store: Arc::new(store),

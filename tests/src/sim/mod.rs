@@ -44,7 +44,7 @@ pub use machine::Machine;
 pub use net::{Block, SimNet};
 pub use store::SimStore;
 pub use trace::Trace;
-pub use weather::{CreateIfAbsent, Faults, Latency, NameTrouble, StoreHabits, Weather};
+pub use weather::{Ambush, CreateIfAbsent, Faults, Latency, NameTrouble, StoreHabits, Weather};
 
 use crate::runtime::{Runtime, Serve};
 use crate::zone::Zone;
@@ -127,14 +127,13 @@ impl Simulation {
 
     /// Doors of nobody's in particular, on the store that all machines share.
     pub fn outside(&self, zone: &Arc<Zone>) -> Platform {
-        self.world.platform(&self.world.outside, &self.world.bucket, zone)
+        self.world.platform(&self.world.outside, zone)
     }
 }
 
 impl Runtime for Simulation {
     fn platform(&self, zone: &Arc<Zone>) -> Platform {
-        let World { simulator, weather, outside, .. } = &*self.world;
-        self.world.platform(outside, &Bucket::new(simulator.clone(), weather.clone()), zone)
+        self.outside(zone)
     }
 
     fn listen(

@@ -145,10 +145,13 @@ impl SimNet {
                 address.set_port(table.free_port());
             }
         }
-        if table.listeners.contains_key(&address) {
+        let is_open = |listening: &Listening| self.simulator.is_alive(listening.process);
+        if table.listeners.get(&address).is_some_and(is_open) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        table.listeners.insert(address, Listening { process, serve: Arc::new(Mutex::new(serve)) });
+        let dead = table.listeners.insert(address, Listening { process, serve: Arc::new(Mutex::new(serve)) });
+        drop(table);
+        drop(dead);
         Ok(address)
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use super::machine::Place;
 use super::weather::{CreateIfAbsent, Weather};
 use crate::faults::Verb;
 
+/// How soon a process that was made to stand still goes on where all faults heal.
+const HEALING: Duration = Duration::from_secs(5);
 /// How likely a request that its process did not survive still takes effect.
 const OUTLIVES_SENDER: f64 = 0.5;
 
@@ -41,6 +44,21 @@ impl SimStore {
         add(&mut lock(&self.place.host.requests));
     }
 
+    /// Has the process stand still for this long, or until all faults heal.
+    fn stand_still(&self, how_long: Duration) {
+        let (simulator, weather, process) = (self.simulator.clone(), self.weather.clone(), self.place.process);
+        simulator.note(format_args!("{} stands still for {how_long:?}", self.place.host.name));
+        simulator.suspend(process);
+        self.simulator.spawn(Box::pin(async move {
+            let until = simulator.now() + how_long;
+            while simulator.now() < until && weather.has_ambushes() {
+                simulator.sleep_until(until.min(simulator.now() + HEALING)).await;
+            }
+            simulator.note("it goes on");
+            simulator.resume(process);
+        }));
+    }
+
     /// Sends a request. It goes on by itself: what was sent takes effect though nobody waits for the answer any more.
     async fn request<T: Send + 'static>(
         &self,
@@ -53,6 +71,15 @@ impl SimStore {
         if !simulator.is_alive(process) {
             // Only what somebody outside holds on to gets here.
             return pending().await;
+        }
+        let ambushed = self.weather.ambushed(verb, key);
+        let is_sent_before = ambushed.is_some() && simulator.chance(|dice| dice.below(2)) == 0;
+        if let Some(how_long) = ambushed {
+            self.stand_still(how_long);
+            if !is_sent_before {
+                // Ends this step; the next one comes when the process goes on.
+                simulator.sleep(Duration::from_nanos(1)).await;
+            }
         }
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let machine = self.place.host.name.clone();

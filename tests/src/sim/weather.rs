@@ -129,6 +129,19 @@ pub enum NameTrouble {
     Slow,
 }
 
+/// A process that is made to stand still right where it asks the store for something: such moments are hardly ever met by chance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ambush {
+    /// At requests of this verb,
+    pub verb: Verb,
+    /// whose key has this in it,
+    pub part: &'static str,
+    /// with this probability,
+    pub probability: f64,
+    /// for a time between these: before the request is sent, or after that, and then it takes its course meanwhile.
+    pub stands_still: (Duration, Duration),
+}
+
 /// The weather of one world, shared by all that is in it.
 pub struct Weather {
     simulator: Simulator,
@@ -148,6 +161,7 @@ struct State {
     /// Until when the store tells everybody to slow down.
     slow_down: Duration,
     names: BTreeMap<String, NameTrouble>,
+    ambushes: Arc<[Ambush]>,
     is_shortcut_off: bool,
 }
 
@@ -201,6 +215,12 @@ impl Weather {
         self.state().names.insert(name.to_owned(), trouble);
     }
 
+    /// Has processes stand still at certain requests, whatever they are sent to.
+    pub fn ambush(&self, ambushes: &[Ambush]) {
+        self.simulator.note(format_args!("{ambushes:?}"));
+        self.state().ambushes = ambushes.into();
+    }
+
     /// Whether a process may be told that another one on its host is gone. On at first.
     pub fn set_same_host_shortcut(&self, is_on: bool) {
         self.state().is_shortcut_off = !is_on;
@@ -220,6 +240,19 @@ impl Weather {
     pub(super) fn faults_of(&self, machine: &str) -> Arc<Faults> {
         let state = self.state();
         state.machines.get(machine).unwrap_or(&state.all).clone()
+    }
+
+    /// How long a process is to stand still at this request.
+    pub(super) fn ambushed(&self, verb: Verb, key: &str) -> Option<Duration> {
+        let ambushes = self.state().ambushes.clone();
+        let is_meant = |ambush: &&Ambush| ambush.verb == verb && key.contains(ambush.part);
+        let ambush = ambushes.iter().find(is_meant).filter(|it| self.simulator.happens(it.probability))?;
+        Some(self.simulator.between(ambush.stands_still.0, ambush.stands_still.1))
+    }
+
+    /// Whether processes may still be made to stand still.
+    pub(super) fn has_ambushes(&self) -> bool {
+        !self.state().ambushes.is_empty()
     }
 
     pub(super) fn habits(&self) -> Arc<StoreHabits> {

@@ -155,6 +155,8 @@ impl Run {
             simulation.bucket().put(key, bytes.clone());
         }
         simulation.weather().set_for(OPERATOR, Faults::default());
+        simulation.weather().ambush(self.plan().profile.ambushes);
+        simulation.weather().change_store(|store| store.latency = self.plan().profile.latency);
         for (number, host) in self.plan().hosts.iter().enumerate() {
             let name = format!("mx.{}", host.domain);
             zone.mx(&host.domain, &[(10, &name)]);

@@ -142,7 +142,7 @@ impl Plan {
         let faults: BTreeSet<Fault> = Fault::ALL
             .iter()
             .copied()
-            .filter(|_| dice.below(100) < profile.fault_share)
+            .filter(|fault| dice.below(100) < profile.fault_share || profile.always.contains(fault))
             .filter(|fault| !is_calm && allowed.is_none_or(|allowed| allowed.contains(fault)))
             .collect();
         let mut drawing = Drawing { dice, profile, faults, rushes: Vec::new() };

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use super::fault::Fault;
+use crate::faults::Verb;
+use crate::sim::{Ambush, Latency};
+
 /// What scenarios of one kind have in common. Ranges include both ends.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -15,6 +19,12 @@ pub struct Profile {
     pub trouble: Duration,
     /// Of how many faults there is one at a time, in hundredths.
     pub fault_share: usize,
+    /// Faults that there are in each.
+    pub always: &'static [Fault],
+    /// Requests at which nodes are made to stand still.
+    pub ambushes: &'static [Ambush],
+    /// How far away the store is.
+    pub latency: Latency,
     /// How often machines die, are suspended or told to end, in all.
     pub blows: (usize, usize),
     /// Whether nodes keep the retry schedule and the expiry of production.
@@ -39,6 +49,9 @@ impl Profile {
         messages: (10, 60),
         trouble: Duration::from_mins(10),
         fault_share: 35,
+        always: &[],
+        ambushes: &[],
+        latency: Latency::FAST,
         blows: (1, 8),
         is_real_schedule: false,
         observing: Duration::from_secs(30),
@@ -55,6 +68,9 @@ impl Profile {
         messages: (40, 80),
         trouble: Duration::from_hours(6 * 24),
         fault_share: 35,
+        always: &[],
+        ambushes: &[],
+        latency: Latency::FAST,
         blows: (4, 16),
         is_real_schedule: true,
         observing: Duration::from_mins(15),
@@ -64,11 +80,41 @@ impl Profile {
         visits: (10, 20),
     };
 
+    /// Nodes that stand still amid adoptions for long enough to be taken for dead, and come back while others are at work on what was
+    /// theirs; and a store so far away that several segments are under way at a time.
+    pub const ADOPTIONS: Self = Self {
+        name: "adoptions",
+        machines: (3, 4),
+        messages: (25, 50),
+        fault_share: 15,
+        always: &[Fault::Suspensions, Fault::Remotes],
+        ambushes: &[
+            standing_still(Verb::Put, "/own/", 0.2),
+            standing_still(Verb::List, "/own/", 0.08),
+            standing_still(Verb::List, "/ck/", 0.08),
+            standing_still(Verb::Put, "/log/", 0.03),
+            standing_still(Verb::Put, "live/", 0.01),
+        ],
+        latency: Latency {
+            usual: (Duration::from_millis(5), Duration::from_millis(300)),
+            slow: (Duration::from_millis(300), Duration::from_secs(5)),
+            slow_one_in: 20,
+        },
+        blows: (2, 8),
+        ..Self::SHORT
+    };
+
     /// All that can be asked for by name.
-    pub const ALL: &[&Self] = &[&Self::SHORT, &Self::SIX_DAYS];
+    pub const ALL: &[&Self] = &[&Self::SHORT, &Self::SIX_DAYS, &Self::ADOPTIONS];
 
     /// The profile of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         Self::ALL.iter().find(|profile| profile.name == name).copied()
     }
+}
+
+/// For about as long as it takes the others to notice.
+const fn standing_still(verb: Verb, part: &'static str, probability: f64) -> Ambush {
+    let stands_still = (Duration::from_secs(25), Duration::from_secs(110));
+    Ambush { verb, part, probability, stands_still }
 }

@@ -69,9 +69,9 @@ fn simulated(case: impl AsyncFn(Arc<dyn Runtime>)) {
 fn the_same_seed_gives_the_same_run_and_another_seed_another() {
     let trace = |seed| {
         let world = async |simulator| {
-            let runtime: Arc<dyn Runtime> = Arc::new(Simulation::new(simulator));
-            mail::each_recipient_gets_one_copy_however_it_was_named(runtime.clone()).await;
-            nodes::what_a_killed_node_had_taken_is_delivered_once_by_another(runtime).await;
+            let runtime = |simulator: &sim::Simulator| Arc::new(Simulation::new(simulator.clone()));
+            mail::each_recipient_gets_one_copy_however_it_was_named(runtime(&simulator)).await;
+            nodes::what_a_killed_node_had_taken_is_delivered_once_by_another(runtime(&simulator)).await;
         };
         sim::run_traced(seed, world).1
     };
