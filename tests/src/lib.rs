@@ -37,6 +37,7 @@ pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;
 pub mod tokio_runtime;
+pub mod world;
 pub mod zone;
 
 /// What a step of the harness gives, or why it could not be done.
