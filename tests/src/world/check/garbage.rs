@@ -41,7 +41,8 @@ fn needed_objects_are_there(case: &Case) -> Vec<String> {
     }
     for account in &case.plan.accounts {
         let state = archive.replay(account, |_, _| ());
-        let missing = mailbox_needs(account, &state).into_iter().find(|key| !archive.present.contains_key(key));
+        let missing =
+            mailbox_needs(account, &state).into_iter().find(|key| !archive.present.contains_key(key));
         words.extend(missing.map(|key| format!("{account} has a message whose {key} is gone")));
     }
     words
