@@ -57,6 +57,8 @@ pub struct Watch {
     gone: BTreeSet<Incarnation>,
     /// Logs without any sign of life that were found in the spool.
     unattended: BTreeSet<Incarnation>,
+    /// Logs whose adoption was begun here and broke off. They may be sealed already, so they are seen to whatever their heartbeats say now.
+    unfinished: BTreeSet<Incarnation>,
     /// Released logs that are being left alone: when they are due, and how many messages are in them.
     waiting: BTreeMap<Incarnation, (Option<UtcTime>, u64)>,
     orders: Orders,
@@ -71,6 +73,7 @@ impl Watch {
             observer: Observer::default(),
             gone: BTreeSet::new(),
             unattended: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             waiting: BTreeMap::new(),
             orders: Orders::default(),
         }
@@ -108,6 +111,7 @@ impl Watch {
         // One that shows itself after all is judged by its heartbeat.
         self.unattended.retain(|log| !sighting.beating.contains(log));
         dead.extend(&self.unattended);
+        dead.extend(&self.unfinished);
         for (incarnation, still_for) in sighting.still {
             if Some(incarnation) != ours
                 && is_dead(beats.interval(incarnation), still_for)
@@ -182,7 +186,12 @@ impl Watch {
     /// Adopts a log; whether nothing is left to be done about it.
     async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) -> bool {
         let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, dead };
-        let reason = match adopter.adopt(from).await {
+        let adoption = adopter.adopt(from).await;
+        match &adoption {
+            Ok(_) => self.unfinished.remove(&from),
+            Err(_) => self.unfinished.insert(from),
+        };
+        let reason = match adoption {
             Ok(Adoption::Done { .. } | Adoption::Closed) => {
                 self.gone.remove(&from);
                 self.unattended.remove(&from);
