@@ -105,10 +105,19 @@ fn in_a_checkpoint(now: UtcTime) -> Log {
     Log::from([(layout::checkpoint(dead(), SEGMENTS), checkpoint.encode().payload)])
 }
 
+fn in_an_adopt_record(now: UtcTime) -> Log {
+    let entries = queue_size::entries(ENTRIES, now);
+    let of = Incarnation::draw(now, [8; 10]);
+    let records = vec![Record::Adopt { of, epoch: 1, folders: Vec::new(), damaged: Vec::new(), entries }];
+    let segment = Segment { inc: dead(), seq: 0, nonce: nonce(0), at: now, records };
+    Log::from([(layout::segment(dead(), 0), segment.encode(Data::default()).payload)])
+}
+
 #[test]
 fn a_log_of_100_000_entries_is_adopted_within_seconds_by_two_requests_per_segment_at_most() {
     check("1,000 segments", in_segments, 2 * SEGMENTS);
     check("a checkpoint", in_a_checkpoint, 0);
+    check("an Adopt record", in_an_adopt_record, 2);
 }
 
 fn check(what: &str, log: impl Fn(UtcTime) -> Log, requests_for_segments: u64) {

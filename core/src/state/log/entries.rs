@@ -10,8 +10,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::row::{self, Key, Row};
-use super::{Attempt, Entry};
-use crate::model::QueueId;
+use super::{Attempt, Class, Entry};
+use crate::model::{QueueId, UtcTime};
 
 /// Octets of a page to which nothing is added any more. Every change copies one page.
 const PAGE_OCTETS: usize = 8 << 10;
@@ -75,6 +75,14 @@ impl Entries {
         })
     }
 
+    /// Every recipient's message, number, class and due time: all that scheduling takes, decoded for no more than that.
+    pub fn due(&self) -> impl Iterator<Item = (QueueId, u32, Class, UtcTime)> + '_ {
+        self.rows().flat_map(|row| {
+            let due = row.due().unwrap_or_default().into_iter();
+            due.map(move |(to, class, at)| (row.key.0, to, class, at))
+        })
+    }
+
     /// Puts an entry in, in place of one of its name.
     pub fn insert(&mut self, entry: &Entry) {
         self.remove(entry.envelope.id);
@@ -108,6 +116,10 @@ impl Entries {
             let Ok(changed) = row.attempted(&outcomes) else { continue };
             let is_empty = Row { octets: &changed, ..row }.len().is_ok_and(|left| left == 0);
             is_emptied |= is_empty;
+            if is_empty && number == 0 && self.rows_of(id).nth(1).is_none() {
+                // Nearly all messages have one row.
+                return self.remove(id);
+            }
             self.write((id, number), if is_empty && number > 0 { &[] } else { &changed });
         }
         if is_emptied && self.recipients_left(id) == 0 {
@@ -124,7 +136,6 @@ impl Entries {
     pub(super) fn read(mut octets: &[u8], count: usize) -> Option<Self> {
         let mut entries = Self::default();
         let (mut last, mut page) = (None::<Key>, Vec::new());
-        let mut first = None;
         while !octets.is_empty() {
             let row = Row::take(&mut octets).ok()?;
             row.check().ok()?;
@@ -135,12 +146,11 @@ impl Entries {
             last = Some(row.key);
             entries.count += usize::from(row.key.1 == 0);
             if page.len() + row.octets.len() > PAGE_OCTETS {
-                entries.set(first.take(), std::mem::take(&mut page));
+                entries.set(None, std::mem::take(&mut page));
             }
-            first = first.or(Some(row.key));
             page.extend_from_slice(row.octets);
         }
-        entries.set(first, page);
+        entries.set(None, page);
         (entries.count == count).then_some(entries)
     }
 
@@ -207,7 +217,8 @@ impl Entries {
             self.pages.remove(&home);
         }
         let key = key?;
-        self.pages.insert(key, page.into());
+        // Not one octet more than there is.
+        self.pages.insert(key, page.into_boxed_slice().into());
         Some(key)
     }
 

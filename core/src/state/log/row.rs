@@ -190,6 +190,13 @@ impl<'a> Row<'a> {
         wanted.map(|packed| packed.recipient(self.key.0)).collect()
     }
 
+    /// The number of each recipient, how it is delivered, and when it is due.
+    pub(super) fn due(&self) -> Result<Vec<(u32, Class, UtcTime)>, BadRow> {
+        let (_, recipients) = self.parts()?;
+        let due = recipients.iter().map(|packed| (packed.to, packed.class, packed.next.time(self.key.0)));
+        Ok(due.collect())
+    }
+
     /// How many recipients stand in it.
     pub(super) fn len(&self) -> Result<usize, BadRow> {
         let (_, recipients) = self.split()?;

@@ -116,6 +116,10 @@ fn check(entries: &Entries, map: &BTreeMap<QueueId, Entry>) {
         });
         assert_eq!(part.map(|part| part.recipients), wanted);
     }
+    let due = map
+        .values()
+        .flat_map(|entry| entry.recipients.iter().map(|to| (entry.envelope.id, to.to, to.class, to.next)));
+    assert!(entries.due().eq(due));
     let octets: Vec<u8> = entries.pages().flatten().copied().collect();
     assert_eq!(Entries::read(&octets, map.len()).as_ref(), Some(entries));
     assert_eq!(Entries::read(&octets, map.len() + 1), None);
