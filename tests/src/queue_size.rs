@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "what does not go as expected fails the measurement")]
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -161,9 +162,12 @@ impl World<'_> {
             let of = Incarnation::draw(UtcTime(1), [1; 10]);
             let record = Record::Adopt { of, epoch: 1, folders: vec![], damaged: vec![], entries };
             let began = Instant::now();
-            let (adopted, silence) =
-                futures::future::join(spool.adopt(me, record), longest_silence(&spool)).await;
-            adopted.expect("it is adopted");
+            let is_adopted = Cell::new(false);
+            let adopting = async {
+                spool.adopt(me, record).await.expect("it is adopted");
+                is_adopted.set(true);
+            };
+            let ((), silence) = futures::future::join(adopting, longest_silence(&spool, &is_adopted)).await;
             let adopted_in = began.elapsed();
             let ordered_in = self.order(&spool, first).await;
             ((self.allocated)() - before, adopted_in, silence, ordered_in)
@@ -228,10 +232,10 @@ fn changes(count: u64, first: UtcTime) -> (Duration, Duration) {
     (another, began.elapsed())
 }
 
-/// How long the manager leaves a question open, at most, from now until it has done what it was asked before.
-async fn longest_silence(spool: &Spool) -> Duration {
+/// How long the manager leaves a question open, at most, until it has done something.
+async fn longest_silence(spool: &Spool, is_done: &Cell<bool>) -> Duration {
     let mut longest = Duration::ZERO;
-    for _ in 0..3 {
+    while !is_done.get() {
         let began = Instant::now();
         spool.current().await;
         longest = longest.max(began.elapsed());

@@ -26,7 +26,7 @@ pub(super) struct Schedule {
 
 /// Packed: of a million every octet counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(packed(4))]
+#[repr(C, packed(4))]
 struct Due {
     at: UtcTime,
     id: QueueId,
@@ -43,7 +43,7 @@ struct Minute {
 
 /// As [`Due`], by queue id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(packed(2))]
+#[repr(C, packed(2))]
 struct Place {
     id: QueueId,
     to: u32,

@@ -83,7 +83,7 @@ fn nonce(n: u64) -> Nonce {
 fn segment(seq: u64, entries: Range<u64>, now: UtcTime) -> Payload {
     let records = entries.map(|n| Record::Accept(queue_size::entry(n, now))).collect();
     let mut data = Data::default();
-    let content = Bytes::from(vec![b'x'; if seq % 10 == 0 { 400_000 } else { 10_000 }]);
+    let content = Bytes::from(vec![b'x'; if seq.is_multiple_of(10) { 400_000 } else { 10_000 }]);
     // Nobody reads the content here, nor its checksum.
     data.push(&[content], 0);
     Segment { inc: dead(), seq, nonce: nonce(seq), at: now, records }.encode(data).payload
