@@ -162,10 +162,10 @@ mod tests {
         let event = Event::StoreTrouble { operation: "put spool/1".into(), error: "a\nb=\"c\"".into() };
         let fact = serde_json::to_string(&event).unwrap();
         assert_eq!(in_words(&fact), r#"store_trouble error="a\nb=\"c\"" operation="put spool/1""#);
-        let event = Event::SessionOpened { session: 7, peer: "[::1]:9".into() };
+        let event = Event::SessionOpened { session: 7, protocol: "smtp", peer: "[::1]:9".into() };
         assert_eq!(
             in_words(&serde_json::to_string(&event).unwrap()),
-            "session_opened peer=[::1]:9 session=7"
+            "session_opened peer=[::1]:9 protocol=smtp session=7"
         );
     }
 }

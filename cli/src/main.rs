@@ -5,6 +5,7 @@
 //! | `arguments` | what may be typed |
 //! | `config` | settings from a file and from variables |
 //! | `commands` | what each command does |
+//! | `http` | pages about this node |
 //! | `output` | tables and JSON lines on standard output |
 //! | `logging` | events on standard error |
 //! | `failure` | exit codes |
@@ -15,6 +16,7 @@ mod arguments;
 mod commands;
 mod config;
 mod failure;
+mod http;
 mod logging;
 mod output;
 

@@ -26,6 +26,7 @@ use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
 use crate::model::{Address, Event, Outcome, QueueId, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
+pub use crate::queue::Current;
 use crate::queue::Manager;
 use crate::service::access::{Access, COMPARISONS};
 use crate::service::reception::{Reception, submit};
@@ -225,12 +226,15 @@ impl Engine {
             Protocol::Smtp if place.number > smtp.sessions => self.turn_away(stream, SMTP_FULL).await,
             Protocol::Pop3 if place.number > pop3.sessions => self.turn_away(stream, POP3_FULL).await,
             protocol => {
-                context.journal.report(&Event::SessionOpened { session, peer: peer.to_string() });
+                let name = protocol.name();
+                let opened = Event::SessionOpened { session, protocol: name, peer: peer.to_string() };
+                context.journal.report(&opened);
                 let (messages, reason) = match protocol {
                     Protocol::Smtp => self.receive_mail(stream, peer, session).await,
                     Protocol::Pop3 => self.give_mail(stream, peer, session).await,
                 };
-                context.journal.report(&Event::SessionClosed { session, messages, reason });
+                let closed = Event::SessionClosed { session, protocol: name, messages, reason };
+                context.journal.report(&closed);
             }
         }
     }
@@ -262,6 +266,11 @@ impl Engine {
             delivered: counters.delivered.load(Ordering::Relaxed),
             store: context.requests.meter().counts(),
         }
+    }
+
+    /// What the node holds in the queue; nothing where it has no log, or the queue has ended.
+    pub async fn queue(&self) -> Option<Current> {
+        self.shared.context.spool.current().await
     }
 
     /// Whether the node can do its work.

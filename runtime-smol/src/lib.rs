@@ -32,3 +32,4 @@ pub use name_servers::system_name_servers;
 pub use net::SmolNet;
 pub use roots::system_roots;
 pub use runtime::{BLOCKING_THREADS, SmolRuntime};
+pub use smol::net::TcpListener;

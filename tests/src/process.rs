@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub file: String,
     /// Where every server listens for POP3, if it does.
     pub pop3: Option<SocketAddr>,
+    /// Where every server answers over HTTP, if it does.
+    pub http: Option<SocketAddr>,
 }
 
 impl Site {
@@ -162,7 +164,19 @@ impl Site {
         self.serve_on(format!("smtp={address},pop3={pop3}"), address)
     }
 
+    /// The same as [`Site::serve`], without waiting for anything: see [`Server::wait_for_listener`].
+    pub fn launch(&self, address: SocketAddr) -> Fallible<Server> {
+        Server::launch(self.serving(format!("smtp={address}")), address)
+    }
+
     fn serve_on(&self, listeners: String, address: SocketAddr) -> Fallible<Server> {
+        Server::start(self.serving(listeners), address)
+    }
+
+    fn serving(&self, mut listeners: String) -> Command {
+        if let Some(http) = self.settings.http {
+            listeners.push_str(&format!(",http={http}"));
+        }
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
         let mut command = self.prepared(command);
@@ -173,7 +187,7 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Server::start(command, address)
+        command
     }
 
     fn store(&self) -> PathBuf {
@@ -236,7 +250,13 @@ enum Line {
 }
 
 impl Server {
-    fn start(mut command: Command, address: SocketAddr) -> Fallible<Self> {
+    fn start(command: Command, address: SocketAddr) -> Fallible<Self> {
+        let mut server = Self::launch(command, address)?;
+        server.wait_for_listener()?;
+        Ok(server)
+    }
+
+    fn launch(mut command: Command, address: SocketAddr) -> Fallible<Self> {
         let started = Instant::now();
         let mut child = command.spawn()?;
         let (sender, lines) = channel();
@@ -253,11 +273,7 @@ impl Server {
                 let _ = sender.send(Line::Log(Instant::now(), line));
             }
         });
-        let mut server =
-            Self { child, address, lines, log: Vec::new(), started, ready_after: Duration::ZERO };
-        server.wait_for_listener()?;
-        server.ready_after = started.elapsed();
-        Ok(server)
+        Ok(Self { child, address, lines, log: Vec::new(), started, ready_after: Duration::ZERO })
     }
 
     /// Starts `fulmar serve` with nothing configured, at home in a folder, and gives the lines to paste that it prints, in
@@ -280,11 +296,15 @@ impl Server {
         Ok((server, lines))
     }
 
-    fn wait_for_listener(&mut self) -> Fallible<()> {
+    /// Returns when it has said that it listens for mail.
+    pub fn wait_for_listener(&mut self) -> Fallible<()> {
         let deadline = self.started + START_LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Line::Stdout(line)) if line.starts_with("listening smtp ") => return Ok(()),
+                Ok(Line::Stdout(line)) if line.starts_with("listening smtp ") => {
+                    self.ready_after = self.started.elapsed();
+                    return Ok(());
+                }
                 Ok(Line::Stdout(_)) => {}
                 Ok(Line::Log(at, line)) => self.log.push((at, line)),
                 Err(RecvTimeoutError::Timeout) => return Err(self.complaint("does not listen")),
@@ -360,11 +380,22 @@ impl Server {
     }
 
     /// Asks it to stop, waits until it has, and gives its log.
-    pub fn stop(mut self) -> Fallible<Vec<LogLine>> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        if !asked.success() {
-            return Err(self.complaint("cannot be signalled"));
+    pub fn stop(self) -> Fallible<Vec<LogLine>> {
+        self.ask_to_stop()?;
+        match self.wait_for_end()? {
+            (status, log) if status.success() => Ok(log),
+            (status, _) => Err(format!("the server stopped with {status}").into()),
         }
+    }
+
+    /// Asks it to stop.
+    pub fn ask_to_stop(&self) -> Fallible<()> {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        if asked.success() { Ok(()) } else { Err(self.complaint("cannot be signalled")) }
+    }
+
+    /// Waits until it has ended, and gives how it did and its log.
+    pub fn wait_for_end(mut self) -> Fallible<(ExitStatus, Vec<LogLine>)> {
         let deadline = Instant::now() + STOP_LIMIT;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -375,10 +406,7 @@ impl Server {
             }
         }
         let status = self.child.wait()?;
-        if !status.success() {
-            return Err(self.complaint(&format!("stopped with {status}")));
-        }
-        Ok(self.take_log())
+        Ok((status, self.take_log()))
     }
 
     fn take_log(&mut self) -> Vec<LogLine> {

@@ -95,7 +95,7 @@ fn settings(bucket: &Bucket, pop3: SocketAddr, postfix: SocketAddr, aiosmtpd: So
          [[route]]\ndomain = \"{POSTFIX_DOMAIN}\"\nnext_hop = \"{postfix}\"\n\n\
          [[route]]\ndomain = \"{AIOSMTPD_DOMAIN}\"\nnext_hop = \"{aiosmtpd}\"\n"
     );
-    Settings { environment: s3_environment(bucket), file, pop3: Some(pop3) }
+    Settings { environment: s3_environment(bucket), file, pop3: Some(pop3), http: None }
 }
 
 /// What a process needs to use the bucket.

@@ -9,19 +9,18 @@ use fulmar_core::admin::AdminError;
 use fulmar_core::config::{Listener, Protocol};
 use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
-use fulmar_runtime_smol::{accept, host, listen_when_free};
+use fulmar_runtime_smol::{TcpListener, accept, host, listen_when_free};
 use futures::channel::oneshot;
 use futures::future::{Either, FutureExt, select};
 use futures::stream::StreamExt;
 use serde_json::json;
 
 use super::{Context, account};
-use crate::config::{StoreUrl, localhost, protocol_name};
+use crate::config::{Listening, StoreUrl, localhost};
 use crate::failure::Failure;
+use crate::http::{self, Node};
 use crate::logging;
 
-/// How long sessions may take to finish after the first signal.
-const GRACE: Duration = Duration::from_secs(10);
 /// How long an address may be in use still: the kernel may close the sockets of a killed predecessor a moment after its end.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(2);
 /// The account of a server to try things on.
@@ -31,17 +30,10 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     // Before anything else, so that no signal is lost.
     let mut signals = Signals::new([Signal::Term, Signal::Int])
         .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+    let node = Node::new(context.platform.clock.utc());
     // Before the store is touched: a second server on the same addresses must leave no trace.
-    let mut bound = Vec::new();
-    for listener in &context.settings.listeners {
-        let at = listener.address;
-        let socket = listen_when_free(at, ADDRESS_PATIENCE)
-            .await
-            .map_err(|error| Failure::Failed(format!("cannot listen on {at}: {error}")))?;
-        let address = socket.local_addr().map_err(|error| Failure::Failed(format!("{at}: {error}")))?;
-        bound.push((socket, Arc::new(Listener { address, ..listener.clone() })));
-    }
-    let starting = start(context);
+    let (listeners, mail) = listen(context, &node).await?;
+    let starting = start(context, &node);
     futures::pin_mut!(starting);
     let (engine, trial) = match select(starting, signals.next()).await {
         Either::Left((started, _)) => started?,
@@ -51,8 +43,7 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = stopped.map(drop).shared();
-    let listeners: Vec<Arc<Listener>> = bound.iter().map(|(_, listener)| listener.clone()).collect();
-    for (socket, listener) in bound {
+    for (socket, listener) in mail {
         let (engine, spawn) = (engine.clone(), context.platform.spawn.clone());
         let accepting = accept(socket, stopped.clone(), move |stream, peer| {
             let (engine, listener) = (engine.clone(), listener.clone());
@@ -67,8 +58,10 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     }
 
     signals.next().await;
+    // A balancer is to know before it is refused.
+    node.drains();
     drop(stop);
-    let stopping = engine.shutdown(GRACE);
+    let stopping = engine.shutdown(context.settings.grace);
     futures::pin_mut!(stopping);
     if let Either::Right(_) = select(stopping, signals.next()).await {
         // Whoever asks twice does not want to wait for threads either.
@@ -81,22 +74,51 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Opens all listeners. Pages are shown from here on; who connects for mail waits until there is an engine. Gives the listeners
+/// with the addresses that they got, and those of mail apart.
+async fn listen(
+    context: &Context,
+    node: &Arc<Node>,
+) -> Result<(Vec<Listening>, Vec<(TcpListener, Arc<Listener>)>), Failure> {
+    let (mut listeners, mut mail, mut pages) = (Vec::new(), Vec::new(), Vec::new());
+    for listener in &context.settings.listeners {
+        let at = listener.address();
+        let socket = listen_when_free(at, ADDRESS_PATIENCE)
+            .await
+            .map_err(|error| Failure::Failed(format!("cannot listen on {at}: {error}")))?;
+        let address = socket.local_addr().map_err(|error| Failure::Failed(format!("{at}: {error}")))?;
+        let listener = listener.at(address);
+        match &listener {
+            Listening::Mail(listener) => mail.push((socket, Arc::new(listener.clone()))),
+            Listening::Http(_) => pages.push(socket),
+        }
+        listeners.push(listener);
+    }
+    for socket in pages {
+        let serving = http::serve(socket, node.clone(), context.platform.clone());
+        context.platform.spawn.spawn(Box::pin(serving));
+    }
+    Ok((listeners, mail))
+}
+
 /// The engine, and what a server that nobody configured has besides.
-async fn start(context: &Context) -> Result<(Engine, Option<Trial>), Failure> {
+async fn start(context: &Context, node: &Arc<Node>) -> Result<(Engine, Option<Trial>), Failure> {
     let trial = match context.settings.nothing_configured {
         true => Some(Trial::prepare(context).await?),
         false => None,
     };
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let engine = Engine::start_patiently(config, platform, host(), context.journal.clone()).await?;
+    let journal = node.watching(context.journal.clone());
+    let engine = Engine::start_patiently(config, platform, host(), journal).await?;
+    node.runs(engine.clone());
     Ok((engine, trial))
 }
 
 /// Says on standard output where this node listens; whoever started it waits for these lines.
-fn announce(listeners: &[Arc<Listener>], trial: Option<&Trial>) -> io::Result<()> {
+fn announce(listeners: &[Listening], trial: Option<&Trial>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for listener in listeners {
-        writeln!(out, "listening {} {}", protocol_name(listener.protocol), listener.address)?;
+        writeln!(out, "listening {} {}", listener.protocol_name(), listener.address())?;
     }
     if let Some(trial) = trial {
         trial.welcome(&mut out, listeners)?;
@@ -128,11 +150,11 @@ impl Trial {
     }
 
     /// The lines to paste.
-    fn welcome(&self, out: &mut impl Write, listeners: &[Arc<Listener>]) -> io::Result<()> {
+    fn welcome(&self, out: &mut impl Write, listeners: &[Listening]) -> io::Result<()> {
         let (account, store, fulmar) = (&self.account, &self.store, program());
-        let of = |protocol| {
-            let of_it = listeners.iter().filter(move |listener| listener.protocol == protocol);
-            of_it.map(|listener| listener.address)
+        let of = |protocol: Protocol| {
+            let of_it = listeners.iter().filter(move |listener| listener.protocol_name() == protocol.name());
+            of_it.map(Listening::address)
         };
         let message = r"printf 'Subject: first\r\n\r\nIt works.\r\n'";
         let password = match &self.password {

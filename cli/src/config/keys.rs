@@ -8,8 +8,7 @@ use tracing::Level;
 
 use super::hosts::{endpoint, name_server, store_url};
 use super::value::{
-    count, duration, flag, list, mail_name, networks, plain, secret, show_duration, show_size, size, text,
-    word,
+    count, duration, flag, list, mail_name, networks, plain, secret, show_duration, show_size, size, word,
 };
 use super::written::{Written, Wrong};
 use super::{LogFormat, Settings};
@@ -35,7 +34,8 @@ impl Key {
 }
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 8] = ["", "store", "dns", "relay", "queue", "smtp", "pop3", "log"];
+pub(super) const SECTIONS: [&str; 9] =
+    ["", "store", "dns", "relay", "queue", "smtp", "pop3", "shutdown", "log"];
 
 const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
@@ -46,6 +46,7 @@ const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
 const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
 /// A resolver asks no more than that.
 const NAME_SERVER_LIMIT: usize = 8;
+const GRACE_LIMIT: Duration = Duration::from_hours(1);
 /// RFC 1939 §3.
 const AUTOLOGOUT_FLOOR: Duration = Duration::from_mins(10);
 
@@ -325,6 +326,12 @@ pub(super) const KEYS: &[Key] = &[
         name: "sessions",
         set: |s, w| put(&mut s.engine.pop3.sessions, count(w, 1..=1_000_000)),
         show: |s| number(s.engine.pop3.sessions as u64),
+    },
+    Key {
+        section: "shutdown",
+        name: "grace",
+        set: |s, w| put(&mut s.grace, duration(w, Duration::ZERO..=GRACE_LIMIT)),
+        show: |s| string(show_duration(s.grace)),
     },
     Key {
         section: "log",

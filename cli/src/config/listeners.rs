@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use fulmar_core::config::{Listener, Protocol};
+use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -13,20 +14,60 @@ use super::written::{Lines, Value, Written, Wrong};
 /// The variable that replaces the file's list.
 pub(super) const VARIABLE: &str = "FULMAR_LISTEN";
 
-const PROTOCOLS: [(&str, Protocol); 2] = [("smtp", Protocol::Smtp), ("pop3", Protocol::Pop3)];
-const PROTOCOL_NAMES: &str = "smtp, pop3";
+const HTTP: &str = "http";
+const PROTOCOL_NAMES: &str = "smtp, pop3, http";
+const MAIL_PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Pop3];
 /// What the documentation names and this version does not speak yet.
-const LATER_PROTOCOLS: [&str; 7] = ["submission", "submissions", "lmtp", "pop3s", "imap", "imaps", "http"];
+const LATER_PROTOCOLS: [&str; 6] = ["submission", "submissions", "lmtp", "pop3s", "imap", "imaps"];
 const ADDRESSES: &str = r#"an IP address with a port, such as "0.0.0.0:25" or "[::]:25""#;
+const BALANCERS: &str = "proxy_protocol_from";
 const FORM: Form<3> = Form {
     heading: "listener",
-    fields: [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES), ("proxy_protocol_from", NETWORKS)],
+    fields: [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES), (BALANCERS, NETWORKS)],
     required: 2,
 };
 
-/// The name of a protocol in configuration and output.
-pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
-    PROTOCOLS.iter().find(|(_, known)| *known == protocol).map_or("?", |(name, _)| name)
+/// One address to listen on, and for what.
+#[derive(Clone, Debug)]
+pub(crate) enum Listening {
+    /// Mail: the engine's.
+    Mail(Listener),
+    /// HTTP: pages about this node.
+    Http(SocketAddr),
+}
+
+impl Listening {
+    /// Where.
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Mail(listener) => listener.address,
+            Self::Http(address) => *address,
+        }
+    }
+
+    /// The name of what is spoken there, in configuration and output.
+    pub(crate) fn protocol_name(&self) -> &'static str {
+        match self {
+            Self::Mail(listener) => listener.protocol.name(),
+            Self::Http(_) => HTTP,
+        }
+    }
+
+    /// The networks of its load balancers.
+    pub(super) fn balancers(&self) -> &[IpNet] {
+        match self {
+            Self::Mail(listener) => &listener.proxy_protocol_from,
+            Self::Http(_) => &[],
+        }
+    }
+
+    /// The same at the address that the system gave.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        match self {
+            Self::Mail(listener) => Self::Mail(Listener { address, ..listener.clone() }),
+            Self::Http(_) => Self::Http(address),
+        }
+    }
 }
 
 /// Reads the file's `[[listener]]` tables. Each mistake goes to `mistake` with the name of its field, if it has one.
@@ -34,28 +75,31 @@ pub(super) fn from_file(
     lines: &Lines<'_>,
     value: &Spanned<DeValue<'_>>,
     mistake: &mut dyn FnMut(&str, Wrong),
-) -> Vec<Listener> {
+) -> Vec<Listening> {
     let mut listeners = Vec::new();
     for [protocol, address, balancers] in tables::read(&FORM, lines, value, mistake) {
         let protocol = field("protocol", protocol.as_ref(), self::protocol, mistake);
         let address = field("address", address.as_ref(), self::address, mistake);
-        let balancers = list_field("proxy_protocol_from", balancers.as_ref(), networks, mistake);
+        let read_balancers = |written: &Written| match protocol {
+            Some(None) => Err(written.wrong("is only for mail", "nothing, where protocol is http").into()),
+            _ => networks(written),
+        };
+        let balancers = list_field(BALANCERS, balancers.as_ref(), read_balancers, mistake);
         if let (Some(protocol), Some(address)) = (protocol, address) {
-            let proxy_protocol_from = balancers.unwrap_or_default();
-            listeners.push(Listener { protocol, address, proxy_protocol_from });
+            listeners.push(listening(protocol, address, balancers.unwrap_or_default()));
         }
     }
     listeners
 }
 
 /// Reads `smtp=127.0.0.1:2525,pop3=127.0.0.1:1110`.
-pub(super) fn from_variable(written: &Written) -> Result<Vec<Listener>, Vec<Wrong>> {
+pub(super) fn from_variable(written: &Written) -> Result<Vec<Listening>, Vec<Wrong>> {
     const FORM: &str = r#""smtp=127.0.0.1:2525", several separated by commas"#;
     let listeners = list(written, |item| {
         let Value::Raw(text) = &item.value else { return Err(item.wrong("is not a listener", FORM)) };
         let (name, at) = text.split_once('=').ok_or_else(|| item.wrong("is not a listener", FORM))?;
         let protocol = protocol(&Written::in_variable(name))?;
-        Ok(Listener::new(protocol, address(&Written::in_variable(at))?))
+        Ok(listening(protocol, address(&Written::in_variable(at))?, Vec::new()))
     })?;
     if listeners.is_empty() {
         return Err(written.wrong("names no listener", FORM).into());
@@ -63,10 +107,19 @@ pub(super) fn from_variable(written: &Written) -> Result<Vec<Listener>, Vec<Wron
     Ok(listeners)
 }
 
-fn protocol(written: &Written) -> Result<Protocol, Wrong> {
+fn listening(protocol: Option<Protocol>, address: SocketAddr, proxy_protocol_from: Vec<IpNet>) -> Listening {
+    match protocol {
+        Some(protocol) => Listening::Mail(Listener { protocol, address, proxy_protocol_from }),
+        None => Listening::Http(address),
+    }
+}
+
+/// A protocol of mail; nothing stands for HTTP.
+fn protocol(written: &Written) -> Result<Option<Protocol>, Wrong> {
     let name = text(written, "a protocol", PROTOCOL_NAMES, Some)?;
-    match PROTOCOLS.iter().find(|(known, _)| *known == name) {
-        Some((_, protocol)) => Ok(*protocol),
+    match MAIL_PROTOCOLS.into_iter().find(|known| known.name() == name) {
+        Some(protocol) => Ok(Some(protocol)),
+        None if name == HTTP => Ok(None),
         None if LATER_PROTOCOLS.contains(&name) => Err(written.wrong("is not built yet", PROTOCOL_NAMES)),
         None => Err(written.wrong("is not a protocol", PROTOCOL_NAMES)),
     }

@@ -27,7 +27,7 @@ use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::model::Domain;
 use fulmar_storage_s3::{S3Credentials, S3Settings};
 
-pub(crate) use listeners::protocol_name;
+pub(crate) use listeners::Listening;
 pub(crate) use sources::Sources;
 pub(crate) use value::parse_duration;
 
@@ -37,12 +37,15 @@ const NEAR_STORE_WINDOW: Duration = Duration::from_millis(2);
 /// The same on S3, where every request costs money and tens of milliseconds.
 const FAR_STORE_WINDOW: Duration = Duration::from_millis(50);
 
+/// How long a node that is told to end lets sessions and deliveries finish.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Where `fulmar serve` listens when it is not told.
-const DEFAULT_LISTENERS: [Listener; 2] =
+const DEFAULT_LISTENERS: [Listening; 2] =
     [on_loopback(Protocol::Smtp, 2525), on_loopback(Protocol::Pop3, 1110)];
 
-const fn on_loopback(protocol: Protocol, port: u16) -> Listener {
-    Listener::new(protocol, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+const fn on_loopback(protocol: Protocol, port: u16) -> Listening {
+    Listening::Mail(Listener::new(protocol, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)))
 }
 
 /// The name of a host that has no better one, and the domain of a server to try things on.
@@ -57,7 +60,7 @@ pub(crate) struct Settings {
     /// For the engine.
     pub(crate) engine: Config,
     /// Where to listen; never empty.
-    pub(crate) listeners: Vec<Listener>,
+    pub(crate) listeners: Vec<Listening>,
     /// Where the state is.
     pub(crate) store: StoreUrl,
     /// How to reach the store, where it is S3.
@@ -66,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) name_servers: Vec<SocketAddr>,
     /// How long finished transactions are collected; by the store where nobody says.
     window: Option<Duration>,
+    /// How long sessions and deliveries may take to finish once the node is told to end.
+    pub(crate) grace: Duration,
     /// What goes to standard error.
     pub(crate) log: LogSettings,
     /// No file and no variable but for logs: `serve` makes a server to try things on.
@@ -184,6 +189,7 @@ impl Settings {
             s3: S3Options::default(),
             name_servers: Vec::new(),
             window: None,
+            grace: GRACE,
             log: LogSettings { format: LogFormat::Text, level: tracing::Level::INFO },
             nothing_configured: false,
         }

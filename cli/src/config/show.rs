@@ -2,13 +2,12 @@
 
 use std::io::{self, Write};
 
-use fulmar_core::config::Listener;
 use serde_json::json;
 use toml::Value;
 
 use super::Loaded;
 use super::keys::{KEYS, SECTIONS};
-use super::listeners::protocol_name;
+use super::listeners::Listening;
 use super::routes::domain_name;
 
 impl Loaded {
@@ -29,9 +28,9 @@ impl Loaded {
         }
         for listener in &self.settings.listeners {
             writeln!(out, "\n[[listener]]  # {}", self.origin("listener", ""))?;
-            writeln!(out, "protocol = {}", Value::from(protocol_name(listener.protocol)))?;
-            writeln!(out, "address = {}", Value::from(listener.address.to_string()))?;
-            if !listener.proxy_protocol_from.is_empty() {
+            writeln!(out, "protocol = {}", Value::from(listener.protocol_name()))?;
+            writeln!(out, "address = {}", Value::from(listener.address().to_string()))?;
+            if !listener.balancers().is_empty() {
                 writeln!(out, "proxy_protocol_from = {}", Value::from(balancers(listener)))?;
             }
         }
@@ -52,8 +51,8 @@ impl Loaded {
         }
         let listeners = self.settings.listeners.iter().map(|listener| {
             let value = json!({
-                "protocol": protocol_name(listener.protocol),
-                "address": listener.address,
+                "protocol": listener.protocol_name(),
+                "address": listener.address(),
                 "proxy_protocol_from": balancers(listener),
             });
             ("listener", value)
@@ -75,6 +74,6 @@ impl Loaded {
 }
 
 /// The networks of a listener's load balancers.
-fn balancers(listener: &Listener) -> Vec<String> {
-    listener.proxy_protocol_from.iter().map(ToString::to_string).collect()
+fn balancers(listener: &Listening) -> Vec<String> {
+    listener.balancers().iter().map(ToString::to_string).collect()
 }

@@ -84,8 +84,8 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
             "\n[tls]\ncertificate = \"c\"",
-            "2: [tls]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, log, listener, \
-             route",
+            "2: [tls]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, shutdown, log, \
+             listener, route",
         ),
         (
             "[store]\nurl = \"file:mail\"",
@@ -169,11 +169,11 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ),
         (
             "[[listener]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:143\"",
-            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp, pop3",
+            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp, pop3, http",
         ),
         (
             "[[listener]]\nprotocol = \"gopher\"\naddress = \"127.0.0.1:70\"",
-            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp, pop3",
+            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp, pop3, http",
         ),
         (
             "[[listener]]\nprotocol = \"smtp\"\naddress = \"localhost:25\"",
@@ -195,6 +195,11 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
             "5: [[listener]] proxy_protocol_from: \"lb1\" is not a network; allowed: networks such as \
              \"10.0.0.0/8\" or \"::1/128\"",
         ),
+        (
+            "[[listener]]\nprotocol = \"http\"\naddress = \"[::1]:80\"\nproxy_protocol_from = [\"::1/128\"]",
+            "4: [[listener]] proxy_protocol_from: a list is only for mail; allowed: nothing, where protocol is http",
+        ),
+        ("[shutdown]\ngrace = \"2h\"", "2: [shutdown] grace: \"2h\" is out of range; allowed: 0s to 1h"),
         (
             "[listener]\nprotocol = \"smtp\"",
             "1: [[listener]]: a table is not a list of listeners; allowed: tables with the heading [[listener]]",
@@ -219,7 +224,7 @@ fn a_variable_is_wrong_in_the_same_words() {
         ("FULMAR_QUEUE_RETRY", "", "\"\" is empty; allowed: at least one duration"),
         ("FULMAR_SMTP_RECIPIENTS", "99", "\"99\" is out of range; allowed: 100 to 100000"),
         ("FULMAR_STORE_SINGLE_NODE", "yes", "\"yes\" is neither true nor false; allowed: true or false"),
-        ("FULMAR_LISTEN", "imap=127.0.0.1:143", "\"imap\" is not built yet; allowed: smtp, pop3"),
+        ("FULMAR_LISTEN", "imap=127.0.0.1:143", "\"imap\" is not built yet; allowed: smtp, pop3, http"),
         (
             "FULMAR_LISTEN",
             "127.0.0.1:25",
@@ -288,7 +293,7 @@ fn a_variable_wins_over_the_file_and_the_listeners_are_replaced_whole() {
                 [[listener]]\nprotocol = \"smtp\"\naddress = \"127.0.0.1:1\"\n";
     let variables = [
         ("FULMAR_HOSTNAME", "variable.test"),
-        ("FULMAR_LISTEN", "smtp=127.0.0.1:2525, pop3=[::1]:1110"),
+        ("FULMAR_LISTEN", "smtp=127.0.0.1:2525, pop3=[::1]:1110,http=127.0.0.1:8080"),
         ("FULMAR_QUEUE_RETRY", "10s,2m"),
         ("FULMAR_RELAY_NETWORKS", "10.0.0.0/8,::1/128"),
         ("FULMAR_SERVICE_PORT", "25"),
@@ -296,8 +301,9 @@ fn a_variable_wins_over_the_file_and_the_listeners_are_replaced_whole() {
     ];
     let settings = load(file, &variables).unwrap();
     assert_eq!(settings.engine.hostname.as_str(), "variable.test");
-    let addresses: Vec<_> = settings.listeners.iter().map(|listener| listener.address.to_string()).collect();
-    assert_eq!(addresses, ["127.0.0.1:2525", "[::1]:1110"]);
+    let addresses: Vec<_> =
+        settings.listeners.iter().map(|listener| listener.address().to_string()).collect();
+    assert_eq!(addresses, ["127.0.0.1:2525", "[::1]:1110", "127.0.0.1:8080"]);
     assert_eq!(settings.engine.queue.retry, [Duration::from_secs(10), Duration::from_mins(2)]);
     assert_eq!(settings.engine.queue.expire, Duration::from_hours(1));
     assert_eq!(settings.engine.smtp.message_size, 25 << 20);
@@ -352,7 +358,7 @@ fn the_balancers_of_a_listener_are_shown_as_they_were_said() {
                 proxy_protocol_from = [\"10.0.0.0/8\", \"fd00::/8\"]\n";
     let loaded = Loaded::from_sources(&sources(Some(file), &[])).unwrap();
     assert!(shown(&loaded).ends_with(file), "{}", shown(&loaded));
-    let listener = &loaded.settings.listeners[0];
+    let [Listening::Mail(listener)] = &loaded.settings.listeners[..] else { panic!() };
     for (peer, expects) in
         [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("fd00::1", true), ("11.0.0.1", false)]
     {

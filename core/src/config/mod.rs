@@ -198,6 +198,16 @@ pub enum Protocol {
     Pop3,
 }
 
+impl Protocol {
+    /// Its name in settings, output and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Pop3 => "pop3",
+        }
+    }
+}
+
 /// One address to listen on.
 #[derive(Clone, Debug)]
 pub struct Listener {

@@ -5,17 +5,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantNames};
 
 use super::{Address, Incarnation, Outcome, QueueId, Reply, ReversePath, UtcTime};
 
 /// One fact. Serialises as one JSON object with the variant's name under `event`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, IntoStaticStr, VariantNames)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Event {
     /// A client's connection was taken in.
     SessionOpened {
         /// Number of the session on this node.
         session: u64,
+        /// What is spoken, by its name in settings.
+        protocol: &'static str,
         /// The client's address and port.
         peer: String,
     },
@@ -30,6 +34,8 @@ pub enum Event {
     SessionClosed {
         /// Number of the session on this node.
         session: u64,
+        /// What was spoken, by its name in settings.
+        protocol: &'static str,
         /// Messages accepted or retrieved in it.
         messages: u64,
         /// Why, in words.
@@ -224,6 +230,16 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The names of all kinds.
+    pub const KINDS: &[&str] = Self::VARIANTS;
+
+    /// The variant's name, as it stands under `event`.
+    pub fn kind(&self) -> &'static str {
+        self.into()
+    }
+}
+
 /// Where events go. Cheap to clone; must not block.
 #[derive(Clone)]
 pub struct Journal(Arc<dyn Fn(&Event) + Send + Sync>);
@@ -248,5 +264,23 @@ impl Journal {
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Journal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_the_name_under_which_it_is_serialised() {
+        let reason = "because".to_owned();
+        for event in [
+            Event::StoreNotProbed { endpoint: String::new() },
+            Event::ProxyHeaderRefused { peer: String::new(), reason: reason.clone() },
+            Event::Trouble { doing: String::new(), error: reason },
+        ] {
+            assert_eq!(serde_json::to_value(&event).unwrap()["event"], event.kind());
+            assert!(Event::KINDS.contains(&event.kind()));
+        }
     }
 }

@@ -188,8 +188,10 @@ pub struct Current {
     pub is_holding: bool,
     /// Whether something is being attempted or written, or due to be.
     pub is_busy: bool,
-    /// Messages in it.
-    pub queued: u64,
+    /// Messages in it that are not done with.
+    pub entries: usize,
+    /// Local deliveries and transactions with other hosts that are under way.
+    pub attempts: usize,
     /// When the next recipient is due that is not being attempted.
     pub next_due: Option<UtcTime>,
 }

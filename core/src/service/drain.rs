@@ -104,8 +104,8 @@ impl Drain {
     /// What is queued, in this node's log and in those of others. Fails where the store cannot be asked.
     pub async fn remains(&self) -> Result<Remains, StoreError> {
         let mut remains = Remains::default();
-        if let Some(Current { queued, next_due, .. }) = self.context.spool.current().await {
-            remains.add(queued, next_due);
+        if let Some(Current { entries, next_due, .. }) = self.context.spool.current().await {
+            remains.add(entries as u64, next_due);
         }
         let seen =
             self.seen.clone().ok_or_else(|| StoreError::Unavailable("it was never listed".to_owned()))?;

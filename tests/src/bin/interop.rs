@@ -17,6 +17,7 @@ use fulmar_tests::client::Client;
 use fulmar_tests::clients::{Answer, retrieve_by_poplib, send_by_smtplib, send_by_swaks};
 use fulmar_tests::corpus::{made_message, with_attachment};
 use fulmar_tests::hop_cases;
+use fulmar_tests::http_cases;
 use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
 use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
@@ -34,7 +35,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 17] = [
+const CASES: [Case; 19] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -43,6 +44,12 @@ const CASES: [Case; 17] = [
     ("the_first_greeting_comes_soon_after_a_cold_start", cold_start),
     ("a_second_process_on_the_same_store_joins_and_both_deliver", two_nodes),
     ("twenty_clients_that_send_25_mib_each_are_all_served", large_messages),
+    ("http_pages_tell_whether_a_node_starts_serves_waits_for_its_store_or_ends", |setting| {
+        http_cases::pages_follow_the_node(&setting.program)
+    }),
+    ("a_node_that_is_told_twice_to_end_does_so_at_once", |setting| {
+        http_cases::second_signal_ends_at_once(&setting.program)
+    }),
     ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
     ("s3_seaweedfs_keeps_through_a_kill_what_it_took", |_| s3_cases::seaweedfs_keeps_objects()),
     ("s3_ceph_rgw_keeps_through_a_kill_what_it_took", |_| s3_cases::ceph_rgw_keeps_objects()),

@@ -1,7 +1,12 @@
 //! Scenarios in the simulator: runs many seeds and tells the first that breaks an invariant, or replays one.
 //!
+<<<<<<< HEAD
+//! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]`
+//! `sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]`
+=======
 //! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]`
 //! `sim --seed S [--trace] [--profile P] [--faults a,b,c|none]`
+>>>>>>> sim
 
 // Printing is what this program is for.
 #![allow(clippy::print_stdout)]
@@ -11,10 +16,17 @@ use std::process::ExitCode;
 use std::thread;
 
 use fulmar_tests::Fallible;
-use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, timeline};
+use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline};
 
+<<<<<<< HEAD
+const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]\n\
+                     sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]";
+/// The profile that is none of [`Profile::ALL`].
+const THOUSAND: &str = "thousand";
+=======
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
                      sim --seed S [--trace] [--profile P] [--faults a,b,c|none]";
+>>>>>>> sim
 /// Seeds that are run where nobody says how many.
 const SEEDS: u64 = 100;
 /// Violations of one seed that are told.
@@ -24,7 +36,12 @@ const NAMED: usize = 20;
 
 struct Order {
     seed: Option<u64>,
+    /// What happened to each message is told.
     is_traced: bool,
+    /// What the doors noted is told.
+    is_stepwise: bool,
+    /// A thousand nodes that come for a moment, instead of a profile.
+    is_thousand: bool,
     runs: Runs,
 }
 
@@ -38,6 +55,10 @@ fn main() -> ExitCode {
         }
     };
     let is_clean = match order.seed {
+        _ if order.is_thousand => {
+            println!("{}", thousand(order.seed.unwrap_or(order.runs.from)));
+            true
+        }
         Some(seed) => replay(seed, &order),
         None => many(&order.runs),
     };
@@ -48,6 +69,8 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
     let mut order = Order {
         seed: None,
         is_traced: false,
+        is_stepwise: false,
+        is_thousand: false,
         runs: Runs {
             profile: &Profile::SHORT,
             from: 0,
@@ -60,12 +83,14 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
     };
     let mut arguments = arguments.iter();
     while let Some(option) = arguments.next() {
-        if option == "--trace" {
-            order.is_traced = true;
-            continue;
-        }
-        if option == "--until-failure" {
-            order.runs.stops_at_failure = true;
+        let flag = match option.as_str() {
+            "--trace" => Some(&mut order.is_traced),
+            "--steps" => Some(&mut order.is_stepwise),
+            "--until-failure" => Some(&mut order.runs.stops_at_failure),
+            _ => None,
+        };
+        if let Some(flag) = flag {
+            *flag = true;
             continue;
         }
         let value = arguments.next().ok_or_else(|| format!("{option} wants a value"))?;
@@ -75,6 +100,7 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
             "--from" => order.runs.from = value.parse()?,
             "--jobs" => order.runs.jobs = value.parse()?,
             "--faults" => order.runs.faults = Some(parse_list(value)?),
+            "--profile" if value == THOUSAND => order.is_thousand = true,
             "--profile" => order.runs.profile = profile(value)?,
             other => return Err(format!("unknown option {other}").into()),
         }
@@ -83,13 +109,14 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
 }
 
 fn profile(name: &str) -> Fallible<&'static Profile> {
-    let names = || Profile::ALL.iter().map(|profile| profile.name).collect::<Vec<_>>().join(", ");
-    Profile::named(name).ok_or_else(|| format!("no profile {name}; there are: {}", names()).into())
+    let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name).chain([THOUSAND]).collect();
+    Profile::named(name).ok_or_else(|| format!("no profile {name}; there are: {}", names.join(", ")).into())
 }
 
 fn replay(seed: u64, order: &Order) -> bool {
     let Runs { profile, faults, doors, .. } = &order.runs;
-    let verdict = run(seed, profile, faults.as_ref(), *doors, order.is_traced);
+    let verdict = run(seed, profile, faults.as_ref(), *doors, order.is_stepwise);
+    verdict.trace.lines.iter().for_each(|line| println!("{line}"));
     if order.is_traced {
         timeline(&verdict.case).iter().for_each(|line| println!("{line}"));
     }

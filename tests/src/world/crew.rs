@@ -1,5 +1,6 @@
 //! The machines that serve, and the nodes on them: started, killed, suspended, told to end, and started again.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,11 +9,13 @@ use fulmar_core::config::{Config, Listener, NextHop, Protocol, Route};
 use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Domain, UtcTime};
+use fulmar_core::platform::Platform;
 use fulmar_core::state::requests::RequestCounts;
 use futures::future::select;
 use futures::pin_mut;
 
 use super::Doors;
+use super::answers::{self, Counter};
 use super::history::{Fact, Node, Place, Recorder, Turn};
 use super::plan::Plan;
 use crate::sim::{Machine, Simulation, Simulator};
@@ -27,6 +30,8 @@ const EVERYWHERE: [&str; 1] = ["0.0.0.0/0"];
 const ENDING: Duration = Duration::from_secs(30);
 /// Nobody is killed later than this before everything is healed.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
+/// Pause before a node that could not start is started again.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// What one run's nodes, clients and hosts share.
 pub struct Crew {
@@ -40,6 +45,8 @@ pub struct Crew {
     pub plan: Arc<Plan>,
     /// What has happened.
     pub recorder: Recorder,
+    /// How their requests end.
+    pub answers: Arc<Counter>,
     /// Puts something in front of a node's doors, where there is something to be tried out.
     doors: Doors,
     slots: Mutex<Vec<Slot>>,
@@ -72,7 +79,8 @@ impl Crew {
             Slot { machine, life: 0, engine: None, is_suspended: false, is_busy: false }
         });
         let slots = Mutex::new(slots.collect());
-        Arc::new(Self { simulator, simulation, zone, plan, recorder, doors, slots })
+        let answers = Arc::<Counter>::default();
+        Arc::new(Self { simulator, simulation, zone, plan, recorder, answers, doors, slots })
     }
 
     /// Starts a node where none runs. Returns at once; the node serves when it can.
@@ -98,25 +106,41 @@ impl Crew {
     }
 
     /// Starts an engine on a machine, and returns when it runs.
-    pub async fn engine(&self, machine: &Machine, node: Node) -> Engine {
-        let recorder = self.recorder.clone();
-        let simulator = self.simulator.clone();
+    async fn engine(&self, machine: &Machine, node: Node) -> Engine {
+        let (platform, journal) = self.doors_of(machine, node);
+        loop {
+            let (platform, journal) = (platform.clone(), journal.clone());
+            let started =
+                Engine::start_patiently(self.config(node), platform, machine.host(), journal).await;
+            match started {
+                Ok(engine) => return engine,
+                // As a supervisor would.
+                Err(_) => self.simulator.sleep(RESTART).await,
+            }
+        }
+    }
+
+    /// The same, of a node that comes only to do what it is asked to.
+    pub async fn visitor(&self, machine: &Machine, node: Node) -> Engine {
+        let (platform, journal) = self.doors_of(machine, node);
+        loop {
+            let (platform, journal) = (platform.clone(), journal.clone());
+            match Engine::visit(self.config(node), platform, machine.host(), journal).await {
+                Ok(engine) => return engine,
+                Err(_) => self.simulator.sleep(RESTART).await,
+            }
+        }
+    }
+
+    /// A node's doors and journal, both listened at.
+    fn doors_of(&self, machine: &Machine, node: Node) -> (Platform, Journal) {
+        let (recorder, simulator) = (self.recorder.clone(), self.simulator.clone());
         let journal = Journal::new(move |event| {
-            simulator.record((node.place, node.life, std::mem::discriminant(event)), || {
-                format!("{node}: {event:?}")
-            });
+            simulator.record((node.place, node.life, event.kind()), || format!("{node}: {event:?}"));
             recorder.record(Fact::Event { node, event: event.clone() });
         });
         let platform = (self.doors)(machine.platform(), &self.simulator);
-        loop {
-            let started =
-                Engine::start_patiently(self.config(node), platform.clone(), machine.host(), journal.clone());
-            match started.await {
-                Ok(engine) => return engine,
-                // As a supervisor would.
-                Err(_) => self.simulator.sleep(Duration::from_secs(1)).await,
-            }
-        }
+        (answers::counted(platform, &self.answers), journal)
     }
 
     fn listen(&self, machine: &Machine, engine: &Engine, protocol: Protocol, port: u16) {
@@ -257,6 +281,12 @@ impl Crew {
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Crew")
     }
 }
 

@@ -15,6 +15,7 @@ use fulmar_core::state::account::INBOX;
 use fulmar_core::state::requests::RequestCounts;
 
 use super::archive::Archive;
+use super::answers::Answers;
 use super::client::Client;
 use super::content::compose;
 use super::crew::{Crew, host_address, machine_name};
@@ -29,6 +30,8 @@ use crate::sim::{Faults, Latency, Machine, Simulator};
 pub const PROMPTNESS: Duration = Duration::from_secs(120);
 /// How often the queue is looked at then.
 const SAMPLING: Duration = Duration::from_secs(60);
+/// After this time without mail a node is idle: one that has adopted something is seen to live for ten minutes after that.
+const QUIETING: Duration = Duration::from_mins(12);
 /// Pause of a client before it tries again; it doubles up to the limit.
 const CLIENT_PAUSE: Duration = Duration::from_secs(3);
 const CLIENT_PAUSE_LIMIT: Duration = Duration::from_mins(2);
@@ -62,6 +65,8 @@ pub struct Case {
     pub statistics: Vec<Statistics>,
     /// Requests of each machine while it was left alone, and for how long that was.
     pub idle: (Duration, Vec<(Place, RequestCounts)>),
+    /// How the nodes' requests ended.
+    pub answers: Answers,
 }
 
 /// A message in a mailbox.
@@ -113,8 +118,9 @@ pub async fn live(simulator: Simulator, plan: Plan, doors: Doors) -> Case {
     }
     run.heal();
     let overdue = run.settle().await;
+    run.rest(QUIETING).await;
     let before = run.crew.requests();
-    run.rest().await;
+    run.rest(profile.resting).await;
     run.gather(overdue, before).await
 }
 
@@ -216,7 +222,7 @@ impl Run {
                 self.spawn(async move { crew.stop(place, grace, back_after).await });
             }
             Deed::Read { account: number, place, deletes_one_in } => {
-                let net = self.operator.platform().net;
+                let net = self.crew.simulation.outside(&self.crew.zone).net;
                 self.spawn(
                     async move { reader::visit(&crew, &*net, account(number), place, deletes_one_in).await },
                 );
@@ -314,10 +320,11 @@ impl Run {
     }
 
     /// Leaves the nodes alone.
-    async fn rest(&self) {
-        let until = self.simulator().now() + self.plan().profile.resting;
+    async fn rest(&self, how_long: Duration) {
+        let until = self.simulator().now() + how_long;
         while self.simulator().now() < until {
-            self.simulator().sleep(self.plan().profile.observing).await;
+            let next = self.simulator().now() + self.plan().profile.observing;
+            self.simulator().sleep_until(next.min(until)).await;
             self.observe();
         }
     }
@@ -352,6 +359,7 @@ impl Run {
             troubles,
             statistics: self.crew.statistics(),
             idle,
+            answers: self.crew.answers.so_far(),
         }
     }
 
@@ -401,7 +409,7 @@ async fn send_by_node(crew: &Arc<Crew>, number: usize, message: &Message, conten
     let (reverse_path, recipients) = (message.reverse_path.clone(), message.recipients.clone());
     let content = Bytes::copy_from_slice(content);
     let sent = machine.run(async move {
-        let engine = theirs.engine(&sender, node).await;
+        let engine = theirs.visitor(&sender, node).await;
         theirs.recorder.record(Fact::Life(node, Turn::Started));
         let sent = engine.send(reverse_path, recipients, content).await;
         let answer = match sent {

@@ -19,7 +19,6 @@ use fulmar_core::state::layout;
 use fulmar_core::state::requests::Requests;
 
 use super::plan::{ACCOUNTS, HOME, account, everybody};
-use crate::runtime::Runtime;
 use crate::sim::{self, Simulation};
 
 /// The password of every account.
@@ -34,7 +33,7 @@ pub fn objects() -> &'static [(String, Bytes)] {
     OBJECTS.get_or_init(|| {
         let (objects, _) = sim::run(0, async |simulator| {
             let simulation = Simulation::new(simulator);
-            make(simulation.platform(&Arc::default())).await;
+            make(simulation.outside(&Arc::default())).await;
             let objects = simulation.bucket().objects();
             objects.into_iter().map(|(key, (bytes, _))| (key, bytes)).collect()
         });

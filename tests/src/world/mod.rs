@@ -7,13 +7,15 @@
 //! | `drive`, `crew` | makes it happen: nodes, deeds, healing, the end |
 //! | `client`, `remote`, `reader` | those on the other side: they know only what they were told |
 //! | `content` | messages that can be judged wherever they turn up |
-//! | `history`, `archive` | what happened; what was ever in the bucket |
+//! | `history`, `archive`, `answers` | what happened; what was ever in the bucket; how requests ended |
 //! | `check` | the invariants, each a function from a [`Case`] to violations |
 //! | `runs`, `tally` | many seeds on all cores, and what happened in them |
 //! | `timeline` | what happened to each message, for people |
+//! | `thousand` | a thousand nodes that come for a moment, and what they cost |
 //! | `mutants` | mistakes that doors make in a node's stead |
 //! | `ground` | what stands in the bucket before the first node |
 
+pub mod answers;
 pub mod archive;
 pub mod check;
 pub mod client;
@@ -30,6 +32,7 @@ pub mod reader;
 pub mod remote;
 pub mod runs;
 pub mod tally;
+pub mod thousand;
 pub mod timeline;
 
 use std::collections::BTreeSet;
@@ -44,6 +47,7 @@ pub use plan::Plan;
 pub use profile::Profile;
 pub use runs::{Failure, Runs, Summary, reasons};
 pub use tally::Tally;
+pub use thousand::{Bill, thousand};
 pub use timeline::timeline;
 
 use crate::sim::{self, Simulator, Trace};

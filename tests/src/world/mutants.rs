@@ -60,10 +60,9 @@ enum Bend {
     OldDates,
 }
 
-#[derive(Debug)]
-struct Bent<S: ?Sized> {
+struct Bent {
     bend: Bend,
-    store: Arc<S>,
+    store: Arc<dyn Store>,
 }
 
 fn bent(platform: Platform, bend: Bend) -> Platform {
@@ -71,7 +70,7 @@ fn bent(platform: Platform, bend: Bend) -> Platform {
 }
 
 #[async_trait]
-impl<S: Store + ?Sized> Store for Bent<S> {
+impl Store for Bent {
     async fn put(&self, key: &str, payload: Payload, when: When) -> Result<(), StoreError> {
         match self.bend {
             Bend::Overwrite => self.store.put(key, payload, When::Always).await,

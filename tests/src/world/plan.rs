@@ -20,6 +20,8 @@ pub const ACCOUNTS: (usize, usize) = (2, 5);
 const NOBODY_HERE: &str = "gone@home.test";
 /// Octets of a message of the larger kind, at least.
 const LARGE_OCTETS: usize = (1 << 20) + 20_000;
+/// How long the times last at which much happens.
+const RUSH: Duration = Duration::from_secs(30);
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -143,7 +145,9 @@ impl Plan {
             .filter(|fault| dice.below(100) < profile.fault_share || profile.always.contains(fault))
             .filter(|fault| !is_calm && allowed.is_none_or(|allowed| allowed.contains(fault)))
             .collect();
-        let mut drawing = Drawing { dice, profile, faults };
+        let mut drawing = Drawing { dice, profile, faults, rushes: Vec::new() };
+        let rushes = drawing.within((1, 5));
+        drawing.rushes = (0..rushes).map(|_| drawing.part(profile.trouble)).collect();
         let machines = drawing.machines();
         let accounts = drawing.accounts();
         let hosts = drawing.hosts();
@@ -170,6 +174,8 @@ struct Drawing {
     dice: Dice,
     profile: &'static Profile,
     faults: BTreeSet<Fault>,
+    /// Times at which much happens.
+    rushes: Vec<Duration>,
 }
 
 impl Drawing {
@@ -181,9 +187,14 @@ impl Drawing {
         least + self.dice.below(most - least + 1)
     }
 
-    /// A time at which there is trouble.
+    /// A time at which there is trouble: mostly one of a few, shortly after which much happens at once.
     fn moment(&mut self) -> Duration {
-        self.part(self.profile.trouble)
+        let trouble = self.profile.trouble;
+        if self.rushes.is_empty() || self.dice.below(10) < 3 {
+            return self.part(trouble);
+        }
+        let rush = self.rushes[self.dice.below(self.rushes.len())];
+        (rush + self.spread(Duration::from_millis(1), RUSH)).min(trouble)
     }
 
     fn part(&mut self, whole: Duration) -> Duration {

@@ -33,7 +33,7 @@ pub struct Profile {
     pub observing: Duration,
     /// How long to wait for the queue to be empty once everything is healed. What is queued then must be due later.
     pub settling: Duration,
-    /// How long nodes are then left alone, so that what they leave behind can be judged.
+    /// How long nodes are then left alone, and their requests counted, when they have had time to see that nothing is left to do.
     pub resting: Duration,
     /// Of how many messages one is over 1 MiB; none where zero.
     pub large_one_in: usize,
@@ -46,13 +46,13 @@ impl Profile {
     pub const SHORT: Self = Self {
         name: "short",
         machines: (1, 4),
-        messages: (10, 40),
+        messages: (10, 60),
         trouble: Duration::from_mins(10),
         fault_share: 35,
         always: &[],
         ambushes: &[],
         latency: Latency::FAST,
-        blows: (0, 6),
+        blows: (1, 8),
         is_real_schedule: false,
         observing: Duration::from_secs(30),
         settling: Duration::from_mins(40),

@@ -17,7 +17,7 @@ pub struct Tally {
 /// What is counted, in the order in which it is told.
 const NAMES: &[&str] = &[
     "runs",
-    "virtual hours",
+    "virtual minutes",
     "messages",
     "offers",
     "cut by clients",
@@ -44,6 +44,9 @@ const NAMES: &[&str] = &[
     "expunges",
     "orders",
     "store troubles",
+    "requests",
+    "requests turned away",
+    "requests without an answer",
     "spells of bad weather",
     "segments",
     "seals",
@@ -58,9 +61,12 @@ impl Tally {
     pub fn add(&mut self, verdict: &Verdict) {
         let case = &verdict.case;
         self.count("runs", 1);
-        self.count("virtual hours", case.history.end().as_secs() / 3_600);
+        self.count("virtual minutes", case.history.end().as_secs() / 60);
         self.count("messages", case.plan.messages.len() as u64);
         self.count("violations", verdict.violations.len() as u64);
+        self.count("requests", case.answers.requests);
+        self.count("requests turned away", case.answers.turned_away);
+        self.count("requests without an answer", case.answers.unanswered);
         case.history.facts.iter().for_each(|(_, fact)| self.add_fact(fact));
         let segments = case.archive.logs.values().flat_map(|log| log.segments.values());
         for segment in segments {

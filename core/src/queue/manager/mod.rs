@@ -209,13 +209,12 @@ impl Manager {
                 self.pulse.stand(self.instant(), incarnation, done);
             }
             Command::Current { done } => {
-                let is_holding = self.is_holding();
-                let current = self.log.as_ref();
-                let current = current.map(|log| Current {
+                let current = self.log.as_ref().map(|log| Current {
                     incarnation: log.incarnation,
-                    is_holding,
+                    is_holding: self.is_holding(),
                     is_busy: self.is_busy(),
-                    queued: log.live.entries.len() as u64,
+                    entries: log.live.entries.len(),
+                    attempts: self.outstanding + self.lines.under_way(),
                     next_due: self.next_due(),
                 });
                 let _ = done.send(current);

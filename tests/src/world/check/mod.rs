@@ -58,3 +58,6 @@ pub fn named(outcome: &Outcome) -> String {
     };
     format!("{kind}: {}", outcome.reply())
 }
+
+#[cfg(test)]
+mod tests;

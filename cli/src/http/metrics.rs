@@ -1,0 +1,157 @@
+//! Figures in the text format of OpenMetrics, which Prometheus reads.
+//!
+//! Labels come from closed sets (kinds of event, protocols, verbs), so that their number is bounded, and no address of a
+//! person is ever among them.
+
+use fulmar_core::config::Protocol;
+use fulmar_core::engine::{Current, Readiness, Statistics};
+use fulmar_core::model::{Event, Outcome, UtcTime};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What [`Metrics::render`] gives.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const OUTCOMES: [&str; 4] = ["delivered", "failed", "deferred", "cancelled"];
+const PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Pop3];
+
+/// One label: its name and its value.
+type Label = [(&'static str, &'static str); 1];
+
+/// What is counted as it happens.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    started: UtcTime,
+    events: Family<Label, Counter>,
+    attempts: Family<Label, Counter>,
+    sessions_opened: Family<Label, Counter>,
+    sessions_closed: Family<Label, Counter>,
+}
+
+/// What is asked for when somebody wants to see it; nothing as long as no engine runs.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    /// What `/readyz` says.
+    pub(super) is_ready: bool,
+    pub(super) readiness: Option<Readiness>,
+    pub(super) statistics: Option<Statistics>,
+    /// Nothing where the queue did not answer; nothing in it where the node has no log.
+    pub(super) queue: Option<Option<Current>>,
+}
+
+impl Metrics {
+    /// Nothing counted yet; every series begins at 0, so that its first increase shows.
+    pub(super) fn new(started: UtcTime) -> Self {
+        let protocols = PROTOCOLS.map(Protocol::name);
+        Self {
+            started,
+            events: family("event", Event::KINDS),
+            attempts: family("outcome", &OUTCOMES),
+            sessions_opened: family("protocol", &protocols),
+            sessions_closed: family("protocol", &protocols),
+        }
+    }
+
+    /// Counts one event.
+    pub(super) fn count(&self, event: &Event) {
+        let add = |family: &Family<Label, Counter>, label| family.get_or_create(&[label]).inc();
+        add(&self.events, ("event", event.kind()));
+        match event {
+            Event::Attempted { outcome, .. } => add(&self.attempts, ("outcome", outcome_name(outcome))),
+            Event::SessionOpened { protocol, .. } => add(&self.sessions_opened, ("protocol", protocol)),
+            Event::SessionClosed { protocol, .. } => add(&self.sessions_closed, ("protocol", protocol)),
+            _ => 0,
+        };
+    }
+
+    /// All figures as text.
+    pub(super) fn render(&self, figures: &Figures) -> String {
+        let mut registry = Registry::default();
+        let started = ConstGauge::new(seconds(self.started));
+        registry.register_with_unit("process_start_time", "When the process began", Unit::Seconds, started);
+        let own = registry.sub_registry_with_prefix("fulmar");
+        own.register("build", "What runs here", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let ready = ConstGauge::new(u64::from(figures.is_ready));
+        own.register("ready", "Whether new connections are welcome, as /readyz says", ready);
+        own.register("events", "Events by kind, as in the log", self.events.clone());
+        own.register("attempts", "Attempts at recipients that ended, by outcome", self.attempts.clone());
+        own.register("sessions_opened", "Clients' sessions that began", self.sessions_opened.clone());
+        own.register("sessions_closed", "Clients' sessions that ended", self.sessions_closed.clone());
+        figures.register(own);
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+impl Figures {
+    fn register(&self, own: &mut Registry) {
+        if let Some(readiness) = &self.readiness {
+            let ready = ConstGauge::new(u64::from(*readiness == Readiness::Ready));
+            own.register("store_ready", "Whether the store does as asked", ready);
+        }
+        if let Some(Statistics { accepted, delivered, store }) = self.statistics {
+            let accepted = ConstCounter::new(accepted);
+            own.register("messages_accepted", "Messages that were acknowledged", accepted);
+            let delivered = ConstCounter::new(delivered);
+            own.register("recipients_delivered", "Recipients that were delivered to", delivered);
+            let requests = [
+                ("put", store.put),
+                ("get", store.get),
+                ("head", store.head),
+                ("list", store.list),
+                ("delete", store.delete),
+                ("copy", store.copy),
+            ];
+            own.register("store_requests", "Requests to the store, by verb", filled("verb", &requests));
+            let octets = filled("verb", &[("put", store.put_bytes), ("get", store.get_bytes)]);
+            let help = "Octets to and from the store, by verb";
+            own.register_with_unit("store_transferred", help, Unit::Bytes, octets);
+        }
+        if let Some(queue) = self.queue {
+            let number = |of: fn(Current) -> usize| ConstGauge::new(queue.map_or(0, of) as u64);
+            let help = "Messages that this node holds in the queue";
+            own.register("queue_entries", help, number(|queue| queue.entries));
+            let help = "Local deliveries and transactions with other hosts that are under way";
+            own.register("queue_attempts", help, number(|queue| queue.attempts));
+            if let Some(due) = queue.and_then(|queue| queue.next_due) {
+                let help = "When the next recipient is due that is not being attempted";
+                let due = ConstGauge::new(seconds(due));
+                own.register_with_unit("queue_next_due_timestamp", help, Unit::Seconds, due);
+            }
+        }
+    }
+}
+
+/// Counters at 0, one for each value of a label.
+fn family(label: &'static str, values: &[&'static str]) -> Family<Label, Counter> {
+    let values: Vec<_> = values.iter().map(|value| (*value, 0)).collect();
+    filled(label, &values)
+}
+
+/// Counters as they stand.
+fn filled(label: &'static str, values: &[(&'static str, u64)]) -> Family<Label, Counter> {
+    let family: Family<Label, Counter> = Family::default();
+    for (value, count) in values {
+        family.get_or_create(&[(label, *value)]).inc_by(*count);
+    }
+    family
+}
+
+fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered(_) => "delivered",
+        Outcome::Failed(_) => "failed",
+        Outcome::Deferred(_) => "deferred",
+        Outcome::Cancelled(_) => "cancelled",
+    }
+}
+
+/// Seconds since 1970, as all times in Prometheus are.
+fn seconds(time: UtcTime) -> f64 {
+    time.since(UtcTime::default()).as_secs_f64()
+}
