@@ -24,7 +24,7 @@ use super::plan::{Deed, HOME, Message, Plan, account};
 use super::reader;
 use super::remote::Remote;
 use super::{Doors, ground};
-use crate::sim::{Faults, Machine, Simulator};
+use crate::sim::{Faults, Latency, Machine, Simulator};
 
 /// How long after everything is healed mail that is due may wait.
 pub const PROMPTNESS: Duration = Duration::from_secs(120);
@@ -49,6 +49,8 @@ pub struct Case {
     pub plan: Arc<Plan>,
     /// When it began, by the bucket's clock.
     pub began: UtcTime,
+    /// When it ended, since it began.
+    pub ended: Duration,
     /// What has happened.
     pub history: History,
     /// Everything that was in the bucket.
@@ -274,6 +276,7 @@ impl Run {
     fn heal(&self) {
         let simulation = &self.crew.simulation;
         simulation.weather().calm();
+        simulation.weather().change_store(|store| store.latency = Latency::FAST);
         // Connections that fell silent would be waited for, for as long as RFC 5321 §4.5.3.2 wants it.
         for number in 0..self.plan().hosts.len() {
             simulation.net().reset(host_address(number));
@@ -350,6 +353,7 @@ impl Run {
         Case {
             plan: self.plan().clone(),
             began: self.began,
+            ended: self.simulator().now(),
             history: self.recorder().history(),
             archive: std::mem::take(&mut *lock(&self.archive)),
             queue,

@@ -138,7 +138,7 @@ impl Plan {
     pub fn draw(seed: u64, profile: &'static Profile, allowed: Option<&BTreeSet<Fault>>) -> Self {
         // Apart from the dice of the simulator, which begin with the same seed.
         let mut dice = Dice::new(seed.rotate_left(32) ^ 0x5bd1_e995);
-        let is_calm = dice.below(12) == 0;
+        let is_calm = dice.below(12) == 0 && profile.always.is_empty();
         let faults: BTreeSet<Fault> = Fault::ALL
             .iter()
             .copied()
@@ -172,7 +172,7 @@ impl Plan {
 
     /// Whether a copy too many would have no excuse.
     pub fn is_exact(&self) -> bool {
-        !self.faults.iter().any(|fault| fault.may_double())
+        self.profile.ambushes.is_empty() && !self.faults.iter().any(|fault| fault.may_double())
     }
 
     /// Whose mailboxes, and who at other hosts, a named recipient comes to.

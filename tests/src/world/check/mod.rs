@@ -1,6 +1,7 @@
 //! The invariants.
 
 mod accounting;
+mod adoption;
 mod copies;
 mod garbage;
 mod mailboxes;
@@ -39,6 +40,7 @@ pub fn all(case: &Case) -> Vec<Violation> {
     violations.extend(copies::mailboxes_have_one_copy(&books));
     violations.extend(mailboxes::mailboxes_go_forward(case));
     violations.extend(owners::logs_have_one_owner(&case.archive));
+    violations.extend(adoption::adoptions_are_sound(case));
     violations.extend(garbage::garbage_is_garbage(case));
     violations.extend(pace::transactions_are_limited(case));
     violations.extend(pace::due_mail_is_attempted(case));
