@@ -49,6 +49,8 @@ pub struct Case {
     pub plan: Arc<Plan>,
     /// When it began, by the bucket's clock.
     pub began: UtcTime,
+    /// When it ended, since it began.
+    pub ended: Duration,
     /// What has happened.
     pub history: History,
     /// Everything that was in the bucket.
@@ -351,6 +353,7 @@ impl Run {
         Case {
             plan: self.plan().clone(),
             began: self.began,
+            ended: self.simulator().now(),
             history: self.recorder().history(),
             archive: std::mem::take(&mut *lock(&self.archive)),
             queue,

@@ -61,7 +61,7 @@ impl Profile {
         visits: (2, 8),
     };
 
-    /// Six days with the retry schedule of production, and two days after that.
+    /// Six days with the retry schedule of production, and three days after that.
     pub const SIX_DAYS: Self = Self {
         name: "six_days",
         machines: (2, 3),
@@ -75,7 +75,7 @@ impl Profile {
         is_real_schedule: true,
         observing: Duration::from_mins(15),
         settling: Duration::from_hours(6),
-        resting: Duration::from_hours(2 * 24),
+        resting: Duration::from_hours(3 * 24),
         large_one_in: 60,
         visits: (10, 20),
     };

@@ -6,6 +6,7 @@ mod bounces;
 mod contract;
 mod crash;
 mod dns;
+mod drain;
 mod end_to_end;
 mod hostile;
 mod http;

@@ -101,6 +101,8 @@ impl Watch {
             }
         }
         self.gone.retain(|incarnation| sighting.beating.contains(incarnation));
+        // Whoever holds the message has to look: an operator's order is not for later.
+        let released = if sighting.orders.is_empty() { released } else { Released::AtOnce };
         let mut dead = self.due(&sighting.free, released).await?;
         dead.extend(&self.gone);
         // One that shows itself after all is judged by its heartbeat.

@@ -16,6 +16,9 @@ const GRACE: Duration = Duration::from_hours(24);
 /// What clocks that are put into whole seconds may take off.
 const ROUNDING: Duration = Duration::from_secs(2);
 
+/// By then a sweep has come by since the grace was over: there is one a day, and an hour for it to get there.
+const SWEPT: Duration = Duration::from_hours(24 + 24 + 2);
+
 /// Invariant 7.
 pub(super) fn garbage_is_garbage(case: &Case) -> Vec<Violation> {
     let archive = &case.archive;
@@ -23,6 +26,7 @@ pub(super) fn garbage_is_garbage(case: &Case) -> Vec<Violation> {
     words.extend(grace_was_kept(archive, case));
     words.extend(owners_go_last(archive));
     words.extend(logs_are_covered(archive));
+    words.extend(nothing_piles_up(case));
     words.into_iter().map(|words| Violation { invariant: 7, words }).collect()
 }
 
@@ -114,4 +118,59 @@ fn logs_are_covered(archive: &Archive) -> Vec<String> {
         }
     }
     words
+}
+
+/// What had not been needed for long enough when the nodes were left alone has gone.
+fn nothing_piles_up(case: &Case) -> Vec<String> {
+    if case.idle.0 < SWEPT {
+        return Vec::new();
+    }
+    let archive = &case.archive;
+    let end = case.began.after(case.ended);
+    let is_old = |key: &str| archive.present.get(key).is_some_and(|(_, modified)| modified.after(SWEPT) < end);
+    let live = archive.live();
+    let open = live.iter().filter(|(log, _)| archive.logs.get(log).is_some_and(|log| !log.is_closed()));
+    let needed: BTreeSet<String> = open.flat_map(|(_, entries)| entries.values().flat_map(needs)).collect();
+    let needed_folders: BTreeSet<Incarnation> =
+        needed.iter().filter_map(|key| layout::parse_spool(key)).collect();
+    let mut left = Vec::new();
+    for (log, found) in &archive.logs {
+        let folder = layout::spool(*log);
+        let closing = found.owners.iter().find(|(_, owner)| owner.claim.is_closing());
+        let (is_over, covered) = match closing {
+            Some((epoch, _)) => (is_old(&layout::owner(*log, *epoch)) && !needed_folders.contains(log), 0),
+            None => {
+                let old = found.checkpoints.iter().filter(|number| is_old(&layout::checkpoint(*log, **number)));
+                (false, old.max().copied().unwrap_or(0))
+            }
+        };
+        let objects = archive.present.range(folder.clone()..).take_while(|(key, _)| key.starts_with(&folder));
+        let garbage = objects.map(|(key, _)| key).filter(|key| {
+            let number = layout::number(key).filter(|_| key.contains("/log/"));
+            let is_covered = number.is_some_and(|number| number < covered) && !needed.contains(*key);
+            !key.contains("/own/") && is_old(key) && (is_over || is_covered)
+        });
+        left.extend(garbage.cloned());
+    }
+    left.extend(case.plan.accounts.iter().flat_map(|account| superseded(case, account, &is_old)));
+    if left.is_empty() {
+        return left;
+    }
+    let first: Vec<_> = left.iter().take(3).collect();
+    vec![format!("{} objects that nothing needs are left {SWEPT:?} later, such as {first:?}", left.len())]
+}
+
+/// Commits of an account that a snapshot has covered for long, and in which no message lies.
+fn superseded(case: &Case, account: &Address, is_old: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let folder = layout::account(account);
+    let keys = |kind: &str| {
+        let prefix = format!("{folder}{kind}/");
+        let found = case.archive.present.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix));
+        found.map(|(key, _)| key.clone()).collect::<Vec<_>>()
+    };
+    let covered = keys("snap").into_iter().filter(|key| is_old(key)).filter_map(|key| layout::number(&key)).max();
+    let state = case.archive.replay(account, |_, _| ());
+    let needed = mailbox_needs(account, &state);
+    let is_covered = |key: &String| layout::number(key).is_some_and(|number| Some(number) <= covered);
+    keys("c").into_iter().filter(|key| is_covered(key) && is_old(key) && !needed.contains(key)).collect()
 }

@@ -104,6 +104,7 @@ impl Forgery {
         Case {
             plan: Arc::new(plan()),
             began: BEGAN,
+            ended: Duration::from_mins(20),
             history: History { facts },
             archive,
             queue: self.queue,

@@ -1,0 +1,113 @@
+//! A thousand nodes that come and go within an hour: no storm, no pile of objects, and a bill.
+
+use std::time::Duration;
+
+use fulmar_core::engine::{DrainSettings, Engine};
+use fulmar_core::model::event::Journal;
+use fulmar_core::platform::Host;
+use fulmar_core::state::layout;
+use fulmar_tests::faults::{Failure, Verb, Which};
+use futures::future::join_all;
+
+use super::world::{World, in_world, send};
+
+const NODES: usize = 1_000;
+const HOUR: Duration = Duration::from_hours(1);
+/// What one node may ask for: a storm would show as many more.
+const REQUESTS_A_NODE: usize = 60;
+/// What all of them may ask for, by the node, on average.
+const REQUESTS_ON_AVERAGE: usize = 30;
+/// What may be left in the end of each node that had something to write, on average.
+const OBJECTS_A_NODE: usize = 5;
+
+/// Dollars for a thousand requests, by the list of S3.
+const DEAR: f64 = 0.005;
+const CHEAP: f64 = 0.0004;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Bill {
+    put: usize,
+    get: usize,
+    list: usize,
+    delete: usize,
+}
+
+impl Bill {
+    fn of(requests: &[(Verb, String)]) -> Self {
+        let count = |of: &[Verb]| requests.iter().filter(|(verb, _)| of.contains(verb)).count();
+        Self {
+            put: count(&[Verb::Put, Verb::Copy]),
+            get: count(&[Verb::Get, Verb::Head]),
+            list: count(&[Verb::List]),
+            delete: count(&[Verb::Delete]),
+        }
+    }
+
+    fn requests(self) -> usize {
+        self.put + self.get + self.list + self.delete
+    }
+
+    fn dollars(self) -> f64 {
+        ((self.put + self.list) as f64 * DEAR + self.get as f64 * CHEAP) / 1_000.0
+    }
+}
+
+impl std::iter::Sum for Bill {
+    fn sum<I: Iterator<Item = Self>>(bills: I) -> Self {
+        bills.fold(Self::default(), |sum, bill| Self {
+            put: sum.put + bill.put,
+            get: sum.get + bill.get,
+            list: sum.list + bill.list,
+            delete: sum.delete + bill.delete,
+        })
+    }
+}
+
+/// Every third only drains; the others send one to three messages, and every seventh of those cannot deliver what it sent.
+async fn visit(world: &World, number: usize) -> (usize, Bill) {
+    // Spread over the hour, in no order.
+    world.pass(HOUR * ((number * 7_919) % NODES) as u32 / NODES as u32).await;
+    if number.is_multiple_of(3) {
+        let drained =
+            world.drain(DrainSettings { deadline: Some(Duration::from_secs(50)), until_empty: false });
+        return (0, Bill::of(&drained.await.way.faults.requests()));
+    }
+    let way = world.way();
+    if number.is_multiple_of(7) {
+        way.faults.fail(Which::new(Verb::Put, "account/"), Failure::Refused, usize::MAX);
+    }
+    let (config, platform) = (world.config.clone(), way.platform.clone());
+    let engine = Engine::visit(config, platform, Host::unknown(), Journal::silent()).await.unwrap();
+    let messages = 1 + number % 3;
+    for message in 0..messages {
+        send(&engine, number * 10 + message).await.unwrap();
+    }
+    engine.shutdown(Duration::from_secs(5)).await;
+    (messages, Bill::of(&way.faults.requests()))
+}
+
+#[test]
+fn a_thousand_nodes_that_come_and_go_within_an_hour_make_no_storm_and_no_pile() {
+    in_world(async |world| {
+        let visits = join_all((0..NODES).map(|number| visit(&world, number))).await;
+        let sent: usize = visits.iter().map(|(messages, _)| messages).sum();
+        let most = visits.iter().map(|(_, bill)| bill.requests()).max().unwrap();
+        let bill: Bill = visits.iter().map(|(_, bill)| *bill).sum();
+        let last = world.drain(DrainSettings { deadline: None, until_empty: true }).await.said();
+        let (live, spool) = (world.keys(layout::LIVE).await, world.keys(layout::SPOOL).await);
+        println!(
+            "{NODES} nodes, {sent} messages: {} PUT, {} LIST, {} GET, {} DELETE, ${:.4} at the list prices of S3; \
+             {most} requests of one node at most; {} objects in the spool",
+            bill.put,
+            bill.list,
+            bill.get,
+            bill.delete,
+            bill.dollars(),
+            spool.len()
+        );
+        assert_eq!((world.delivered().await, last.remaining, live.len()), (sent, Some(0), 0));
+        assert!(most <= REQUESTS_A_NODE, "{most}");
+        assert!(bill.requests() <= NODES * REQUESTS_ON_AVERAGE, "{bill:?}");
+        assert!(spool.len() <= NODES * OBJECTS_A_NODE, "{}", spool.len());
+    });
+}
