@@ -1,12 +1,7 @@
 //! Scenarios in the simulator: runs many seeds and tells the first that breaks an invariant, or replays one.
 //!
-<<<<<<< HEAD
-//! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]`
-//! `sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]`
-=======
 //! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]`
-//! `sim --seed S [--trace] [--profile P] [--faults a,b,c|none]`
->>>>>>> sim
+//! `sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]`
 
 // Printing is what this program is for.
 #![allow(clippy::print_stdout)]
@@ -18,15 +13,10 @@ use std::thread;
 use fulmar_tests::Fallible;
 use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline};
 
-<<<<<<< HEAD
-const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J]\n\
+const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
                      sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]";
 /// The profile that is none of [`Profile::ALL`].
 const THOUSAND: &str = "thousand";
-=======
-const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
-                     sim --seed S [--trace] [--profile P] [--faults a,b,c|none]";
->>>>>>> sim
 /// Seeds that are run where nobody says how many.
 const SEEDS: u64 = 100;
 /// Violations of one seed that are told.
