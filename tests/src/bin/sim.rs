@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use std::thread;
 
 use fulmar_tests::Fallible;
-use fulmar_tests::world::{Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline};
+use fulmar_tests::world::{
+    Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline,
+};
 
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
                      sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]";

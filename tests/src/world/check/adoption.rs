@@ -61,7 +61,8 @@ fn closed_in_order(archive: &Archive) -> Vec<String> {
             if !adopters(outer).any(|adopter| adopter == closing_outer.into) {
                 continue;
             }
-            let is_late = |closing: Closing| closing.at.zip(closing_outer.at).is_some_and(|(at, outer)| at > outer);
+            let is_late =
+                |closing: Closing| closing.at.zip(closing_outer.at).is_some_and(|(at, outer)| at > outer);
             if Closing::of(archive, of).is_none_or(is_late) {
                 words.push(format!("{outer} was closed before {of}, which it had adopted"));
             }
@@ -96,7 +97,9 @@ fn written_within_the_right(archive: &Archive) -> Vec<String> {
                 continue;
             }
             if last.is_some_and(|last| segment.at.since(last) > RIGHT + DRIFT) {
-                words.push(format!("segment {number} of {log} was written over an hour after those before it"));
+                words.push(format!(
+                    "segment {number} of {log} was written over an hour after those before it"
+                ));
             }
             last = last.max(Some(segment.at));
         }
