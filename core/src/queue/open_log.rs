@@ -180,7 +180,9 @@ impl OpenLog {
     /// Ends when the log is not written any more.
     pub(super) fn end_of_writing(&self) -> impl Future<Output = ()> + Send + use<> {
         let written = self.written.1.clone();
-        async move { drop(written.recv().await) }
+        async move {
+            let _ = written.recv().await;
+        }
     }
 
     /// Whether nothing was written but a heartbeat: there is no folder.
