@@ -1,11 +1,12 @@
 """Sends messages by smtplib and prints one JSON line for every attempt.
 
-    send.py HOST PORT CONNECTIONS PATIENCE < jobs
+    send.py HOST PORT CONNECTIONS PATIENCE [SOURCE] < jobs
 
 A job is one JSON line: {"id", "reverse_path", "forward_paths", "file"}. The file holds the content with CRLF line ends.
-An attempt prints {"id", "whole", "queue_id", "reply"}: `whole` says that the final dot was handed to the system, so that
-the server may have kept the message; `queue_id` is set when it answered that it has. A job that got no 250 is tried
-again with the same message, until PATIENCE seconds are over or the server refuses it for good.
+An attempt prints {"id", "whole", "queue_id", "reply", "at"}: `whole` says that the final dot was handed to the system, so
+that the server may have kept the message; `queue_id` is set when it answered that it has; `at` is the end of the attempt in
+seconds of UNIX time. A job that got no 250 is tried again with the same message, until PATIENCE seconds are over or the
+server refuses it for good. Jobs are sent as they come, until the input ends. Connections come from the address SOURCE.
 """
 
 import json
@@ -39,22 +40,19 @@ def expect(wanted, answer):
 
 
 class Sender(threading.Thread):
-    def __init__(self, host, port, patience, jobs, output):
+    def __init__(self, host, port, patience, source, jobs, output):
         super().__init__()
         self.host, self.port, self.patience = host, port, patience
+        self.source = source and (source, 0)
         self.jobs, self.output = jobs, output
         self.smtp, self.sent = None, 0
 
     def run(self):
-        while True:
-            try:
-                job = self.jobs.get_nowait()
-            except queue.Empty:
-                self.disconnect()
-                return
+        while (job := self.jobs.get()) is not None:
             deadline = time.monotonic() + self.patience
             while not self.attempt(job) and time.monotonic() < deadline:
                 time.sleep(PAUSE)
+        self.disconnect()
 
     def attempt(self, job):
         """One attempt; says whether the job is over."""
@@ -73,6 +71,7 @@ class Sender(threading.Thread):
         except (OSError, smtplib.SMTPException) as error:
             answer["reply"] = f"{type(error).__name__}: {error}"
             self.disconnect()
+        answer["at"] = time.time()
         self.output(answer)
         return over
 
@@ -95,7 +94,10 @@ class Sender(threading.Thread):
         if self.sent == PER_CONNECTION:
             self.disconnect()
         if self.smtp is None:
-            self.smtp, self.sent = smtplib.SMTP(local_hostname="client.test", timeout=REPLY_TIMEOUT), 0
+            self.smtp = smtplib.SMTP(
+                local_hostname="client.test", timeout=REPLY_TIMEOUT, source_address=self.source
+            )
+            self.sent = 0
             expect(220, self.smtp.connect(self.host, self.port))
             expect(250, self.smtp.ehlo())
         self.sent += 1
@@ -111,19 +113,22 @@ class Sender(threading.Thread):
 
 
 def main():
-    host, port, connections, patience = sys.argv[1], *map(int, sys.argv[2:])
+    host, port, connections, patience = sys.argv[1], *map(int, sys.argv[2:5])
+    source = sys.argv[5] if len(sys.argv) > 5 else None
     jobs = queue.Queue()
-    for line in sys.stdin:
-        jobs.put(json.loads(line))
     lock = threading.Lock()
 
     def output(answer):
         with lock:
             print(json.dumps(answer), flush=True)
 
-    senders = [Sender(host, port, patience, jobs, output) for _ in range(connections)]
+    senders = [Sender(host, port, patience, source, jobs, output) for _ in range(connections)]
     for sender in senders:
         sender.start()
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    for _ in senders:
+        jobs.put(None)
     for sender in senders:
         sender.join()
 

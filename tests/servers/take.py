@@ -1,6 +1,7 @@
 """take.py PORT FOLDER: an SMTP server by aiosmtpd that puts each message into a file of FOLDER before it answers 250.
 
-A file holds one line of JSON, with reverse_path and forward_paths, and after it the content as it came.
+A file holds one line of JSON, with reverse_path, forward_paths and the client's name (helo), and after it the content as it
+came. While a file `.busy-DOMAIN` stands in FOLDER, recipients in DOMAIN are told to come later.
 """
 
 import asyncio
@@ -16,10 +17,20 @@ class Keeper:
         self.folder = folder
         self.count = 0
 
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if os.path.exists(os.path.join(self.folder, f".busy-{address.rpartition('@')[2]}")):
+            return "451 4.3.2 busy, come later"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 ok"
+
     async def handle_DATA(self, server, session, envelope):
         self.count += 1
         name = f"{self.count:06}"
-        head = {"reverse_path": envelope.mail_from or "", "forward_paths": envelope.rcpt_tos}
+        head = {
+            "reverse_path": envelope.mail_from or "",
+            "forward_paths": envelope.rcpt_tos,
+            "helo": session.host_name,
+        }
         # Under its own name only once it is whole and on the disk.
         unfinished = os.path.join(self.folder, f".{name}")
         with open(unfinished, "wb") as file:

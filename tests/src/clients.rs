@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const SCRIPT: &str = include_str!("../clients/send.py");
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// One message to send, for whichever client.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Job {
     /// Tells the message from all others.
     pub id: String,
@@ -84,13 +84,7 @@ pub fn send_by_smtplib(
     patience: Duration,
     mut on_answer: impl FnMut(Answer),
 ) -> Fallible<()> {
-    let mut child = Command::new("python3")
-        .args(["-c", SCRIPT])
-        .args([server.ip().to_string(), server.port().to_string()])
-        .args([connections.to_string(), patience.as_secs().to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child = smtplib(server, connections, patience, None).spawn()?;
     let mut input = child.stdin.take().ok_or("no stdin")?;
     for job in jobs {
         serde_json::to_writer(&mut input, job)?;
@@ -102,6 +96,25 @@ pub fn send_by_smtplib(
     }
     let status = child.wait()?;
     if status.success() { Ok(()) } else { Err(format!("clients/send.py: {status}").into()) }
+}
+
+/// `clients/send.py`, yet to be started: it takes jobs and gives answers, each one a line of JSON. Its connections come from
+/// `source`, or from where the system likes.
+pub(crate) fn smtplib(
+    server: SocketAddr,
+    connections: usize,
+    patience: Duration,
+    source: Option<IpAddr>,
+) -> Command {
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--", "python3", "-c", SCRIPT])
+        .args([server.ip().to_string(), server.port().to_string()])
+        .args([connections.to_string(), patience.as_secs().to_string()])
+        .args(source.map(|source| source.to_string()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
 }
 
 /// Sends jobs by `swaks`, one after the other, each tried again as by `smtplib`.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::Fallible;
 
@@ -78,6 +78,21 @@ impl Daemon {
         match killed {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(format!("{} cannot be killed: {error}", self.name).into()),
+        }
+    }
+
+    /// Sends it a signal, and nothing to what it started.
+    pub fn signal(&self, signal: Signal) -> Fallible<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .map_err(|error| format!("{} cannot be signalled: {error}", self.name).into())
+    }
+
+    /// Whether it has ended, with success. Any other end is an error that quotes its log.
+    pub fn has_ended(&mut self) -> Fallible<bool> {
+        match self.child.try_wait()? {
+            None => Ok(false),
+            Some(status) if status.success() => Ok(true),
+            Some(status) => Err(self.complaint(&format!("ended with {status}"))),
         }
     }
 

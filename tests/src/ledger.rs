@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::clients::{Answer, Job};
 
@@ -44,8 +45,10 @@ struct Entry {
     unanswered: usize,
     answered: Vec<String>,
     last_reply: String,
-    /// How many copies a recipient holds under a queue id.
-    copies: BTreeMap<(String, String), usize>,
+    /// The client's address, where the trace field must name it.
+    client: Option<IpAddr>,
+    /// Where the copies are that a recipient holds under a queue id.
+    copies: BTreeMap<(String, String), Vec<String>>,
 }
 
 impl Ledger {
@@ -62,10 +65,18 @@ impl Ledger {
             unanswered: 0,
             answered: Vec::new(),
             last_reply: String::new(),
+            client: None,
             copies: BTreeMap::new(),
             job,
         };
         self.entries.insert(entry.job.id.clone(), entry);
+    }
+
+    /// A message that was entered comes from this address, which its `Received` field must tell.
+    pub fn comes_from(&mut self, id: &str, client: IpAddr) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.client = Some(client);
+        }
     }
 
     /// A client's attempt has ended.
@@ -88,10 +99,11 @@ impl Ledger {
         self.enter_copy(recipient, format!("{recipient} UID {uid}"), stored, Trace::read(stored));
     }
 
-    /// Another host has this message: its envelope's reverse-path, and the content from our `Received` on, with CRLF line ends.
+    /// Another host has this message at some place: its envelope's reverse-path, and the content from our `Received` on,
+    /// with CRLF line ends.
     pub fn find_relayed(&mut self, recipient: &str, place: &str, reverse_path: &str, content: &[u8]) {
         let trace = Trace::read_received(reverse_path.to_owned(), content);
-        self.enter_copy(recipient, format!("{recipient} at {place}"), content, trace);
+        self.enter_copy(recipient, place.to_owned(), content, trace);
     }
 
     fn enter_copy(&mut self, recipient: &str, place: String, stored: &[u8], trace: Option<Trace<'_>>) {
@@ -101,8 +113,7 @@ impl Ledger {
             return;
         };
         let queue_id = trace.as_ref().map_or_else(String::new, |trace| trace.queue_id.clone());
-        *entry.copies.entry((recipient.to_owned(), queue_id)).or_default() += 1;
-        let is_same = trace.is_some_and(|trace| {
+        let is_same = trace.as_ref().is_some_and(|trace| {
             trace.content == entry.content && trace.reverse_path == entry.job.reverse_path
         });
         if !is_same {
@@ -110,6 +121,13 @@ impl Ledger {
             let difference = first_difference(&entry.content, found);
             self.altered.push(format!("{} at {place}: {difference}", entry.job.id));
         }
+        if let (Some(client), Some(trace)) = (entry.client, &trace)
+            && !trace.received.contains(&format!("[{client}]"))
+        {
+            let received = trace.received;
+            self.altered.push(format!("{} at {place}: from {client}, but {received:?}", entry.job.id));
+        }
+        entry.copies.entry((recipient.to_owned(), queue_id)).or_default().push(place);
     }
 
     /// What the rules say about all of it.
@@ -130,14 +148,14 @@ impl Entry {
         verdict.sent += 1;
         verdict.resent += self.attempts.saturating_sub(1);
         verdict.answered += self.answered.len();
-        verdict.found += self.copies.values().sum::<usize>();
+        verdict.found += self.copies.values().map(Vec::len).sum::<usize>();
         if self.answered.is_empty() {
             verdict.refused.push(format!("{}: {}", self.job.id, self.last_reply));
         }
         for recipient in &self.job.forward_paths {
             for queue_id in &self.answered {
                 verdict.owed += 1;
-                let copies = self.copies.get(&(recipient.clone(), queue_id.clone())).copied().unwrap_or(0);
+                let copies = self.copies.get(&(recipient.clone(), queue_id.clone())).map_or(0, Vec::len);
                 let finding = format!("{} as {queue_id} for {recipient}", self.job.id);
                 match copies {
                     0 => verdict.lost.push(finding),
@@ -149,7 +167,14 @@ impl Entry {
         }
         // Copies of attempts whose reply never came, by recipient.
         let mut spare: BTreeMap<&str, usize> = BTreeMap::new();
-        for ((recipient, queue_id), copies) in &self.copies {
+        for ((recipient, queue_id), places) in &self.copies {
+            let copies = places.len();
+            if copies > 1 && is_remote(recipient) {
+                verdict.repeats.push(Repeat {
+                    message: format!("{} as {queue_id} for {recipient}", self.job.id),
+                    places: places.clone(),
+                });
+            }
             if !self.job.forward_paths.contains(recipient) {
                 verdict.unknown.push(format!("{} for {recipient}, to whom it was not sent", self.job.id));
             } else if !self.answered.contains(queue_id) && is_remote(recipient) {
@@ -159,7 +184,7 @@ impl Entry {
             } else if !self.answered.contains(queue_id) {
                 *spare.entry(recipient).or_default() += 1;
                 verdict.spare += copies;
-                if *copies > 1 {
+                if copies > 1 {
                     verdict
                         .doubled
                         .push(format!("{} as {queue_id} for {recipient}: {copies} copies", self.job.id));
@@ -195,6 +220,8 @@ pub struct Verdict {
     pub spare: usize,
     /// Further copies that other hosts have, beyond one for each queue id.
     pub repeated: usize,
+    /// Where these are.
+    pub repeats: Vec<Repeat>,
     /// Messages that never got a `250`.
     pub refused: Vec<String>,
     /// Promised copies that are not there.
@@ -205,6 +232,15 @@ pub struct Verdict {
     pub altered: Vec<String>,
     /// Messages in mailboxes that nobody sent there.
     pub unknown: Vec<String>,
+}
+
+/// What another host has more than once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The message, its queue id and the recipient, in words.
+    pub message: String,
+    /// Where its copies are, at least two.
+    pub places: Vec<String>,
 }
 
 impl Verdict {
@@ -252,6 +288,7 @@ impl fmt::Display for Verdict {
 #[derive(Debug)]
 struct Trace<'a> {
     reverse_path: String,
+    received: &'a str,
     queue_id: String,
     content: &'a [u8],
 }
@@ -268,7 +305,7 @@ impl<'a> Trace<'a> {
         let (received, content) = take_field(stored, "Received: ")?;
         let mut words = received.split([' ', '\t', '\r', '\n', ';']).skip_while(|word| *word != "id");
         let queue_id = words.nth(1)?.to_owned();
-        Some(Self { reverse_path, queue_id, content })
+        Some(Self { reverse_path, received, queue_id, content })
     }
 }
 

@@ -9,11 +9,13 @@ pub mod certificate;
 pub mod client;
 pub mod clients;
 pub mod clock;
+pub mod cluster_run;
 pub mod corpus;
 pub mod daemon;
 pub mod dice;
 pub mod fake_s3;
 pub mod faults;
+pub mod haproxy;
 pub mod hop_cases;
 pub mod http_cases;
 pub mod ledger;
@@ -35,6 +37,7 @@ pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;
 pub mod tokio_runtime;
+pub mod world;
 pub mod zone;
 
 /// What a step of the harness gives, or why it could not be done.

@@ -17,10 +17,12 @@ use std::sync::Arc;
 use fulmar_core::admin::Admin;
 use fulmar_core::http::{Client, ClientSettings};
 use fulmar_core::model::event::Journal;
-use fulmar_core::platform::{Clock, Net, Platform, Spawn, Store};
+use fulmar_core::platform::{Clock, Host, Net, Platform, Spawn, Store};
 use fulmar_core::resolver::Resolver;
 use fulmar_core::transport::{TlsClient, TlsError};
-use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, system_name_servers, system_roots};
+use fulmar_runtime_smol::{
+    SmolClock, SmolEntropy, SmolNet, SmolRuntime, host, system_name_servers, system_roots,
+};
 use fulmar_storage_s3::{DirectoryStore, Environment, MemoryStore, S3Settings, S3Store};
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
@@ -102,6 +104,15 @@ impl Context {
             Arc::new(Resolver::new(servers, net.clone(), clock.clone(), entropy.clone(), spawn.clone()));
         let platform = Platform { store, dns, net, clock, entropy, spawn };
         Ok(Self { settings, output, platform, journal: logging::journal() })
+    }
+
+    /// This process, and what it may know of others on this machine.
+    fn host(&self) -> Host {
+        let host = host();
+        match self.settings.adopt_local {
+            true => host,
+            false => Host { process: host.process, ..Host::unknown() },
+        }
     }
 
     fn admin(&self) -> Admin {

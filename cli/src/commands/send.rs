@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fulmar_core::engine::Engine;
-use fulmar_runtime_smol::host;
 use serde_json::json;
 
 use super::Context;
@@ -24,7 +23,7 @@ pub(super) async fn send(context: &Context, arguments: Send) -> Result<(), Failu
         Failure::Failed(format!("{}:{line}: a CR that no LF follows", arguments.file.display()))
     })?;
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let engine = Engine::visit(config, platform, host(), context.journal.clone()).await?;
+    let engine = Engine::visit(config, platform, context.host(), context.journal.clone()).await?;
     let sent = engine.send(arguments.from, arguments.to, content).await;
     engine.shutdown(GRACE).await;
     let queue_id = sent?;

@@ -9,7 +9,7 @@ use fulmar_core::admin::AdminError;
 use fulmar_core::config::{Listener, Protocol};
 use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
-use fulmar_runtime_smol::{TcpListener, accept, host, listen_when_free};
+use fulmar_runtime_smol::{TcpListener, accept, listen_when_free};
 use futures::channel::oneshot;
 use futures::future::{Either, FutureExt, select};
 use futures::stream::StreamExt;
@@ -109,7 +109,7 @@ async fn start(context: &Context, node: &Arc<Node>) -> Result<(Engine, Option<Tr
     };
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
     let journal = node.watching(context.journal.clone());
-    let engine = Engine::start_patiently(config, platform, host(), journal).await?;
+    let engine = Engine::start_patiently(config, platform, context.host(), journal).await?;
     node.runs(engine.clone());
     Ok((engine, trial))
 }

@@ -226,6 +226,12 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| number(s.engine.queue.local_attempts as u64),
     },
     Key {
+        section: "queue",
+        name: "adopt_local",
+        set: |s, w| put(&mut s.adopt_local, flag(w)),
+        show: |s| Some(Value::Boolean(s.adopt_local)),
+    },
+    Key {
         section: "smtp",
         name: "command_line",
         set: |s, w| put(&mut s.engine.smtp.command_line, size(w, 512..=64 << 10)),

@@ -69,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) name_servers: Vec<SocketAddr>,
     /// How long finished transactions are collected; by the store where nobody says.
     window: Option<Duration>,
+    /// Whether a process that has run on this machine may be taken for gone because the system says so.
+    pub(crate) adopt_local: bool,
     /// How long sessions and deliveries may take to finish once the node is told to end.
     pub(crate) grace: Duration,
     /// What goes to standard error.
@@ -189,6 +191,7 @@ impl Settings {
             s3: S3Options::default(),
             name_servers: Vec::new(),
             window: None,
+            adopt_local: true,
             grace: GRACE,
             log: LogSettings { format: LogFormat::Text, level: tracing::Level::INFO },
             nothing_configured: false,

@@ -11,7 +11,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::model::{Incarnation, Nonce};
 use crate::platform::{Instant, Listed};
-use crate::state::beat::HOLDING_INTERVAL;
+use crate::state::beat::{HOLDING_INTERVAL, IDLE_INTERVAL};
 use crate::state::layout::{self, LiveKey};
 
 /// How far apart two listings may be for a heartbeat between them to count as standing still.
@@ -103,9 +103,10 @@ pub fn watchers(nodes: impl Iterator<Item = Incarnation>) -> Vec<Incarnation> {
     ranked.into_iter().take(WATCHERS).map(|(_, node)| node).collect()
 }
 
-/// Whether a heartbeat that announces this interval, in seconds, and has stood still for so long is dead.
+/// Whether a heartbeat that announces this interval, in seconds, and has stood still for so long is dead. No node announces more than
+/// [`IDLE_INTERVAL`]; what does is broken, and must not count as alive for ever.
 pub fn is_dead(interval: u64, still_for: Duration) -> bool {
-    still_for >= Duration::from_secs(interval) * MISSED_BEATS
+    still_for >= Duration::from_secs(interval.min(IDLE_INTERVAL)) * MISSED_BEATS
 }
 
 #[cfg(test)]
@@ -133,6 +134,7 @@ mod tests {
             assert_eq!(sighting.unmoved.is_empty(), seconds >= 40, "at {seconds}");
         }
         assert!(!is_dead(60, Duration::from_secs(30)) && is_dead(10, Duration::from_secs(30)));
+        assert!(!is_dead(u64::MAX, Duration::from_secs(179)) && is_dead(u64::MAX, Duration::from_secs(180)));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::platform::{Clock, Instant, StoreError};
 pub enum Readiness {
     /// As far as it knows.
     Ready,
-    /// Nothing that it asked of the store has been done since; new mail is answered `451`.
+    /// Nothing that it asked of the store has been done since, or the store has not let it list; new mail is answered `451`, or
+    /// that for whomever it does not know yet.
     StoreAway {
         /// When the first of the requests failed, by this node's clock.
         since: UtcTime,
@@ -27,6 +28,9 @@ pub(super) struct Health {
     /// How long everything must have failed.
     patience: Duration,
     state: Mutex<State>,
+    /// Since when the store has refused to list, and its words. A permission of its own: without it, everything else may go well,
+    /// but no account can be loaded, and no other node be seen.
+    listing_refused: Mutex<Option<(UtcTime, String)>>,
 }
 
 #[derive(Debug)]
@@ -42,12 +46,15 @@ enum State {
 impl Health {
     pub(super) fn new(patience: Duration) -> Self {
         let asked = Instant::from_origin(Duration::ZERO);
-        Self { patience, state: Mutex::new(State::Answering { asked }) }
+        Self { patience, state: Mutex::new(State::Answering { asked }), listing_refused: Mutex::default() }
     }
 
     pub(super) fn readiness(&self) -> Readiness {
         match &*self.state() {
-            State::Answering { .. } | State::Failing { .. } => Readiness::Ready,
+            State::Answering { .. } | State::Failing { .. } => match self.listing_refused().clone() {
+                Some((since, reason)) => Readiness::StoreAway { since, reason },
+                None => Readiness::Ready,
+            },
             State::Away { since, reason } => Readiness::StoreAway { since: *since, reason: reason.clone() },
         }
     }
@@ -80,6 +87,22 @@ impl Health {
             journal.report(&Event::StoreAway { since: at, reason: reason.clone() });
             State::Away { since: at, reason }
         };
+    }
+
+    /// A listing ended now.
+    pub(super) fn listed(&self, result: Result<(), &StoreError>, clock: &dyn Clock) {
+        let mut refused = self.listing_refused();
+        match result {
+            Ok(()) => *refused = None,
+            Err(StoreError::Refused(reason)) => {
+                refused.get_or_insert_with(|| (clock.utc(), format!("listing is refused: {reason}")));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn listing_refused(&self) -> MutexGuard<'_, Option<(UtcTime, String)>> {
+        self.listing_refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -155,6 +178,30 @@ mod tests {
                 Readiness::StoreAway { since, .. } => Some(since.0 / 1_000),
             };
             assert_eq!((since, *told.lock().unwrap()), (away_since, changes), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_refuses_to_list_counts_as_away_until_it_lists() {
+        let health = Health::new(Duration::from_secs(20));
+        let refused = StoreError::Refused("AccessDenied".into());
+        for (result, away_since) in [
+            (Err(&StoreError::Unknown("no answer".into())), None),
+            (Err(&refused), Some(3)),
+            (Err(&refused), Some(3)),
+            (Err(&StoreError::Unknown("no answer".into())), Some(3)),
+            (Ok(()), None),
+        ] {
+            health.answered(second(2), &Journal::silent());
+            health.listed(result, &Stopped(away_since.unwrap_or(7)));
+            let since = match health.readiness() {
+                Readiness::Ready => None,
+                Readiness::StoreAway { since, reason } => {
+                    assert_eq!(reason, "listing is refused: AccessDenied");
+                    Some(since.0 / 1_000)
+                }
+            };
+            assert_eq!(since, away_since);
         }
     }
 }

@@ -220,11 +220,15 @@ impl Requests {
 
     /// One page of a listing.
     pub async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
-        self.repeat("list", prefix, || {
-            Meter::add(&self.shared.meter.list, 1);
-            self.shared.platform.store.list(prefix, after)
-        })
-        .await
+        let page = self
+            .repeat("list", prefix, || {
+                Meter::add(&self.shared.meter.list, 1);
+                self.shared.platform.store.list(prefix, after)
+            })
+            .await;
+        let Shared { health, platform, .. } = &*self.shared;
+        health.listed(page.as_ref().map(|_| ()), &*platform.clock);
+        page
     }
 
     /// Everything below a folder and after a key, in the store's order.

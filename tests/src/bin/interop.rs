@@ -15,6 +15,7 @@ use fulmar_tests::Fallible;
 use fulmar_tests::case::{PATIENCE, RECIPIENT, jobs, read_back, site};
 use fulmar_tests::client::Client;
 use fulmar_tests::clients::{Answer, retrieve_by_poplib, send_by_smtplib, send_by_swaks};
+use fulmar_tests::cluster_run;
 use fulmar_tests::corpus::{made_message, with_attachment};
 use fulmar_tests::hop_cases;
 use fulmar_tests::http_cases;
@@ -28,6 +29,8 @@ use fulmar_tests::small_disk::SmallDisk;
 /// What a case is given.
 struct Setting {
     program: PathBuf,
+    /// The program that audits from outside.
+    ledger: PathBuf,
     /// Where cargo builds: fetched messages are kept there.
     target: PathBuf,
     plan: Plan,
@@ -35,7 +38,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 20] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -61,6 +64,7 @@ const CASES: [Case; 19] = [
     ("postfix_and_aiosmtpd_keep_what_they_took", |_| hop_cases::hops_keep_messages()),
     ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
     ("the_ledger_balances_on_s3_with_half_of_the_mail_relayed_though_both_are_killed", relay_ledger),
+    ("the_ledger_balances_behind_haproxy_though_any_of_three_nodes_is_killed_or_stopped", cluster_ledger),
 ];
 
 const LARGE_CLIENTS: usize = 20;
@@ -84,8 +88,12 @@ fn parse(arguments: &[String]) -> Fallible<(Setting, String)> {
     let profile = executable.parent().ok_or("no folder above this program")?;
     let target = profile.parent().ok_or("no folder above the profile's")?.to_owned();
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let mut setting =
-        Setting { program: profile.join("fulmar"), target, plan: Plan { messages: 1_000, kills: 20, seed } };
+    let mut setting = Setting {
+        program: profile.join("fulmar"),
+        ledger: profile.join("ledger"),
+        target,
+        plan: Plan { messages: 1_000, kills: 20, seed },
+    };
     let mut only = String::new();
     let mut rest = arguments.iter();
     while let Some(option) = rest.next() {
@@ -299,6 +307,10 @@ fn memory(server: &Server) -> Fallible<String> {
 
 fn ledger(setting: &Setting) -> Fallible<String> {
     ledger_run::run(&setting.program, &setting.target, setting.plan)
+}
+
+fn cluster_ledger(setting: &Setting) -> Fallible<String> {
+    cluster_run::run(&setting.program, &setting.ledger, &setting.target, setting.plan)
 }
 
 fn relay_ledger(setting: &Setting) -> Fallible<String> {

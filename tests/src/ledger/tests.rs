@@ -122,5 +122,22 @@ fn what_another_host_has_twice_is_repeated_and_what_it_lacks_is_lost() {
     assert_eq!(counts(&ledger), [0, 1, 0, 0, 0]);
     ledger.find_relayed("v@y.test", "3", "b@x.test", content);
     assert_eq!(counts(&ledger), [0, 0, 0, 1, 0], "with another reverse-path");
-    assert_eq!(ledger.verdict().repeated, 1);
+    let verdict = ledger.verdict();
+    assert_eq!(verdict.repeated, 1);
+    let repeats: Vec<_> = verdict.repeats.iter().map(|repeat| repeat.places.join(" ")).collect();
+    assert_eq!(repeats, ["1 2"]);
+}
+
+#[test]
+fn a_trace_field_that_names_another_client_than_the_one_that_sent_is_found() {
+    for (client, altered) in [("192.0.2.1", 0), ("192.0.2.10", 1)] {
+        let mut ledger = ledger();
+        ledger.comes_from("m1", client.parse().unwrap());
+        answer(&mut ledger, Ok("Q1"));
+        let from_client = String::from_utf8(stored("Q1")).unwrap().replace("from c", "from c ([192.0.2.1])");
+        for recipient in ["u@y.test", "v@y.test"] {
+            ledger.find(recipient, 1, from_client.as_bytes());
+        }
+        assert_eq!(counts(&ledger), [0, 0, 0, 2 * altered, 0], "{client}");
+    }
 }

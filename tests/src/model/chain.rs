@@ -33,6 +33,8 @@ pub enum Mutant {
     LooksAtItsRightOnce,
     /// What was loaded is believed however long it took from the listing of snapshots to that of commits.
     BelievesALongLoad,
+    /// A load counts from when commits were listed, not from when snapshots were.
+    CountsALoadFromItsSecondListing,
     /// A success is believed however late it comes.
     BelievesALateSuccess,
     /// An append that is tried again does not look for its nonce first.
@@ -274,9 +276,11 @@ impl Chain {
             Stage::LoadsCommits { asked } => step(Action::LoadCommits(node), &|next| {
                 let this = &mut next.nodes[node];
                 state.replay(this);
-                this.confirmed = asked;
-                let is_fresh = state.now <= asked + PROBE_RIGHT || self.is(Mutant::BelievesALongLoad);
-                this.stage = if is_fresh { Stage::Decides } else { Stage::Loads };
+                let is_late = self.is(Mutant::CountsALoadFromItsSecondListing);
+                this.confirmed = if is_late { state.now } else { asked };
+                let is_fresh = state.now <= this.confirmed + PROBE_RIGHT;
+                let is_believed = is_fresh || self.is(Mutant::BelievesALongLoad);
+                this.stage = if is_believed { Stage::Decides } else { Stage::Loads };
             }),
             Stage::Decides => self.decide(state, node, step),
             Stage::Waits { number, sent, answer } => self.wait(state, node, [number, sent], answer, step),

@@ -1,123 +1,165 @@
-//! A store whose requests are sent, take effect and are answered, each at its own time.
+//! One machine's way to the store: requests that are sent, take effect and are answered, each at its own time.
 
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use fulmar_core::model::UtcTime;
 use fulmar_core::platform::{Listed, Object, Page, Payload, Store, StoreError, When};
+use fulmar_core::state::requests::RequestCounts;
 use futures::channel::oneshot;
+use futures::future::{join, pending};
 
-use super::doors::utc;
+use super::bucket::{Bucket, Objects};
 use super::executor::{Simulator, lock};
+use super::fate::{Answer, Fate, fate};
+use super::machine::Place;
+use super::weather::{CreateIfAbsent, Weather};
+use crate::faults::Verb;
 
-/// Objects on one page of a listing: so few at least, lest long listings take for ever, and so many at most, as S3 gives them.
-const PAGE_OBJECTS: (usize, usize) = (50, 1_000);
-/// How long a request or its answer usually is under way.
-const USUAL_TRIP: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
-/// How long one in [`SLOW_ONE_IN`] is.
-const SLOW_TRIP: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(800));
-const SLOW_ONE_IN: usize = 20;
+/// How soon a process that was made to stand still goes on where all faults heal.
+const HEALING: Duration = Duration::from_secs(5);
+/// How likely a request that its process did not survive still takes effect.
+const OUTLIVES_SENDER: f64 = 0.5;
 
-type Objects = BTreeMap<String, Stored>;
-
-/// Objects in memory, by key.
-#[derive(Debug)]
+/// A door to the store.
 pub struct SimStore {
     simulator: Simulator,
-    objects: Arc<Mutex<Objects>>,
-}
-
-#[derive(Clone, Debug)]
-struct Stored {
-    bytes: Bytes,
-    modified: UtcTime,
-}
-
-impl Stored {
-    fn listed(&self, key: &str) -> Listed {
-        let (size, etag) = (self.bytes.len() as u64, self.etag());
-        Listed { key: key.to_owned(), size, etag, modified: self.modified }
-    }
-
-    fn etag(&self) -> String {
-        let mut sum = DefaultHasher::new();
-        self.bytes.hash(&mut sum);
-        format!("{:016x}", sum.finish())
-    }
-}
-
-/// What becomes of one request.
-struct Fate {
-    /// From when it is sent to when it takes effect.
-    request: Duration,
-    /// From then to when the answer arrives.
-    answer: Duration,
+    weather: Arc<Weather>,
+    bucket: Bucket,
+    place: Place,
+    sent: AtomicU64,
 }
 
 impl SimStore {
-    /// An empty store.
-    pub fn new(simulator: Simulator) -> Self {
-        Self { simulator, objects: Arc::default() }
+    pub(super) fn new(simulator: Simulator, weather: Arc<Weather>, bucket: Bucket, place: Place) -> Self {
+        Self { simulator, weather, bucket, place, sent: AtomicU64::new(0) }
     }
 
-    /// The one place that decides how a request goes.
-    fn fate(&self) -> Fate {
-        let trip = || {
-            let (least, most) = match self.simulator.chance(|dice| dice.below(SLOW_ONE_IN)) {
-                0 => SLOW_TRIP,
-                _ => USUAL_TRIP,
-            };
-            self.simulator.between(least, most)
-        };
-        Fate { request: trip(), answer: trip() }
+    fn count(&self, add: impl FnOnce(&mut RequestCounts)) {
+        add(&mut lock(&self.place.host.requests));
+    }
+
+    /// Has the process stand still for this long, or until all faults heal.
+    fn stand_still(&self, how_long: Duration) {
+        let (simulator, weather, process) =
+            (self.simulator.clone(), self.weather.clone(), self.place.process);
+        simulator.note(format_args!("{} stands still for {how_long:?}", self.place.host.name));
+        simulator.suspend(process);
+        self.simulator.spawn(Box::pin(async move {
+            let until = simulator.now() + how_long;
+            while simulator.now() < until && weather.has_ambushes() {
+                simulator.sleep_until(until.min(simulator.now() + HEALING)).await;
+            }
+            simulator.note("it goes on");
+            simulator.resume(process);
+        }));
     }
 
     /// Sends a request. It goes on by itself: what was sent takes effect though nobody waits for the answer any more.
     async fn request<T: Send + 'static>(
         &self,
-        what: String,
+        verb: Verb,
+        key: &str,
+        size: usize,
         effect: impl FnOnce(&mut Objects, UtcTime) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let fate = self.fate();
-        let (answer, answered) = oneshot::channel();
-        let (simulator, objects) = (self.simulator.clone(), self.objects.clone());
-        simulator.note(format_args!("send {what}"));
-        self.simulator.spawn(Box::pin(async move {
-            simulator.sleep(fate.request).await;
-            let result = effect(&mut lock(&objects), utc(&simulator));
-            simulator.note(format_args!("done {what}: {:?}", result.as_ref().err()));
-            simulator.sleep(fate.answer).await;
+        let (simulator, bucket, process) = (self.simulator.clone(), self.bucket.clone(), self.place.process);
+        if !simulator.is_alive(process) {
+            // Only what somebody outside holds on to gets here.
+            return pending().await;
+        }
+        let ambushed = self.weather.ambushed(verb, key);
+        let is_sent_before = ambushed.is_some() && simulator.chance(|dice| dice.below(2)) == 0;
+        if let Some(how_long) = ambushed {
+            self.stand_still(how_long);
+            if !is_sent_before {
+                // Ends this step; the next one comes when the process goes on.
+                simulator.sleep(Duration::from_nanos(1)).await;
+            }
+        }
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        let machine = self.place.host.name.clone();
+        simulator
+            .record((verb as u8, key, size), || format!("{machine} #{number} sends {verb:?} {key} {size}"));
+        let Fate { effect: takes_effect, answer } = fate(&simulator, &self.weather, &machine, verb);
+        let (telling, told) = oneshot::channel();
+        let world = simulator.clone();
+        world.spawn(Box::pin(async move {
+            let effecting = async {
+                let Some(after) = takes_effect else { return Err(StoreError::Unknown(String::new())) };
+                simulator.sleep(after).await;
+                if !simulator.is_alive(process) && !simulator.happens(OUTLIVES_SENDER) {
+                    simulator
+                        .record((number, process), || format!("{machine} #{number} is lost with its sender"));
+                    return Err(StoreError::Unknown(String::new()));
+                }
+                let now = bucket.now();
+                let result = effect(&mut bucket.lock(), now);
+                let error = result.as_ref().err().cloned();
+                simulator.record((number, process, error.is_some()), || match error {
+                    Some(error) => format!("{machine} #{number} fails: {error}"),
+                    None => format!("{machine} #{number} takes effect"),
+                });
+                result
+            };
             // Whoever asked may be gone.
-            let _ = answer.send(result);
+            match answer {
+                Answer::Told(after) => {
+                    let result = effecting.await;
+                    simulator.sleep(after).await;
+                    let _ = telling.send(result);
+                }
+                Answer::Failed(after, error) => {
+                    let failing = async {
+                        simulator.sleep(after).await;
+                        simulator.record((number, process), || format!("{machine} #{number} gets: {error}"));
+                        let _ = telling.send(Err(error));
+                    };
+                    let _ = join(failing, effecting).await;
+                }
+            }
         }));
-        answered.await.unwrap_or_else(|_| Err(StoreError::Unknown("the simulation is over".to_owned())))
+        told.await.unwrap_or_else(|_| Err(StoreError::Unknown("the simulation is over".to_owned())))
     }
 }
 
 #[async_trait]
 impl Store for SimStore {
     async fn put(&self, key: &str, payload: Payload, when: When) -> Result<(), StoreError> {
-        let (key, bytes) = (key.to_owned(), payload.to_bytes());
-        let what = format!("put {when:?} {key} {} octets", bytes.len());
-        let effect = move |objects: &mut Objects, modified| {
-            if when == When::Absent && objects.contains_key(&key) {
+        let bytes = payload.to_bytes();
+        let size = bytes.len();
+        self.count(|counts| {
+            counts.put += 1;
+            counts.put_bytes += size as u64;
+        });
+        let create = self.weather.habits().create;
+        let was_absent = !self.bucket.lock().0.contains_key(key);
+        let written = key.to_owned();
+        let effect = move |objects: &mut Objects, now| {
+            let is_free = match (when, create) {
+                (When::Always, _) | (When::Absent, CreateIfAbsent::Ignored) => true,
+                (When::Absent, CreateIfAbsent::Kept) => !objects.0.contains_key(&written),
+                (When::Absent, CreateIfAbsent::Raced) => was_absent,
+            };
+            if !is_free {
                 return Err(StoreError::AlreadyExists);
             }
-            objects.insert(key, Stored { bytes, modified });
+            objects.put(written, bytes, now);
             Ok(())
         };
-        self.request(what, effect).await
+        self.request(Verb::Put, key, size, effect).await
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Object, StoreError> {
-        let (what, key) = (format!("get {key} {range:?}"), key.to_owned());
+        self.count(|counts| counts.get += 1);
+        let read = key.to_owned();
         let effect = move |objects: &mut Objects, _| {
-            let stored = objects.get(&key).ok_or(StoreError::NotFound)?;
+            let stored = objects.0.get(&read).ok_or(StoreError::NotFound)?;
             let size = stored.bytes.len();
             let within = |end: u64| usize::try_from(end).unwrap_or(size).min(size);
             let bytes = match range {
@@ -127,48 +169,57 @@ impl Store for SimStore {
             };
             Ok(Object { bytes, size: size as u64, etag: stored.etag(), modified: stored.modified })
         };
-        self.request(what, effect).await
+        let object = self.request(Verb::Get, key, 0, effect).await?;
+        self.count(|counts| counts.get_bytes += object.bytes.len() as u64);
+        Ok(object)
     }
 
     async fn head(&self, key: &str) -> Result<Listed, StoreError> {
-        let (what, key) = (format!("head {key}"), key.to_owned());
+        self.count(|counts| counts.head += 1);
+        let asked = key.to_owned();
         let effect = move |objects: &mut Objects, _| {
-            objects.get(&key).map(|stored| stored.listed(&key)).ok_or(StoreError::NotFound)
+            objects.0.get(&asked).map(|stored| stored.listed(&asked)).ok_or(StoreError::NotFound)
         };
-        self.request(what, effect).await
+        self.request(Verb::Head, key, 0, effect).await
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), StoreError> {
-        let keys = keys.to_vec();
-        let what = format!("delete {keys:?}");
+        self.count(|counts| counts.delete += keys.len() as u64);
+        let deleted = keys.to_vec();
         let effect = move |objects: &mut Objects, _| {
-            keys.iter().for_each(|key| drop(objects.remove(key)));
+            deleted.iter().for_each(|key| drop(objects.0.remove(key)));
             Ok(())
         };
-        self.request(what, effect).await
+        let first = keys.first().map_or("", String::as_str);
+        self.request(Verb::Delete, first, keys.len(), effect).await
     }
 
     async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
-        let (what, from, to) = (format!("copy {from} to {to}"), from.to_owned(), to.to_owned());
-        let effect = move |objects: &mut Objects, modified| {
-            let bytes = objects.get(&from).ok_or(StoreError::NotFound)?.bytes.clone();
-            objects.insert(to, Stored { bytes, modified });
+        self.count(|counts| counts.copy += 1);
+        let (from, written) = (from.to_owned(), to.to_owned());
+        let effect = move |objects: &mut Objects, now| {
+            let bytes = objects.0.get(&from).ok_or(StoreError::NotFound)?.bytes.clone();
+            objects.put(written, bytes, now);
             Ok(())
         };
-        self.request(what, effect).await
+        self.request(Verb::Copy, to, 0, effect).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
-        let what = format!("list {prefix} after {after:?}");
-        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-        let (least, most) = PAGE_OBJECTS;
+        self.count(|counts| counts.list += 1);
+        let habits = self.weather.habits();
+        let (least, most) = habits.page_objects;
         let limit = least + self.simulator.chance(|dice| dice.below(most - least + 1));
+        let (folder, after) = (prefix.to_owned(), after.map(str::to_owned));
         let effect = move |objects: &mut Objects, _| {
-            let is_after = |key: &str| after.as_deref().is_none_or(|after| key > after);
-            let mut rest = objects.iter().filter(|(key, _)| key.starts_with(&prefix) && is_after(key));
-            let objects = rest.by_ref().take(limit).map(|(key, stored)| stored.listed(key)).collect();
-            Ok(Page { objects, more: rest.next().is_some() })
+            Ok(objects.page(&folder, after.as_deref(), limit, habits.slash_first))
         };
-        self.request(what, effect).await
+        self.request(Verb::List, prefix, limit, effect).await
+    }
+}
+
+impl fmt::Debug for SimStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimStore")
     }
 }

@@ -52,6 +52,20 @@ impl Aiosmtpd {
         self.address
     }
 
+    /// Tells recipients in a domain to come later from now on, or takes them again.
+    pub fn set_busy(&self, domain: &str, is_busy: bool) -> Fallible<()> {
+        let mark = self.messages.join(format!(".busy-{domain}"));
+        match is_busy {
+            true => Ok(fs::write(mark, "")?),
+            false => Ok(fs::remove_file(mark)?),
+        }
+    }
+
+    /// The folder that its messages are in, a file each. While a file is not whole its name begins with a dot.
+    pub fn messages(&self) -> &Path {
+        &self.messages
+    }
+
     /// Every message that it has accepted so far, in the order of their coming.
     pub fn accepted(&self) -> Fallible<Vec<Received>> {
         let mut files = Vec::new();

@@ -19,6 +19,7 @@ mod proxy;
 mod relay;
 mod s3;
 mod servers;
+mod simulation;
 mod simulator;
 mod structure;
 mod transcripts;

@@ -1,5 +1,9 @@
 //! The simulator itself: that its time, its network and its store are what nodes may expect, and that a run repeats.
 
+mod machine;
+mod net;
+mod store;
+
 use std::future::pending;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,16 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fulmar_core::model::UtcTime;
-use fulmar_core::platform::{Platform, Stream, Target};
+use fulmar_core::platform::{Platform, Stream, Target, When};
 use fulmar_core::state::contract;
 use fulmar_tests::runtime::Runtime;
-use fulmar_tests::sim::{Simulation, Simulator, run};
+use fulmar_tests::sim::{Faults, Machine, Simulation, Simulator, run, run_traced};
 use futures::FutureExt;
 use futures::channel::{mpsc, oneshot};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use futures::{StreamExt, join};
 
 const SEEDS: u64 = 10;
+/// After this time no effect comes any more.
+const SPAN_OF_LATE_EFFECTS: Duration = Duration::from_mins(4);
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 #[test]
@@ -38,7 +44,7 @@ fn the_store_keeps_the_contract_and_is_left_empty() {
 fn a_request_takes_effect_though_nobody_waits_for_its_answer() {
     run(0, async |simulator| {
         let platform = doors(&Simulation::new(simulator.clone()));
-        let put = platform.store.put("key", Default::default(), fulmar_core::platform::When::Absent);
+        let put = platform.store.put("key", Default::default(), When::Absent);
         assert!(put.now_or_never().is_none());
         simulator.sleep(Duration::from_secs(2)).await;
         platform.store.head("key").await.unwrap();
@@ -180,6 +186,47 @@ fn jobs_go_on_in_an_order_that_the_seed_decides() {
     };
     assert_eq!(order(1), order(1));
     assert_ne!(order(1).0, order(2).0);
+}
+
+#[test]
+fn the_sum_of_a_run_is_the_same_with_lines_and_without_and_on_every_thread() {
+    let world = async |simulator: Simulator| {
+        let simulation = Simulation::new(simulator.clone());
+        let weather = Faults { lost_answer: 0.2, late_effect: 0.2, slow_down: 0.2, ..Faults::default() };
+        simulation.weather().set(weather);
+        for number in 0..20 {
+            let store = machine(&simulation, "a").platform().store;
+            simulator.spawn(Box::pin(async move {
+                let _ = store.put(&format!("key {number}"), Default::default(), When::Absent).await;
+            }));
+        }
+        simulator.sleep(Duration::from_mins(5)).await;
+        simulation.bucket().keys("")
+    };
+    for seed in 0..SEEDS {
+        let (keys, plain) = run(seed, world);
+        let (same_keys, traced) = std::thread::spawn(move || run_traced(seed, world)).join().unwrap();
+        assert_eq!((&keys, plain.hash, plain.steps), (&same_keys, traced.hash, traced.steps));
+        assert!(plain.lines.is_empty() && !traced.lines.is_empty());
+        assert_ne!(plain.hash, run(seed + 1, world).1.hash);
+    }
+}
+
+#[test]
+fn the_sum_of_a_run_is_the_same_in_every_build() {
+    let (_, trace) = run(1, async |simulator: Simulator| {
+        let simulation = Simulation::new(simulator);
+        let store = machine(&simulation, "a").platform().store;
+        store.put("key", Default::default(), When::Absent).await.unwrap();
+        store.list("", None).await.unwrap();
+    });
+    // It changes with the simulator, and only with it.
+    assert_eq!((trace.steps, trace.hash), (9, 780_051_022_178_138_418));
+}
+
+/// A process on the host of this name, for which there are no names.
+fn machine(simulation: &Simulation, name: &str) -> Machine {
+    simulation.machine(name, &Arc::default())
 }
 
 fn doors(simulation: &Simulation) -> Platform {

@@ -18,6 +18,7 @@ fn a_broken_rule_loses_an_append_or_makes_it_twice() {
         (Mutant::ProbesFromAnOldTip, lost),
         (Mutant::LooksAtItsRightOnce, lost),
         (Mutant::BelievesALongLoad, lost),
+        (Mutant::CountsALoadFromItsSecondListing, lost),
         (Mutant::BelievesALateSuccess, lost),
         (Mutant::RetriesWithoutLookingForItsNonce, twice),
         (Mutant::Overwrites, lost),

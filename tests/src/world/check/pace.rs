@@ -1,0 +1,110 @@
+//! Invariants 8 to 10: how many transactions at a time, how soon, and at what price.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Violation;
+use crate::world::drive::Case;
+use crate::world::history::{Fact, Node, Turn};
+
+/// How long nodes have to learn who is there.
+const LEARNING: Duration = Duration::from_secs(60);
+/// How long the others take to see that a node is gone or stands still.
+const NOTICING: Duration = Duration::from_secs(50);
+
+/// Invariant 8.
+pub(super) fn transactions_are_limited(case: &Case) -> Vec<Violation> {
+    let turns: Vec<(Duration, Node, Turn)> = case
+        .history
+        .facts
+        .iter()
+        .filter_map(|(at, fact)| match fact {
+            Fact::Life(node, turn) => Some((*at, *node, *turn)),
+            _ => None,
+        })
+        .collect();
+    let mut violations = Vec::new();
+    for host in 0..case.plan.hosts.len() {
+        let open = case.history.takings().filter(|(_, taking)| taking.host == host && taking.node.is_some());
+        let spans: Vec<(Duration, Duration)> = open.map(|(end, taking)| (taking.began, end)).collect();
+        for (began, _) in &spans {
+            let is_calm =
+                |(at, ..): &(Duration, Node, Turn)| *at > *began || *at + LEARNING + NOTICING < *began;
+            // Nodes cannot learn of one another while the store is away.
+            if !turns.iter().all(is_calm)
+                || *began < case.history.healed() + LEARNING + NOTICING && !case.plan.is_exact()
+            {
+                continue;
+            }
+            let at_a_time = spans.iter().filter(|(from, to)| from <= began && began < to).count();
+            let limit = case.plan.attempts_per_destination.max(living(&turns, *began));
+            if at_a_time > limit {
+                violations.push(Violation {
+                    invariant: 8,
+                    words: format!(
+                        "host {host} had {at_a_time} transactions at {began:?}, of at most {limit}"
+                    ),
+                });
+            }
+        }
+    }
+    violations
+}
+
+/// How many nodes live at a time.
+fn living(turns: &[(Duration, Node, Turn)], at: Duration) -> usize {
+    let mut lives = BTreeMap::new();
+    for (_, node, turn) in turns.iter().filter(|(when, ..)| *when <= at) {
+        match turn {
+            Turn::Started => drop(lives.insert(*node, ())),
+            Turn::Killed | Turn::Stopped => drop(lives.remove(node)),
+            Turn::Suspended | Turn::Resumed | Turn::Stopping => {}
+        }
+    }
+    lives.len()
+}
+
+/// Invariant 9.
+pub(super) fn due_mail_is_attempted(case: &Case) -> Vec<Violation> {
+    let words = |(at, item, late): &(Duration, fulmar_core::admin::QueueItem, Duration)| {
+        format!(
+            "at {at:?}, with everything healed at {:?}, {} for {} in {} had been due for {late:?} (attempts: {}, last reply: {:?})",
+            case.history.healed(),
+            item.queue_id,
+            item.forward_path,
+            item.node,
+            item.attempts,
+            item.last_reply
+        )
+    };
+    let mut violations: Vec<_> =
+        case.overdue.iter().map(|late| Violation { invariant: 9, words: words(late) }).collect();
+    violations.extend(case.troubles.iter().map(|words| Violation { invariant: 9, words: words.clone() }));
+    violations
+}
+
+/// Requests that a node which has nothing to do may send in a minute, of each kind.
+const IDLE_A_MINUTE: u64 = 1;
+/// Beyond that, in all: what a minute that began before or ended after adds, and the daily sweep.
+const IDLE_EXTRA: u64 = 2;
+
+/// Invariant 10, where nothing went wrong.
+pub(super) fn requests_are_few(case: &Case) -> Vec<Violation> {
+    if !case.plan.faults.is_empty() || !case.queue.is_empty() {
+        return Vec::new();
+    }
+    let mut words = Vec::new();
+    let (rested, requests) = &case.idle;
+    let minutes = rested.as_secs().div_ceil(60);
+    let days = rested.as_secs() / (24 * 3_600);
+    let allowed = minutes * IDLE_A_MINUTE + IDLE_EXTRA;
+    for (place, counts) in requests {
+        if days == 0 && (counts.put > allowed || counts.list > allowed) {
+            words.push(format!(
+                "idle machine {place} sent {} PUT and {} LIST in {minutes} minutes",
+                counts.put, counts.list
+            ));
+        }
+    }
+    words.into_iter().map(|words| Violation { invariant: 10, words }).collect()
+}
