@@ -23,6 +23,10 @@ pub const PICKUP_CHAINS: &str = "spool/pickup/";
 pub const ACCOUNTS: &str = "account/";
 /// All domains.
 pub const DOMAINS: &str = "domain/";
+/// What is put there is sent.
+pub const PICKUP: &str = "pickup/";
+/// The event log.
+pub const EVENTS: &str = "events/";
 /// What tests of the store itself write, and remove again.
 pub const CHECKS: &str = "check/";
 /// Verdicts of such tests.

@@ -3,10 +3,12 @@
 #![cfg(test)]
 
 mod bounces;
+mod collection;
 mod contract;
 mod crash;
 mod dns;
 mod end_to_end;
+mod fsck;
 mod hostile;
 mod http;
 mod no_tokio;
