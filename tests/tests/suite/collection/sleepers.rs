@@ -104,7 +104,8 @@ fn a_sweep_that_sleeps_for_days_deletes_nothing_that_came_meanwhile() {
             other.expunge((1..=60).collect()).await;
             world.orphan().await;
             world.sleep(DAY * 2).await;
-            let (_, is_stopped) = suspended(&sleeper, &world, step, sleeper.try_sweep(&world), async {
+            let sweep = sleeper.try_sweep(&world);
+            let (_, is_stopped) = Box::pin(suspended(&sleeper, &world, step, sweep, async {
                 for day in 0..3 {
                     other.deliver_some(&world, &format!("day {day}"), 30).await;
                     other.deliver(world.letter(&format!("large {day}"), true).await).await;
@@ -112,7 +113,7 @@ fn a_sweep_that_sleeps_for_days_deletes_nothing_that_came_meanwhile() {
                     world.sleep(DAY).await;
                     other.sweep(&world).await;
                 }
-            })
+            }))
             .await;
             let found = other.texts().await;
             assert_eq!(world.node().texts().await, found);
