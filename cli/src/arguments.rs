@@ -98,6 +98,16 @@ pub(crate) enum Command {
     /// The object store
     #[command(subcommand, after_help = "Example:\n  fulmar store check")]
     Store(StoreCommand),
+    /// Audit everything in the store: what nothing needs, what is missing, what is damaged
+    ///
+    /// Nodes may run meanwhile. Prints each finding, then counts, octets and what they cost. Reads the header of every object, one
+    /// request each. Exit code 1 where something that is needed is missing or damaged.
+    #[command(after_help = "Example:\n  fulmar fsck --repair")]
+    Fsck {
+        /// Delete what is unreachable and has been for a day, and nothing else
+        #[arg(long)]
+        repair: bool,
+    },
     /// The configuration
     #[command(subcommand, after_help = "Example:\n  fulmar --config fulmar.toml config check")]
     Config(ConfigCommand),
@@ -363,6 +373,8 @@ mod tests {
             "fulmar mailbox read a@x.test --all --output out",
             "fulmar mailbox read a@x.test --all --headers",
             "fulmar store check",
+            "fulmar fsck",
+            "fulmar fsck --repair --json",
             "fulmar config check",
         ] {
             if let Err(error) = parse(line) {

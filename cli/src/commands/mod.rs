@@ -3,6 +3,7 @@
 mod account;
 mod directory;
 mod drain;
+mod fsck;
 mod mailbox;
 mod mbox;
 mod queue;
@@ -57,6 +58,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Account(command) => account::account(&context, command).await,
             Command::Queue(command) => queue::queue(&context, command).await,
             Command::Mailbox(command) => mailbox::mailbox(&context, command).await,
+            Command::Fsck { repair } => fsck::fsck(&context, repair).await,
             Command::Store(command) => store::store(&context, command).await,
             Command::Config(ConfigCommand::Check) => Ok(()),
         }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod domains;
+mod fsck;
 mod queue;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use accounts::AccountSummary;
 pub use domains::{AliasSummary, DomainSummary};
+pub use fsck::{Amount, Audit, Finding, Found};
 pub use queue::{Action, QueueItem, QueueState};
 
 use crate::config::Config;

@@ -12,7 +12,7 @@
 //! 5. *Look at the chain again.* Whoever claimed after us has sealed our log by now, or will before it reads this one.
 //! 6. *Write Adopt into our own log.* This create is the transfer: before it the entries are in the old log, after it in ours, and
 //!    whoever comes after us finds it in step 3.
-//! 7. *Close.* Logs whose Adopt was found in this one, then this one; then its signs of life. Until that is done others
+//! 7. *Close.* Logs whose entries came to this one, then this one; then its signs of life. Until that is done others
 //!    find the chain with our claim at its end and leave it alone while we live; and we, when we come back to it, write no
 //!    second Adopt, which would bring back what we have done with meanwhile, and do not give up. Nor do we end our own log before:
 //!    when it has been collected, nobody would find the Adopt in it, and the old log would be adopted once more.
@@ -151,9 +151,10 @@ impl Adopter<'_> {
             return Ok(Step::Done(Adoption::Left("another node has claimed it since".to_owned())));
         }
         let entries = if is_taken { 0 } else { self.take(log, epoch, me, &scanned).await? };
-        for log in scanned.live.adopted.keys().chain([&log]) {
-            ownership::close(self.requests, *log, me).await?;
-        }
+        // Those that it had adopted first, however long ago: whoever adopted them may have died before it closed them.
+        let adopted: Vec<Incarnation> = scanned.live.folders.iter().copied().collect();
+        ownership::close_all(self.requests, &adopted, me).await?;
+        ownership::close(self.requests, log, me).await?;
         self.spool.settled(me, log).await?;
         Ok(Step::Done(Adoption::Done { log, entries }))
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
-use super::maintenance::{Released, Seen, Watch, read_beat};
+use super::maintenance::{ReadBeat, Released, Seen, Watch, read_beat};
 use super::pickup::Pickup;
 use crate::model::UtcTime;
 use crate::platform::{Host, Instant, StoreError};
@@ -197,7 +197,7 @@ impl Drain {
         for object in requests.list(layout::LIVE, None).await? {
             if let Some(layout::LiveKey::Beat(log)) = layout::parse_live(&object.key)
                 && Some(log) != ours
-                && let Some(Ok(beat)) = read_beat(requests, log).await?
+                && let Some(ReadBeat { beat: Ok(beat), .. }) = read_beat(requests, log).await?
             {
                 remains.add(beat.queued, beat.next_due);
             }

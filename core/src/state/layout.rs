@@ -26,6 +26,8 @@ pub const PICKUP_CHAINS: &str = "spool/pickup/";
 pub const ACCOUNTS: &str = "account/";
 /// All domains.
 pub const DOMAINS: &str = "domain/";
+/// The event log.
+pub const EVENTS: &str = "events/";
 /// What tests of the store itself write, and remove again.
 pub const CHECKS: &str = "check/";
 /// Verdicts of such tests.

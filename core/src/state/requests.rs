@@ -60,6 +60,22 @@ pub struct RequestCounts {
     pub get_bytes: u64,
 }
 
+impl RequestCounts {
+    /// What came after `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            put: self.put - before.put,
+            get: self.get - before.get,
+            head: self.head - before.head,
+            list: self.list - before.list,
+            delete: self.delete - before.delete,
+            copy: self.copy - before.copy,
+            put_bytes: self.put_bytes - before.put_bytes,
+            get_bytes: self.get_bytes - before.get_bytes,
+        }
+    }
+}
+
 impl Meter {
     /// The counts so far.
     pub fn counts(&self) -> RequestCounts {

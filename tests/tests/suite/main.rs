@@ -3,11 +3,13 @@
 #![cfg(test)]
 
 mod bounces;
+mod collection;
 mod contract;
 mod crash;
 mod dns;
 mod drain;
 mod end_to_end;
+mod fsck;
 mod hostile;
 mod http;
 mod large_queue;

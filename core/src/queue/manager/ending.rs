@@ -21,10 +21,11 @@ impl Manager {
         let now = self.now();
         let Some(log) = &self.log else { return };
         let age = log.right.elapsed(now);
-        if age > RETIREMENT && !self.is_holding() && !self.pulse.is_under_way() && !self.is_ending() {
-            self.end();
-        } else if age > RIGHT {
+        // Whoever slept for longer than that has nothing to end any more: the log may have been adopted and collected meanwhile.
+        if age > RIGHT {
             self.fence("an hour has passed since the last successful write");
+        } else if age > RETIREMENT && !self.is_holding() && !self.pulse.is_under_way() && !self.is_ending() {
+            self.end();
         }
     }
 

@@ -23,7 +23,7 @@ use super::pickup::Pickup;
 use crate::model::Incarnation;
 use crate::platform::Host;
 use housekeeping::keep_house;
-pub(super) use watch::read_beat;
+pub(super) use watch::{ReadBeat, read_beat};
 pub use watch::{Released, Seen, Watch};
 
 /// Pause between listings while there is somebody to watch.

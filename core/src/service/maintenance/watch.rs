@@ -97,7 +97,7 @@ impl Watch {
         // The manager ends when the node does.
         let _ = self.context.spool.seen(beats.store_now, others.len() + 1).await;
         for incarnation in sighting.new.iter().filter(|new| Some(**new) != ours) {
-            if let Some(Ok(beat)) = read_beat(&requests, *incarnation).await?
+            if let Some(ReadBeat { beat: Ok(beat), .. }) = read_beat(&requests, *incarnation).await?
                 && (self.host.is_gone)(&beat.process)
             {
                 self.gone.insert(*incarnation);
@@ -115,7 +115,7 @@ impl Watch {
         for (incarnation, still_for) in sighting.still {
             if Some(incarnation) != ours
                 && is_dead(beats.interval(incarnation), still_for)
-                && self.is_ours_to_judge(incarnation, still_for).await?
+                && self.is_ours_to_judge(incarnation, still_for, beats.etag(incarnation)).await?
             {
                 dead.insert(incarnation);
             }
@@ -173,13 +173,21 @@ impl Watch {
     }
 
     /// Reads a heartbeat that counts as dead once more: by now it may announce something else.
-    async fn is_ours_to_judge(&self, log: Incarnation, still_for: Duration) -> Result<bool, StoreError> {
-        Ok(match read_beat(&self.context.requests, log).await? {
-            Some(Ok(beat)) => is_dead(beat.interval, still_for),
+    async fn is_ours_to_judge(
+        &self,
+        log: Incarnation,
+        still_for: Duration,
+        etag: &str,
+    ) -> Result<bool, StoreError> {
+        let Some(read) = read_beat(&self.context.requests, log).await? else { return Ok(false) };
+        Ok(match read.beat {
+            // Written since it was listed: it has not stood still.
+            _ if read.etag != etag => false,
+            Ok(beat) => is_dead(beat.interval, still_for),
             // Nobody can say what it announces. A living node will have written another by then.
-            Some(Err(FrameError::Damaged(_))) => is_dead(IDLE_INTERVAL, still_for),
+            Err(FrameError::Damaged(_)) => is_dead(IDLE_INTERVAL, still_for),
             // Nodes of another version look after each other.
-            Some(Err(FrameError::Version { .. })) | None => false,
+            Err(FrameError::Version { .. }) => false,
         })
     }
 
@@ -208,6 +216,7 @@ impl Watch {
 /// What a listing says about heartbeats without reading them.
 struct Beats {
     intervals: BTreeMap<Incarnation, u64>,
+    etags: BTreeMap<Incarnation, String>,
     store_now: Option<UtcTime>,
     /// Others' that are late by the store's clock.
     late: BTreeSet<Incarnation>,
@@ -231,11 +240,17 @@ impl Beats {
             store_now.is_some_and(|now| now.since(object.modified) >= allowed)
         };
         Self {
+            etags: beats.iter().map(|(log, object)| (*log, object.etag.clone())).collect(),
             intervals: beats.iter().map(|(log, object)| (*log, announced(object.size))).collect(),
             store_now,
             late: others().filter(|(_, object)| is_late(object)).map(|(log, _)| *log).collect(),
             is_any_holding: others().any(|(_, object)| announced(object.size) == HOLDING_INTERVAL),
         }
+    }
+
+    /// The ETag of a log's heartbeat.
+    fn etag(&self, log: Incarnation) -> &str {
+        self.etags.get(&log).map_or("", String::as_str)
     }
 
     /// Seconds that a log's heartbeat announces.
@@ -244,16 +259,23 @@ impl Beats {
     }
 }
 
+/// A heartbeat, read.
+pub(in crate::service) struct ReadBeat {
+    /// What it says.
+    pub(in crate::service) beat: Result<Beat, FrameError>,
+    etag: String,
+}
+
 /// A heartbeat's content, if it is still there. One that cannot be read is reported.
 pub(in crate::service) async fn read_beat(
     requests: &Requests,
     incarnation: Incarnation,
-) -> Result<Option<Result<Beat, FrameError>>, StoreError> {
+) -> Result<Option<ReadBeat>, StoreError> {
     let key = layout::beat(incarnation);
     let Some(object) = requests.find(&key).await? else { return Ok(None) };
     let beat = frame::decode::<Beat>(&object.bytes).map(|frame| frame.header);
     if let Err(error) = &beat {
         requests.journal().report(&Event::ObjectDamaged { key, reason: error.to_string() });
     }
-    Ok(Some(beat))
+    Ok(Some(ReadBeat { beat, etag: object.etag }))
 }

@@ -9,6 +9,8 @@
 //! | snapshot before the base | at once |
 //! | body | neither the base's state nor any commit since names it, and its newest piece is as old as the grace |
 //!
+//! Without a base nothing goes but, where there is no snapshot at all, bodies that no commit names.
+//!
 //! *Commits and snapshots.* Whoever reads the chain begins at the base or later, and a message that was expunged after the base was
 //! written stays, so that a session which reads a mailbox as it was does so for a day. What is gone from the base's state never
 //! comes back. Nobody mistakes the number of a commit that has gone for a free one: whoever may still write was shown the tip less
@@ -54,8 +56,6 @@ pub struct ChainFolder {
     pub snapshots: Vec<Numbered>,
     /// The pieces of each body.
     pub bodies: BTreeMap<BodyId, Vec<Numbered>>,
-    /// Keys of what does not belong there, with their octets.
-    pub foreign: Vec<(String, u64)>,
     /// When anything was written there last.
     pub newest: UtcTime,
 }
@@ -84,7 +84,7 @@ impl ChainFolder {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
-    /// Takes in an object below the folder. Stores list the numbers of one kind in order.
+    /// Takes in an object below the folder; one that does not belong there only counts as a change. Stores list the numbers of one kind in order.
     pub fn add(&mut self, object: &Listed) {
         self.newest = self.newest.max(object.modified);
         let numbered = |number| Numbered::new(number, object);
@@ -92,7 +92,7 @@ impl ChainFolder {
             Some(ChainKey::Commit(number)) => self.commits.push(numbered(number)),
             Some(ChainKey::Snapshot(number)) => self.snapshots.push(numbered(number)),
             Some(ChainKey::Piece(body, piece)) => self.bodies.entry(body).or_default().push(numbered(piece)),
-            None => self.foreign.push((object.key.clone(), object.size)),
+            None => {}
         }
     }
 
@@ -112,12 +112,21 @@ impl ChainFolder {
             Ok(examined) => examined,
             Err(error) => return Err(error.into()),
         };
-        clearing.delete(self.superseded(&examined)).await?;
-        let has_fenced = self.collect_bodies(clearing, &mut examined).await?;
+        let has_fenced = self.clear(clearing, &mut examined).await?;
         if has_fenced || self.wants_snapshot(&examined) {
             examined.chain.write_snapshot(requests).await?;
         }
         Ok(())
+    }
+
+    /// Deletes what may go; gives whether a fence was needed for that.
+    pub async fn clear<S: Holding>(
+        &self,
+        clearing: &mut Clearing<'_>,
+        examined: &mut Examined<S>,
+    ) -> Result<bool, Halt> {
+        clearing.delete(self.superseded(examined)).await?;
+        self.clear_bodies(clearing, examined).await
     }
 
     /// Reads the chain from the base to its tip.
@@ -146,18 +155,23 @@ impl ChainFolder {
         }
     }
 
-    /// The chain at its base, or at its beginning where there is none; and the newest of the snapshots that might have been the base but
-    /// cannot be read, with what is wrong with it.
+    /// The chain at its base; where there is none, at its oldest snapshot or, without any, at its beginning. And the newest of the snapshots
+    /// that might have been the base but cannot be read, with what is wrong with it.
     async fn base<S: Holding>(
         &self,
         requests: &Requests,
         now: UtcTime,
     ) -> Result<(Chain<S>, Option<u64>, Option<(u64, String, String)>), StateError> {
+        let is_aged = |snapshot: &&Numbered| is_aged(snapshot.modified, now);
+        let (aged, young): (Vec<&Numbered>, Vec<&Numbered>) = self.snapshots.iter().partition(is_aged);
         let mut unread = None;
-        for snapshot in self.snapshots.iter().rev().filter(|snapshot| is_aged(snapshot.modified, now)) {
+        for snapshot in aged.into_iter().rev().chain(young) {
             let number = snapshot.number;
             match Chain::at_snapshot(requests, &self.name, number).await? {
-                Found::Chain(chain) => return Ok((chain, Some(number), unread)),
+                Found::Chain(chain) => {
+                    let base = is_aged(&snapshot).then_some(number);
+                    return Ok((chain, base, unread));
+                }
                 Found::Damaged(reason) => {
                     let key = layout::numbered(&layout::snapshots(&self.name), number);
                     unread.get_or_insert((number, key, reason));
@@ -191,7 +205,7 @@ impl ChainFolder {
     }
 
     /// Deletes bodies that may go, behind a fence; gives whether one was needed.
-    async fn collect_bodies<S: Holding>(
+    async fn clear_bodies<S: Holding>(
         &self,
         clearing: &mut Clearing<'_>,
         examined: &mut Examined<S>,
@@ -268,6 +282,9 @@ impl<S: Holding> Examined<S> {
             () if self.obstacle.is_some() || self.tip.bodies.contains(&id) => Fate::Needed,
             () if self.is_named(id) => {
                 Fate::Later("its message was expunged after the last snapshot that is a day old")
+            }
+            () if self.base.is_none() && self.newest_snapshot > 0 => {
+                Fate::Later("no message names it, but no snapshot is a day old")
             }
             () if pieces.iter().all(|piece| is_aged(piece.modified, self.now)) => {
                 Fate::Now("no message names it")

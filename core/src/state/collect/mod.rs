@@ -73,24 +73,24 @@ pub fn is_aged(modified: UtcTime, now: UtcTime) -> bool {
     now.since(modified) >= GRACE
 }
 
-/// Reads the header of an object, without its data where it has much. An object that has gone meanwhile counts as damaged.
+/// Reads the header of an object, without its data where it has much. Nothing where the object has gone since it was listed.
 pub async fn read_head<H: DeserializeOwned>(
     requests: &Requests,
     object: &Listed,
-) -> Result<Result<H, FrameError>, StoreError> {
-    let head = object.size.min(HEAD_OCTETS);
+) -> Result<Option<Result<H, FrameError>>, StoreError> {
     let mut decoded = Err(FrameError::Damaged("it is empty".to_owned()));
-    for octets in [head, object.size] {
-        if octets > 0 && decoded.is_err() {
-            decoded = match requests.get(&object.key, Some(0..octets)).await {
-                Ok(found) => frame::decode::<H>(&found.bytes).map(|frame| frame.header),
-                Err(StoreError::NotFound) => return Ok(Err(FrameError::Damaged("it is gone".to_owned()))),
-                Err(error) => return Err(error),
-            };
+    for octets in [object.size.min(HEAD_OCTETS), object.size] {
+        if octets == 0 || decoded.is_ok() {
+            break;
         }
+        decoded = match requests.get(&object.key, Some(0..octets)).await {
+            Ok(found) => frame::decode::<H>(&found.bytes).map(|frame| frame.header),
+            Err(StoreError::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if octets == object.size {
             break;
         }
     }
-    Ok(decoded)
+    Ok(Some(decoded))
 }

@@ -32,6 +32,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
+
 use super::{Clearing, Fate, GRACE, Halt, Numbered, read_head};
 use crate::model::{Event, Incarnation, UtcTime};
 use crate::platform::Listed;
@@ -52,8 +54,10 @@ const OWN_GRACE: Duration = Duration::from_hours(48);
 pub struct SpoolFolder {
     /// By epoch.
     pub owners: Vec<Numbered>,
-    /// Whether there is anything but `own/`.
-    pub has_more: bool,
+    /// Objects in `own/`, and octets in them.
+    pub own: (u64, u64),
+    /// Objects elsewhere in the folder, and octets in them.
+    pub content: (u64, u64),
     /// When anything was written there last.
     pub newest: UtcTime,
 }
@@ -105,9 +109,17 @@ impl SpoolFolder {
     pub fn add(&mut self, kind: Option<SpoolKey>, object: &Listed) {
         self.newest = self.newest.max(object.modified);
         match kind {
-            Some(SpoolKey::Owner(epoch)) => self.owners.push(Numbered::new(epoch, object)),
-            _ => self.has_more = true,
+            Some(SpoolKey::Owner(epoch)) => {
+                self.owners.push(Numbered::new(epoch, object));
+                self.own = (self.own.0 + 1, self.own.1 + object.size);
+            }
+            _ => self.content = (self.content.0 + 1, self.content.1 + object.size),
         }
+    }
+
+    /// Whether there is anything but `own/`.
+    fn has_more(&self) -> bool {
+        self.content.0 > 0
     }
 }
 
@@ -190,7 +202,7 @@ impl Survey {
         let Some(folder) = self.folders.get(&log) else { return Fate::Needed };
         let is_over = |since| now.since(since) >= GRACE && now.since(folder.newest) >= OWN_GRACE;
         match self.judge(log) {
-            Judgement::Dead(since) if !folder.has_more && is_over(since) && !self.live.contains(&log) => {
+            Judgement::Dead(since) if !folder.has_more() && is_over(since) && !self.live.contains(&log) => {
                 if self.is_led_to(log) {
                     Fate::Later("another log's chain of owners leads to it")
                 } else {
@@ -220,7 +232,7 @@ impl Survey {
                 Judgement::Unreadable(key, reason) => {
                     clearing.requests.journal().report(&Event::ObjectDamaged { key, reason });
                 }
-                Judgement::Dead(_) if folder.has_more => {
+                Judgement::Dead(_) if folder.has_more() => {
                     if matches!(self.of_content(*log, now), Fate::Now(_)) {
                         collect_content(clearing, *log).await?;
                     }
@@ -266,13 +278,16 @@ async fn collect_content(clearing: &mut Clearing<'_>, log: Incarnation) -> Resul
         let rest = object.key.strip_prefix(&layout::spool(log));
         let damage = match rest.and_then(layout::parse_spool_object) {
             Some(SpoolKey::Segment(_)) => match read_head::<SegmentHead>(clearing.requests, &object).await? {
-                Ok(segment) if is_seal(&segment) => Ok(&mut last),
-                read => read.map(|_| &mut first),
+                Some(Ok(segment)) if is_seal(&segment) => Ok(&mut last),
+                Some(Err(error)) => Err(error),
+                _ => Ok(&mut first),
             },
-            Some(SpoolKey::Checkpoint(_)) => {
-                // What it holds is not asked: another version may have written more.
-                read_head::<serde::de::IgnoredAny>(clearing.requests, &object).await?.map(|_| &mut last)
-            }
+            // What a checkpoint holds is not asked.
+            Some(SpoolKey::Checkpoint(_)) => match read_head::<IgnoredAny>(clearing.requests, &object).await?
+            {
+                Some(Err(error)) => Err(error),
+                _ => Ok(&mut last),
+            },
             Some(SpoolKey::Piece(..)) => Ok(&mut first),
             Some(SpoolKey::Owner(_)) | None => continue,
         };

@@ -76,8 +76,9 @@ pub async fn is_pickup_over(clearing: &Clearing<'_>, chain: &[Listed], now: UtcT
         return Ok(false);
     }
     match read_head::<PickupLink>(clearing.requests, last).await? {
-        Ok(link) => Ok(clearing.requests.head(&link.key).await?.is_none()),
-        Err(error) => {
+        None => Ok(false),
+        Some(Ok(link)) => Ok(clearing.requests.head(&link.key).await?.is_none()),
+        Some(Err(error)) => {
             let (key, reason) = (last.key.clone(), error.to_string());
             clearing.requests.journal().report(&Event::ObjectDamaged { key, reason });
             Ok(false)

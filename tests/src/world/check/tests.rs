@@ -99,8 +99,7 @@ impl Forgery {
         }
         let facts = self.facts.into_iter().map(|(at, fact)| (Duration::from_secs(at), fact)).collect();
         let late = |late| (Duration::from_secs(900), item(id(1)), late);
-        let mut idle = fulmar_core::state::requests::RequestCounts::default();
-        idle.put = self.idle_puts;
+        let idle = fulmar_core::state::requests::RequestCounts { put: self.idle_puts, ..Default::default() };
         Case {
             plan: Arc::new(plan()),
             began: BEGAN,

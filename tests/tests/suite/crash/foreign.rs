@@ -33,6 +33,7 @@ fn a_heartbeat_from_the_future_that_announces_ages_is_adopted_from_like_any_othe
             seq: u64::MAX,
             interval: u64::MAX,
             next_due: Some(UtcTime(u64::MAX)),
+            queued: 0,
             hostname: Domain::parse(HOSTNAME).unwrap(),
             process: ProcessIdentity::default(),
         };
