@@ -107,6 +107,15 @@ impl Adopter<'_> {
         Err(AdoptionError::TooDeep)
     }
 
+    /// Goes on with an adoption that this node has begun, if the log is still claimed for its open log; nothing where it is not. What the
+    /// log's heartbeat says does not matter any more: it may be sealed already, and nobody else takes it while the claimant lives.
+    pub async fn resume(&self, log: Incarnation) -> Result<Option<Adoption>, AdoptionError> {
+        let owners = ownership::read(self.requests, log).await?;
+        let ours = self.spool.current().await.map(|current| Claim::By(current.incarnation));
+        let last = owners.last_key_value().map(|(_, owner)| owner.claim);
+        if ours.is_none() || last != ours { Ok(None) } else { self.adopt(log).await.map(Some) }
+    }
+
     async fn adopt_one(&self, log: Incarnation) -> Result<Step, AdoptionError> {
         let owners = ownership::read(self.requests, log).await?;
         let last = owners.last_key_value().map(|(epoch, owner)| (*epoch, owner.claim, owner.at));
