@@ -172,14 +172,15 @@ fn unreported(books: &Books<'_>, queue_id: QueueId, failed: &Address) -> Option<
         // Its sender is nobody here.
         return None;
     }
-    let mut reports = books.reported.iter().filter(|(_, of)| **of == queue_id).map(|(report, _)| *report).peekable();
-    if reports.peek().is_none() {
+    let reports: Vec<_> =
+        books.reported.iter().filter(|(_, of)| **of == queue_id).map(|(report, _)| *report).collect();
+    if reports.is_empty() {
         return Some(format!("{} failed for {failed}, and no report was made", books.name(queue_id)));
     }
-    // Elsewhere or deleted since: only reports that still lie in mailboxes can be read.
-    let bodies: Vec<_> = reports.filter_map(|report| body(books.case, sender, report)).collect();
+    // Some may have gone elsewhere, or been deleted since.
+    let bodies: Vec<_> = reports.iter().filter_map(|report| body(books.case, sender, *report)).collect();
     let is_named = bodies.iter().any(|body| body.contains(&failed.to_string()));
-    (!bodies.is_empty() && !is_named)
+    (bodies.len() == reports.len() && !is_named)
         .then(|| format!("{} failed for {failed}, which its report does not name", books.name(queue_id)))
 }
 
