@@ -118,7 +118,7 @@ pub async fn live(simulator: Simulator, plan: Plan, doors: Doors) -> Case {
         run.simulator().sleep_until(next.min(profile.trouble)).await;
         run.observe();
     }
-    run.heal();
+    run.heal().await;
     let overdue = run.settle().await;
     run.rest(QUIETING).await;
     let before = run.crew.requests();
@@ -273,7 +273,7 @@ impl Run {
         lock(&self.archive).observe(self.simulator().now(), objects);
     }
 
-    fn heal(&self) {
+    async fn heal(&self) {
         let simulation = &self.crew.simulation;
         simulation.weather().calm();
         simulation.weather().change_store(|store| store.latency = Latency::FAST);
@@ -281,7 +281,7 @@ impl Run {
         for number in 0..self.plan().hosts.len() {
             simulation.net().reset(host_address(number));
         }
-        self.crew.heal();
+        self.crew.heal().await;
         self.recorder().record(Fact::Healed);
     }
 

@@ -43,7 +43,7 @@ pub fn all(case: &Case) -> Vec<Violation> {
     violations.extend(adoption::adoptions_are_sound(case));
     violations.extend(garbage::garbage_is_garbage(case));
     violations.extend(pace::transactions_are_limited(case));
-    violations.extend(pace::due_mail_is_attempted(case));
+    violations.extend(pace::due_mail_is_attempted(&books));
     violations.extend(pace::requests_are_few(case));
     violations
 }
