@@ -29,5 +29,7 @@ fn main() -> ExitCode {
     println!("checkpoint                  {:.0} octets each", each(figures.checkpoint));
     println!("  encoded in                {:.0?}", figures.checkpoint_in[0]);
     println!("  decoded in                {:.0?}", figures.checkpoint_in[1]);
+    println!("another message             {:.1?}", figures.another);
+    println!("10,000 outcomes of one      {:.0?}", figures.ten_thousand);
     ExitCode::SUCCESS
 }

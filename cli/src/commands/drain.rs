@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use async_signal::{Signal, Signals};
 use fulmar_core::engine::{DrainReport, DrainSettings, Engine};
-use fulmar_runtime_smol::host;
 use futures::stream::StreamExt;
 use serde_json::json;
 
@@ -20,7 +19,8 @@ pub(super) async fn drain(context: &Context, arguments: Drain) -> Result<(), Fai
     };
     let settings = DrainSettings { deadline: arguments.deadline, until_empty: arguments.until_empty };
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
-    let drained = Engine::drain(config, platform, host(), context.journal.clone(), settings, stop).await;
+    let drained =
+        Engine::drain(config, platform, context.host(), context.journal.clone(), settings, stop).await;
     let report = drained?;
     let DrainReport { delivered, deferred, remaining, next_due, is_done } = report;
     let next_due = next_due.map(|due| due.to_string());

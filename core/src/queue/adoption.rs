@@ -14,7 +14,8 @@
 //!    whoever comes after us finds it in step 3.
 //! 7. *Close.* Logs whose Adopt was found in this one, then this one; then its signs of life. Until that is done others
 //!    find the chain with our claim at its end and leave it alone while we live; and we, when we come back to it, write no
-//!    second Adopt, which would bring back what we have done with meanwhile, and do not give up.
+//!    second Adopt, which would bring back what we have done with meanwhile, and do not give up. Nor do we end our own log before:
+//!    when it has been collected, nobody would find the Adopt in it, and the old log would be adopted once more.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,8 +38,6 @@ const BACK_OFF: Duration = Duration::from_mins(1);
 const DEPTH: usize = 16;
 /// Times that a log which is compacted meanwhile is read anew.
 const READS: usize = 5;
-/// Times that closing a chain is tried against others who add to it.
-const CLOSES: usize = 5;
 
 /// How an adoption ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +96,7 @@ impl Adopter<'_> {
                 Step::Done(Adoption::Closed) => {
                     // Its owner ended without having closed what it had adopted.
                     for outer in outer {
-                        self.close(outer, log).await?;
+                        ownership::close(self.requests, outer, log).await?;
                     }
                     return Ok(Adoption::Closed);
                 }
@@ -107,20 +106,11 @@ impl Adopter<'_> {
         Err(AdoptionError::TooDeep)
     }
 
-    /// Goes on with an adoption that this node has begun, if the log is still claimed for its open log; nothing where it is not. What the
-    /// log's heartbeat says does not matter any more: it may be sealed already, and nobody else takes it while the claimant lives.
-    pub async fn resume(&self, log: Incarnation) -> Result<Option<Adoption>, AdoptionError> {
-        let owners = ownership::read(self.requests, log).await?;
-        let ours = self.spool.current().await.map(|current| Claim::By(current.incarnation));
-        let last = owners.last_key_value().map(|(_, owner)| owner.claim);
-        if ours.is_none() || last != ours { Ok(None) } else { self.adopt(log).await.map(Some) }
-    }
-
     async fn adopt_one(&self, log: Incarnation) -> Result<Step, AdoptionError> {
         let owners = ownership::read(self.requests, log).await?;
         let last = owners.last_key_value().map(|(epoch, owner)| (*epoch, owner.claim, owner.at));
         if last.is_some_and(|(_, claim, _)| claim.is_closing()) {
-            self.forget_live(log).await?;
+            ownership::forget_live(self.requests, log).await?;
             return Ok(Step::Done(Adoption::Closed));
         }
         let me = self.spool.stand().await?;
@@ -162,8 +152,9 @@ impl Adopter<'_> {
         }
         let entries = if is_taken { 0 } else { self.take(log, epoch, me, &scanned).await? };
         for log in scanned.live.adopted.keys().chain([&log]) {
-            self.close(*log, me).await?;
+            ownership::close(self.requests, *log, me).await?;
         }
+        self.spool.settled(me, log).await?;
         Ok(Step::Done(Adoption::Done { log, entries }))
     }
 
@@ -232,26 +223,6 @@ impl Adopter<'_> {
         let entries = live.entries.len();
         self.requests.journal().report(&Event::Adopted { from: log, into: me, entries });
         Ok(entries)
-    }
-
-    /// Step 7 for one log, whose entries live in `into`, or did: ends its chain of owners, then removes its signs of life.
-    async fn close(&self, log: Incarnation, into: Incarnation) -> Result<(), AdoptionError> {
-        for _ in 0..CLOSES {
-            let owners = ownership::read(self.requests, log).await?;
-            let last = owners.last_key_value();
-            let next = last.map_or(0, |(epoch, _)| *epoch) + 1;
-            // Whoever adopts has claimed: a chain that is not there any more has been closed and collected.
-            if last.is_none_or(|(_, owner)| owner.claim.is_closing())
-                || link(self.requests, log, next, Link::closed(into)).await?
-            {
-                break;
-            }
-        }
-        Ok(self.forget_live(log).await?)
-    }
-
-    async fn forget_live(&self, log: Incarnation) -> Result<(), StoreError> {
-        self.requests.delete(&[layout::beat(log), layout::free(log)]).await
     }
 }
 

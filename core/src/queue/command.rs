@@ -158,6 +158,7 @@ pub(super) enum Command {
     Current { done: oneshot::Sender<Option<Current>> },
     Holdings { done: oneshot::Sender<Option<Holdings>> },
     Rewrite { incarnation: Incarnation, rewritten: Rewritten, done: oneshot::Sender<Result<(), Refusal>> },
+    Settled { incarnation: Incarnation, of: Incarnation },
     Forget { incarnation: Incarnation, folder: Incarnation },
     StoreNow { done: oneshot::Sender<Option<UtcTime>> },
     Belong,

@@ -15,7 +15,8 @@
 //!
 //! **Crashes.** Deletions half done are completed by the next round, of this node or of whoever owns the log then. A survivor lies in two
 //! segments until its new place is durable; the old one is needed no more after that, and whoever is reading from it is done with it by
-//! the end of the grace. `Ended` says what stays true, whoever says it.
+//! the end of the grace. `Ended` says what stays true, whoever says it; but not before every log that was adopted here is closed, since until
+//! then others look for the Adopt in earlier owners' logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,6 +74,8 @@ pub struct Compacted {
 /// Compacts one log again and again; remembers which segments were nearly dead the last time.
 #[derive(Debug, Default)]
 pub struct Compaction {
+    /// Adopted logs that are known to be closed.
+    closed: BTreeSet<Incarnation>,
     nearly_dead: BTreeSet<(Incarnation, u64)>,
 }
 
@@ -92,6 +95,10 @@ impl Compaction {
             ..Compacted::default()
         };
         let mut folders: Vec<Incarnation> = live.folders.iter().copied().collect();
+        self.closed.retain(|log| live.folders.contains(log));
+        let unclosed: Vec<_> = live.folders.difference(&self.closed).copied().collect();
+        ownership::close_all(requests, &unclosed, log).await?;
+        self.closed.extend(unclosed);
         // Those that can be given up at once first.
         folders.sort_by_key(|folder| uses.folders.contains(folder));
         for folder in folders.into_iter().take(FOLDERS) {

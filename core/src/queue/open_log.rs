@@ -2,8 +2,10 @@
 //! right to write it lasts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::time::Duration;
 
+use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use futures::channel::oneshot;
 
@@ -148,6 +150,8 @@ pub(super) struct OpenLog {
     pub(super) right: Stamp,
     /// When the last create was sent.
     pub(super) last_sent: Instant,
+    /// Closed, by being dropped, when the log is not written any more: its heartbeats are not repeated after that.
+    written: (Sender<Infallible>, Receiver<Infallible>),
     /// Uploads into the log's folder.
     pub(super) leases: usize,
     /// Whether anything may have been uploaded into the folder.
@@ -166,9 +170,18 @@ impl OpenLog {
             live: Live::default(),
             right: now,
             last_sent: now.instant,
+            written: async_channel::bounded(1),
             leases: 0,
             was_leased: false,
             covered: 0,
+        }
+    }
+
+    /// Ends when the log is not written any more.
+    pub(super) fn end_of_writing(&self) -> impl Future<Output = ()> + Send + use<> {
+        let written = self.written.1.clone();
+        async move {
+            let _ = written.recv().await;
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
+
 use crate::model::{Incarnation, Nonce};
 use crate::platform::StoreError;
 use crate::state::frame::{self, FrameError};
@@ -68,4 +70,47 @@ pub(super) async fn link(
     let object = Owner { nonce, of, at, claim, into }.encode();
     let created = requests.create(&layout::owner(of, epoch), &object.payload, nonce).await?;
     Ok(matches!(created, Created::Ours))
+}
+
+/// Times that closing a chain is tried against others who add to it.
+const CLOSES: usize = 5;
+
+/// Chains that are closed at a time.
+const CLOSED_TOGETHER: usize = 16;
+
+/// Closes the chain of a log whose entries live in `into`, or did, and then removes its signs of life.
+pub(super) async fn close(
+    requests: &Requests,
+    log: Incarnation,
+    into: Incarnation,
+) -> Result<(), OwnersError> {
+    for _ in 0..CLOSES {
+        let owners = read(requests, log).await?;
+        let last = owners.last_key_value();
+        let next = last.map_or(0, |(epoch, _)| *epoch) + 1;
+        // Whoever adopts has claimed: a chain that is not there any more has been closed and collected.
+        if last.is_none_or(|(_, owner)| owner.claim.is_closing())
+            || link(requests, log, next, Link::closed(into)).await?
+        {
+            return Ok(forget_live(requests, log).await?);
+        }
+    }
+    Err(StoreError::Unavailable(format!("{log}: others keep adding to its chain of owners")).into())
+}
+
+/// Closes the chains of logs whose entries live in `into`, or did.
+pub(super) async fn close_all(
+    requests: &Requests,
+    logs: &[Incarnation],
+    into: Incarnation,
+) -> Result<(), OwnersError> {
+    for logs in logs.chunks(CLOSED_TOGETHER) {
+        try_join_all(logs.iter().map(|log| close(requests, *log, into))).await?;
+    }
+    Ok(())
+}
+
+/// Removes a log's signs of life.
+pub(super) async fn forget_live(requests: &Requests, log: Incarnation) -> Result<(), StoreError> {
+    requests.delete(&[layout::beat(log), layout::free(log)]).await
 }

@@ -137,6 +137,11 @@ impl Spool {
         self.commands.send(Command::Forget { incarnation, folder }).await.map_err(|_| Refusal::Closing)
     }
 
+    /// A log whose Adopt stands in the log of this incarnation has been closed.
+    pub(super) async fn settled(&self, incarnation: Incarnation, of: Incarnation) -> Result<(), Refusal> {
+        self.commands.send(Command::Settled { incarnation, of }).await.map_err(|_| Refusal::Closing)
+    }
+
     /// Whether the log of this incarnation is still the one being written, and an Adopt of the other one stands in it.
     pub async fn has_adopted(&self, incarnation: Incarnation, of: Incarnation) -> Result<bool, Refusal> {
         self.ask(|done| Command::HasAdopted { incarnation, of, done }).await

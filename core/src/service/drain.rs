@@ -143,11 +143,7 @@ impl Drain {
 
     async fn round(&mut self) -> Result<Next, StoreError> {
         let clock = self.context.requests.platform().clock.clone();
-        let mut seen = self.watch.round(Released::WhenDue).await?;
-        // Only beside one's own heartbeat the store's clock tells which of the others are late.
-        if seen.others > 0 && seen.store_now.is_none() && self.context.spool.stand().await.is_ok() {
-            seen = self.watch.round(Released::WhenDue).await?;
-        }
+        let seen = self.watch.round(Released::WhenDue).await?;
         let has_adopted = self.seen.as_ref().is_some_and(|before| before.doubtful > seen.doubtful);
         let (doubtful, others) = (seen.doubtful, seen.others);
         self.seen = Some(seen);

@@ -1,5 +1,6 @@
 //! Whether the store does as asked, told from the outcomes of all requests of a node.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,9 +29,27 @@ pub(super) struct Health {
     /// How long everything must have failed.
     patience: Duration,
     state: Mutex<State>,
-    /// Since when the store has refused to list, and its words. A permission of its own: without it, everything else may go well,
-    /// but no account can be loaded, and no other node be seen.
-    listing_refused: Mutex<Option<(UtcTime, String)>>,
+    /// What the store has refused since when, and its words. Each is a permission of its own, without which everything else may go
+    /// well: but where it does not list, no account can be loaded and no other node be seen, and where it does not write, nothing can be taken.
+    refused: Mutex<BTreeMap<Permission, (UtcTime, String)>>,
+}
+
+/// What a store may permit or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Permission {
+    /// Listing.
+    List,
+    /// Writing.
+    Write,
+}
+
+impl Permission {
+    fn name(self) -> &'static str {
+        match self {
+            Self::List => "listing",
+            Self::Write => "writing",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -46,13 +65,13 @@ enum State {
 impl Health {
     pub(super) fn new(patience: Duration) -> Self {
         let asked = Instant::from_origin(Duration::ZERO);
-        Self { patience, state: Mutex::new(State::Answering { asked }), listing_refused: Mutex::default() }
+        Self { patience, state: Mutex::new(State::Answering { asked }), refused: Mutex::default() }
     }
 
     pub(super) fn readiness(&self) -> Readiness {
         match &*self.state() {
-            State::Answering { .. } | State::Failing { .. } => match self.listing_refused().clone() {
-                Some((since, reason)) => Readiness::StoreAway { since, reason },
+            State::Answering { .. } | State::Failing { .. } => match self.refused().first_key_value() {
+                Some((_, (since, reason))) => Readiness::StoreAway { since: *since, reason: reason.clone() },
                 None => Readiness::Ready,
             },
             State::Away { since, reason } => Readiness::StoreAway { since: *since, reason: reason.clone() },
@@ -89,20 +108,21 @@ impl Health {
         };
     }
 
-    /// A listing ended now.
-    pub(super) fn listed(&self, result: Result<(), &StoreError>, clock: &dyn Clock) {
-        let mut refused = self.listing_refused();
+    /// A request that needs this permission ended now.
+    pub(super) fn asked<T>(&self, permission: Permission, result: &Result<T, StoreError>, clock: &dyn Clock) {
+        let mut refused = self.refused();
         match result {
-            Ok(()) => *refused = None,
+            Ok(_) => drop(refused.remove(&permission)),
             Err(StoreError::Refused(reason)) => {
-                refused.get_or_insert_with(|| (clock.utc(), format!("listing is refused: {reason}")));
+                let words = || (clock.utc(), format!("{} is refused: {reason}", permission.name()));
+                refused.entry(permission).or_insert_with(words);
             }
             Err(_) => {}
         }
     }
 
-    fn listing_refused(&self) -> MutexGuard<'_, Option<(UtcTime, String)>> {
-        self.listing_refused.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<Permission, (UtcTime, String)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -182,22 +202,29 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_refuses_to_list_counts_as_away_until_it_lists() {
+    fn a_store_that_refuses_to_list_or_write_counts_as_away_until_it_does() {
+        for permission in [Permission::List, Permission::Write] {
+            refused_until_done(permission);
+        }
+    }
+
+    fn refused_until_done(permission: Permission) {
         let health = Health::new(Duration::from_secs(20));
-        let refused = StoreError::Refused("AccessDenied".into());
+        let refused = || Err(StoreError::Refused("AccessDenied".into()));
+        let unanswered = || Err(StoreError::Unknown("no answer".into()));
         for (result, away_since) in [
-            (Err(&StoreError::Unknown("no answer".into())), None),
-            (Err(&refused), Some(3)),
-            (Err(&refused), Some(3)),
-            (Err(&StoreError::Unknown("no answer".into())), Some(3)),
+            (unanswered(), None),
+            (refused(), Some(3)),
+            (refused(), Some(3)),
+            (unanswered(), Some(3)),
             (Ok(()), None),
         ] {
             health.answered(second(2), &Journal::silent());
-            health.listed(result, &Stopped(away_since.unwrap_or(7)));
+            health.asked(permission, &result, &Stopped(away_since.unwrap_or(7)));
             let since = match health.readiness() {
                 Readiness::Ready => None,
                 Readiness::StoreAway { since, reason } => {
-                    assert_eq!(reason, "listing is refused: AccessDenied");
+                    assert_eq!(reason, format!("{} is refused: AccessDenied", permission.name()));
                     Some(since.0 / 1_000)
                 }
             };

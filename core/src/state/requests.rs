@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::frame;
-use super::health::{Health, Readiness};
+use super::health::{Health, Permission, Readiness};
 use crate::config::StoreSettings;
 use crate::model::event::Journal;
 use crate::model::{Event, Nonce};
@@ -227,7 +227,7 @@ impl Requests {
             })
             .await;
         let Shared { health, platform, .. } = &*self.shared;
-        health.listed(page.as_ref().map(|_| ()), &*platform.clock);
+        health.asked(Permission::List, &page, &*platform.clock);
         page
     }
 
@@ -254,7 +254,13 @@ impl Requests {
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'a {
         Meter::add(&self.shared.meter.put, 1);
         Meter::add(&self.shared.meter.put_bytes, payload.len() as u64);
-        self.shared.platform.store.put(key, payload.clone(), when)
+        let Shared { platform, health, .. } = &*self.shared;
+        let writing = platform.store.put(key, payload.clone(), when);
+        async move {
+            let written = writing.await;
+            health.asked(Permission::Write, &written, &*platform.clock);
+            written
+        }
     }
 
     async fn repeat<T, F>(&self, verb: &str, key: &str, mut send: impl FnMut() -> F) -> Result<T, StoreError>

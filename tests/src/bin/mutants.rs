@@ -69,7 +69,8 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Fallible<bool> {
     }
     let nursery = Nursery::new()?;
     let mutants = read_mutants(&nursery.workspace.join("tests/mutants"))?;
-    let is_wanted = |mutant: &Mutant| wanted.is_empty() || wanted.iter().any(|name| mutant.name.starts_with(name));
+    let is_wanted =
+        |mutant: &Mutant| wanted.is_empty() || wanted.iter().any(|name| mutant.name.starts_with(name));
     let mutants: Vec<Mutant> = mutants.into_iter().filter(is_wanted).collect();
     if mutants.is_empty() {
         return Err("there is no such mutant".into());
@@ -100,7 +101,9 @@ fn read_mutants(folder: &Path) -> Fallible<Vec<Mutant>> {
     let mut mutants = Vec::new();
     for entry in fs::read_dir(folder)? {
         let patch = entry?.path();
-        let Some(name) = patch.file_name().and_then(|name| name.to_str()?.strip_suffix(".patch")) else { continue };
+        let Some(name) = patch.file_name().and_then(|name| name.to_str()?.strip_suffix(".patch")) else {
+            continue;
+        };
         let text = fs::read_to_string(&patch)?;
         let mut lines = text.lines();
         let words = lines.next().unwrap_or_default().to_owned();
@@ -163,7 +166,10 @@ impl Nursery {
 fn first_failure(sim: &Path, options: &[String], from: u64, below: u64) -> Fallible<Option<Caught>> {
     let count = below.saturating_sub(from).to_string();
     let mut run = Command::new(sim);
-    let output = run.args(options).args(["--from", &from.to_string(), "--seeds", &count, "--until-failure"]).output()?;
+    let output = run
+        .args(options)
+        .args(["--from", &from.to_string(), "--seeds", &count, "--until-failure"])
+        .output()?;
     if output.status.success() {
         return Ok(None);
     }
@@ -217,7 +223,11 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         if names.contains(&entry.file_name()) {
             continue;
         }
-        if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?
+        } else {
+            fs::remove_file(entry.path())?
+        }
     }
     Ok(())
 }

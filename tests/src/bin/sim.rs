@@ -12,7 +12,9 @@ use std::process::ExitCode;
 use std::thread;
 
 use fulmar_tests::Fallible;
-use fulmar_tests::world::{DOOR_MUTANTS, Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline};
+use fulmar_tests::world::{
+    DOOR_MUTANTS, Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline,
+};
 
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
                      sim --mutant NAME [--seeds N]\n\

@@ -46,7 +46,8 @@ impl SimStore {
 
     /// Has the process stand still for this long, or until all faults heal.
     fn stand_still(&self, how_long: Duration) {
-        let (simulator, weather, process) = (self.simulator.clone(), self.weather.clone(), self.place.process);
+        let (simulator, weather, process) =
+            (self.simulator.clone(), self.weather.clone(), self.place.process);
         simulator.note(format_args!("{} stands still for {how_long:?}", self.place.host.name));
         simulator.suspend(process);
         self.simulator.spawn(Box::pin(async move {

@@ -13,7 +13,7 @@ use fulmar_core::state::account::{Account, Op};
 use fulmar_core::state::chain::{Position, State};
 use fulmar_core::state::frame;
 use fulmar_core::state::layout;
-use fulmar_core::state::log::{Attempt, Body, Entry, Record, Recipient, Segment};
+use fulmar_core::state::log::{Attempt, Body, Entry, Recipient, Record, Segment};
 use fulmar_core::state::owner::Owner;
 use serde::Deserialize;
 

@@ -121,11 +121,7 @@ impl Client {
     }
 
     /// One reply; its last line where there are several.
-    async fn reply(
-        &self,
-        stream: &mut BufReader<Box<dyn Stream>>,
-        patience: Duration,
-    ) -> io::Result<String> {
+    async fn reply(&self, stream: &mut BufReader<Box<dyn Stream>>, patience: Duration) -> io::Result<String> {
         self.before(patience, async {
             loop {
                 let mut line = String::new();

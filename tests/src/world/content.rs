@@ -102,7 +102,8 @@ mod tests {
         assert!((5_000..5_100).contains(&content.len()), "{}", content.len());
         assert!(content.windows(3).any(|octets| octets == b"\n.."));
         let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
-        let trace = format!("Return-Path: <a@b>\r\nReceived: from c\r\n\tby d with ESMTP id {id};\r\n\tdate\r\n");
+        let trace =
+            format!("Return-Path: <a@b>\r\nReceived: from c\r\n\tby d with ESMTP id {id};\r\n\tdate\r\n");
         let stored = [trace.as_bytes(), &content].concat();
         let copy = Copy::read(&stored).unwrap();
         assert_eq!((copy.queue_id.to_string().as_str(), copy.number), (id, Some(17)));

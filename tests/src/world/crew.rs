@@ -66,12 +66,7 @@ struct Slot {
 
 impl Crew {
     /// Machines that have not started.
-    pub fn new(
-        simulator: Simulator,
-        plan: Arc<Plan>,
-        recorder: Recorder,
-        doors: Doors,
-    ) -> Arc<Self> {
+    pub fn new(simulator: Simulator, plan: Arc<Plan>, recorder: Recorder, doors: Doors) -> Arc<Self> {
         let (simulation, zone) = (Simulation::new(simulator.clone()), Arc::<Zone>::default());
         let slots = plan.machines.iter().enumerate().map(|(place, planned)| {
             let machine = simulation.machine(&machine_name(place), &zone);
@@ -111,8 +106,7 @@ impl Crew {
         let (platform, journal) = self.doors_of(machine, node);
         loop {
             let (platform, journal) = (platform.clone(), journal.clone());
-            let started =
-                Engine::start_patiently(self.config(node), platform, machine.host(), journal).await;
+            let started = Engine::start_patiently(self.config(node), platform, machine.host(), journal).await;
             match started {
                 Ok(engine) => return engine,
                 // As a supervisor would.

@@ -14,8 +14,8 @@ use fulmar_core::model::{Address, Domain, Event, Incarnation, QueueId, UtcTime};
 use fulmar_core::state::account::INBOX;
 use fulmar_core::state::requests::RequestCounts;
 
-use super::archive::Archive;
 use super::answers::Answers;
+use super::archive::Archive;
 use super::client::Client;
 use super::content::compose;
 use super::crew::{Crew, host_address, machine_name};
@@ -225,9 +225,9 @@ impl Run {
             }
             Deed::Read { account: number, place, deletes_one_in } => {
                 let net = self.crew.simulation.outside(&self.crew.zone).net;
-                self.spawn(
-                    async move { reader::visit(&crew, &*net, account(number), place, deletes_one_in).await },
-                );
+                self.spawn(async move {
+                    reader::visit(&crew, &*net, account(number), place, deletes_one_in).await
+                });
             }
             Deed::Order { is_cancel } => self.order(is_cancel),
             Deed::Look { account: number } => self.look(number),

@@ -156,7 +156,18 @@ impl Plan {
         let attempts_per_destination = [1, 2, 3, 20][drawing.dice.below(4)];
         let deeds = drawing.deeds(machines.len(), accounts.len());
         let Drawing { faults, .. } = drawing;
-        Self { seed, profile, faults, machines, accounts, hosts, messages, deeds, queue, attempts_per_destination }
+        Self {
+            seed,
+            profile,
+            faults,
+            machines,
+            accounts,
+            hosts,
+            messages,
+            deeds,
+            queue,
+            attempts_per_destination,
+        }
     }
 
     /// Whether a copy too many would have no excuse.
@@ -166,7 +177,11 @@ impl Plan {
 
     /// Whose mailboxes, and who at other hosts, a named recipient comes to.
     pub fn expand(&self, named: &Address) -> Vec<Address> {
-        if *named == everybody(self.accounts.len()) { self.accounts.clone() } else { vec![named.normalized()] }
+        if *named == everybody(self.accounts.len()) {
+            self.accounts.clone()
+        } else {
+            vec![named.normalized()]
+        }
     }
 }
 
@@ -215,7 +230,9 @@ impl Drawing {
                 let is_late = place > 0 && self.has(Fault::Newcomers) && self.dice.below(2) == 0;
                 let from = if is_late { self.moment() } else { Duration::ZERO };
                 let clock = match self.has(Fault::Clocks) {
-                    true => (self.dice.below(7_200_000) as i64 - 3_600_000, self.dice.below(400) as i64 - 200),
+                    true => {
+                        (self.dice.below(7_200_000) as i64 - 3_600_000, self.dice.below(400) as i64 - 200)
+                    }
                     false => (0, 0),
                 };
                 Machine { from, clock }
@@ -280,7 +297,8 @@ impl Drawing {
                     _ => accounts[self.dice.below(accounts.len())].clone(),
                 };
                 let recipients = self.recipients(accounts, hosts);
-                let is_large = self.profile.large_one_in > 0 && self.dice.below(self.profile.large_one_in) == 0;
+                let is_large =
+                    self.profile.large_one_in > 0 && self.dice.below(self.profile.large_one_in) == 0;
                 let octets = if is_large { LARGE_OCTETS } else { 100 + self.dice.below(3_000) };
                 let cuts = match self.has(Fault::Clients) && self.dice.below(3) == 0 {
                     true => 1 + self.dice.below(2) as u32,
@@ -416,7 +434,8 @@ impl Drawing {
         for _ in 0..self.within(self.profile.blows).max(1) {
             let place = self.dice.below(machines);
             let is_back = self.dice.below(4) > 0;
-            let back_after = is_back.then(|| self.spread(Duration::from_millis(100), self.profile.trouble / 3));
+            let back_after =
+                is_back.then(|| self.spread(Duration::from_millis(100), self.profile.trouble / 3));
             let deed = match kinds[self.dice.below(kinds.len())] {
                 Fault::Kills => {
                     let steps = self.dice.below([2, 20, 400][self.dice.clone().below(3)]) as u64;

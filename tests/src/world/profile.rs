@@ -104,8 +104,26 @@ impl Profile {
         ..Self::SHORT
     };
 
+    /// A node that stands still for days and comes back with what it knew of accounts, of whose chains much has been collected since.
+    pub const OLD_TIPS: Self = Self {
+        name: "old_tips",
+        machines: (2, 2),
+        messages: (250, 350),
+        fault_share: 0,
+        ambushes: &[Ambush {
+            verb: Verb::Put,
+            part: "live/",
+            probability: 0.000_3,
+            stands_still: (Duration::from_hours(60), Duration::from_hours(90)),
+        }],
+        blows: (0, 0),
+        resting: Duration::from_hours(1),
+        visits: (20, 30),
+        ..Self::SIX_DAYS
+    };
+
     /// All that can be asked for by name.
-    pub const ALL: &[&Self] = &[&Self::SHORT, &Self::SIX_DAYS, &Self::ADOPTIONS];
+    pub const ALL: &[&Self] = &[&Self::SHORT, &Self::SIX_DAYS, &Self::ADOPTIONS, &Self::OLD_TIPS];
 
     /// The profile of this name.
     pub fn named(name: &str) -> Option<&'static Self> {

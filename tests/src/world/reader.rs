@@ -90,5 +90,9 @@ async fn expect(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<()> {
 async fn line(stream: &mut BufReader<Box<dyn Stream>>) -> io::Result<String> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
-    if line.ends_with("\r\n") { Ok(line.trim_end().to_owned()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if line.ends_with("\r\n") {
+        Ok(line.trim_end().to_owned())
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }

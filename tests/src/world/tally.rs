@@ -70,8 +70,10 @@ impl Tally {
         case.history.facts.iter().for_each(|(_, fact)| self.add_fact(fact));
         let segments = case.archive.logs.values().flat_map(|log| log.segments.values());
         for segment in segments {
-            let is_seal =
-                segment.records.iter().any(|record| matches!(record, fulmar_core::state::log::Record::Seal { .. }));
+            let is_seal = segment
+                .records
+                .iter()
+                .any(|record| matches!(record, fulmar_core::state::log::Record::Seal { .. }));
             self.count(if is_seal { "seals" } else { "segments" }, 1);
         }
         self.count("checkpoints", case.archive.logs.values().map(|log| log.checkpoints.len() as u64).sum());

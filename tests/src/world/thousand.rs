@@ -68,7 +68,11 @@ impl Bill {
 impl fmt::Display for Bill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let RequestCounts { put, get, head, list, delete, copy, .. } = self.requests;
-        writeln!(f, "{NODES} nodes within an hour: {} messages taken, {} delivered", self.accepted, self.delivered)?;
+        writeln!(
+            f,
+            "{NODES} nodes within an hour: {} messages taken, {} delivered",
+            self.accepted, self.delivered
+        )?;
         writeln!(f, "requests: put {put} get {get} head {head} list {list} delete {delete} copy {copy}")?;
         writeln!(f, "the busiest minute had {} requests", self.busiest_minute)?;
         writeln!(f, "list price on S3: {:.4} dollars, for storage nothing to speak of", self.dollars())?;
@@ -168,8 +172,7 @@ fn all(counts: &RequestCounts) -> u64 {
 
 /// How many objects there are of each kind.
 fn kinds(simulation: &Simulation) -> BTreeMap<&'static str, usize> {
-    const KINDS: [&str; 9] =
-        ["/log/", "/own/", "/ck/", "/body/", "/c/", "/snap/", "live/", "gc/", "probe/"];
+    const KINDS: [&str; 9] = ["/log/", "/own/", "/ck/", "/body/", "/c/", "/snap/", "live/", "gc/", "probe/"];
     let mut kinds = BTreeMap::new();
     for key in simulation.bucket().keys("") {
         let kind = KINDS.iter().find(|kind| key.contains(*kind)).copied().unwrap_or("others");

@@ -74,7 +74,8 @@ fn common(fact: &Fact) -> Option<String> {
 /// What a fact says of messages.
 fn tell(case: &Case, numbers: &BTreeMap<QueueId, usize>, fact: &Fact) -> Vec<(usize, String)> {
     let of = |queue_id: &QueueId| numbers.get(queue_id).copied();
-    let one = |number: Option<usize>, words: String| number.map(|number| (number, words)).into_iter().collect();
+    let one =
+        |number: Option<usize>, words: String| number.map(|number| (number, words)).into_iter().collect();
     match fact {
         Fact::Offered(offer) => {
             let whole = if offer.is_whole { "whole" } else { "not to its end" };
@@ -82,20 +83,25 @@ fn tell(case: &Case, numbers: &BTreeMap<QueueId, usize>, fact: &Fact) -> Vec<(us
                 Answer::Taken(queue_id) => format!("250, {queue_id}"),
                 Answer::Refused(reply) | Answer::Later(reply) => reply.clone(),
             };
-            one(Some(offer.number), format!("attempt {} at m{}, {whole}: {answer}", offer.attempt, offer.place))
+            one(
+                Some(offer.number),
+                format!("attempt {} at m{}, {whole}: {answer}", offer.attempt, offer.place),
+            )
         }
         Fact::Taken(taking) => {
             let number = taking.number.or_else(|| taking.queue_id.as_ref().and_then(of));
             let recipients: Vec<_> = taking.recipients.iter().map(ToString::to_string).collect();
-            let (host, from) = (taking.host, taking.node.map_or("?".to_owned(), |node: Node| node.to_string()));
+            let (host, from) =
+                (taking.host, taking.node.map_or("?".to_owned(), |node: Node| node.to_string()));
             let words = format!("host {host}: {:?} by {from} for {}", taking.end, recipients.join(", "));
             one(number, words)
         }
         Fact::Ordered { queue_id, action } => one(of(queue_id), format!("an operator orders: {action}")),
         Fact::Event { node, event } => match event {
-            Event::Accepted { queue_id, incarnation, recipients, .. } => {
-                one(of(queue_id), format!("{node} accepts {queue_id} into {incarnation}: {recipients} recipients"))
-            }
+            Event::Accepted { queue_id, incarnation, recipients, .. } => one(
+                of(queue_id),
+                format!("{node} accepts {queue_id} into {incarnation}: {recipients} recipients"),
+            ),
             Event::Attempted { queue_id, recipient, outcome, attempts } => {
                 let words = format!("{node} tries {recipient}, {attempts}: {}", super::check::named(outcome));
                 one(of(queue_id), words)

@@ -5,10 +5,13 @@ mod adoption;
 mod broken;
 
 mod checkpoints;
+mod clocks;
 mod ending;
+mod foreign;
 mod late;
 mod ledger;
 mod matrix;
+mod permissions;
 mod pickup;
 mod relaying;
 mod side_by_side;

@@ -83,7 +83,7 @@ fn nonce(n: u64) -> Nonce {
 fn segment(seq: u64, entries: Range<u64>, now: UtcTime) -> Payload {
     let records = entries.map(|n| Record::Accept(queue_size::entry(n, now))).collect();
     let mut data = Data::default();
-    let content = Bytes::from(vec![b'x'; if seq % 10 == 0 { 400_000 } else { 10_000 }]);
+    let content = Bytes::from(vec![b'x'; if seq.is_multiple_of(10) { 400_000 } else { 10_000 }]);
     // Nobody reads the content here, nor its checksum.
     data.push(&[content], 0);
     Segment { inc: dead(), seq, nonce: nonce(seq), at: now, records }.encode(data).payload
@@ -105,10 +105,19 @@ fn in_a_checkpoint(now: UtcTime) -> Log {
     Log::from([(layout::checkpoint(dead(), SEGMENTS), checkpoint.encode().payload)])
 }
 
+fn in_an_adopt_record(now: UtcTime) -> Log {
+    let entries = queue_size::entries(ENTRIES, now);
+    let of = Incarnation::draw(now, [8; 10]);
+    let records = vec![Record::Adopt { of, epoch: 1, folders: Vec::new(), damaged: Vec::new(), entries }];
+    let segment = Segment { inc: dead(), seq: 0, nonce: nonce(0), at: now, records };
+    Log::from([(layout::segment(dead(), 0), segment.encode(Data::default()).payload)])
+}
+
 #[test]
 fn a_log_of_100_000_entries_is_adopted_within_seconds_by_two_requests_per_segment_at_most() {
     check("1,000 segments", in_segments, 2 * SEGMENTS);
     check("a checkpoint", in_a_checkpoint, 0);
+    check("an Adopt record", in_an_adopt_record, 2);
 }
 
 fn check(what: &str, log: impl Fn(UtcTime) -> Log, requests_for_segments: u64) {

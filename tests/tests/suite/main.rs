@@ -13,6 +13,7 @@ mod http;
 mod large_queue;
 mod model;
 mod no_tokio;
+mod pickup;
 mod pop3;
 mod proxy;
 mod relay;

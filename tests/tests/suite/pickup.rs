@@ -54,8 +54,16 @@ fn a_message_is_sent_as_its_fields_say_and_without_what_is_not_for_its_recipient
             BOB,
             "Resent-From: r@y.test\r\nResent-To: bob@home.test\r\nFrom: x@y.test\r\nTo: alice@home.test\r\n\r\n.\r\n..\r\n",
         ),
-        ("From: x@y.test\nCc: postmaster@home.test, alice@home.test\n", ALICE, "From: x@y.test\r\nCc: postmaster@home.test, alice@home.test\r\n"),
-        ("X-Fulmar-To: alice@home.test\nX-Fulmar-From: <>\nSubject: \u{e9}\n\n\u{e9}\n", ALICE, "Subject: \u{e9}\r\n\r\n\u{e9}\r\n"),
+        (
+            "From: x@y.test\nCc: postmaster@home.test, alice@home.test\n",
+            ALICE,
+            "From: x@y.test\r\nCc: postmaster@home.test, alice@home.test\r\n",
+        ),
+        (
+            "X-Fulmar-To: alice@home.test\nX-Fulmar-From: <>\nSubject: \u{e9}\n\n\u{e9}\n",
+            ALICE,
+            "Subject: \u{e9}\r\n\r\n\u{e9}\r\n",
+        ),
     ] {
         assert_eq!(sent(content, account), expected, "{content}");
     }
@@ -73,14 +81,22 @@ fn what_cannot_be_sent_is_left_with_a_word_and_keeps_nobody_else_waiting() {
         ("noise", vec![0xff, 0, 1, 2, 3], "no message"),
         ("frame", b"FLMR\x01\0\0\0{}\n".to_vec(), "no message"),
         ("text", "just some words\n".into(), "no message"),
-        ("mbox", "From x@y.test Sun Nov 22 07:00:00 2026\nFrom: x@y.test\nTo: alice@home.test\n\n".into(), "no message"),
+        (
+            "mbox",
+            "From x@y.test Sun Nov 22 07:00:00 2026\nFrom: x@y.test\nTo: alice@home.test\n\n".into(),
+            "no message",
+        ),
         ("torn", "From: x@y.test\nTo: alice@home.test\nno field\nBcc: bob@home.test\n\n".into(), "no field"),
         ("bare-cr", "From: x@y.test\nTo: alice@home.test\n\na\rb\n".into(), "CR that no LF"),
         ("nobody", "From: x@y.test\nTo: nobody@home.test\n\n".into(), "nobody here"),
         ("one-of-many", many.into(), "nobody here"),
         ("no-recipient", "From: x@y.test\n\n".into(), "no recipient"),
         ("no-sender", "To: alice@home.test\n\n".into(), "no sender"),
-        ("two-senders", "X-Fulmar-From: a@x.test, b@x.test\nX-Fulmar-To: alice@home.test\n\n".into(), "more than one"),
+        (
+            "two-senders",
+            "X-Fulmar-From: a@x.test, b@x.test\nX-Fulmar-To: alice@home.test\n\n".into(),
+            "more than one",
+        ),
         ("bad-address", "From: x@y.test\nTo: alice@home.test\nCc: a@b@c\n\n".into(), "Cc: "),
         ("not-text", b"From: x@y.test\nTo: \xff@home.test\n\n".to_vec(), "no text"),
         ("long", long.into(), "more than 100000 octets"),
@@ -98,7 +114,8 @@ fn what_cannot_be_sent_is_left_with_a_word_and_keeps_nobody_else_waiting() {
     node.advance(ROUND);
     for (name, _, expected) in &cases {
         let key = format!("pickup/{name}.eml");
-        let event = node.wait_for(name, |event| matches!(event, Event::PickupLeft { key: left, .. } if *left == key));
+        let event =
+            node.wait_for(name, |event| matches!(event, Event::PickupLeft { key: left, .. } if *left == key));
         let Event::PickupLeft { reason, .. } = event else { unreachable!("it was looked for") };
         assert!(reason.contains(expected), "{name}: {reason}");
     }

@@ -5,6 +5,7 @@
 //! | `starting` | races with several winners, credentials that are not taken, no bucket |
 //! | `credentials` | credentials that expire |
 //! | `answers` | answers that are errors, cut, late, garbage, or none |
+//! | `permissions` | requests that are denied, for good or once more |
 //! | `pressure` | more requests than the server can serve |
 //! | `away` | no server, or one that never answers |
 //! | `memory` | the same, for many large messages |
@@ -13,6 +14,7 @@ mod answers;
 mod away;
 mod credentials;
 mod memory;
+mod permissions;
 mod pressure;
 mod starting;
 

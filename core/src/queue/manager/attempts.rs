@@ -19,6 +19,9 @@ const PROOF: Duration = Duration::from_secs(20);
 /// A right that ends sooner than this is renewed before a final dot: the dot is still to be sent.
 const MARGIN: Duration = Duration::from_mins(1);
 
+/// Recipients that enter their lines in one turn of the loop. A million may be due at once, and commands wait meanwhile.
+const LINED_UP_AT_ONCE: usize = 10_000;
+
 /// Recipients of an entry are to be attempted when they are due.
 pub(super) fn enter(local: &mut Schedule, relay: &mut Schedule, entry: &Entry) {
     local.enter(entry, Class::Local);
@@ -59,7 +62,9 @@ impl Manager {
                 self.outstanding += 1;
             }
         }
-        while let Some((id, to)) = self.relay.take(now) {
+        // What is left is taken in the next turn, which comes at once.
+        let due = std::iter::from_fn(|| self.relay.take(now)).take(LINED_UP_AT_ONCE);
+        for (id, to) in due.collect::<Vec<_>>() {
             let entry = self.log.as_ref().and_then(|log| log.live.entries.part(id, &[to]));
             if let Some(recipient) = entry.as_ref().and_then(|entry| entry.recipient(to)) {
                 let destination = self.routing.destination(recipient.address.domain());

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::{Closing, Done, Manager};
+use crate::model::Incarnation;
 use crate::queue::open_log::{Pending, RIGHT};
-use crate::queue::ownership::{Link, link};
+use crate::queue::ownership::{self, Link, OwnersError, link};
 use crate::state::beat::Release;
 use crate::state::layout;
 use crate::state::log::Record;
 use crate::state::owner::Claim;
+use crate::state::requests::Requests;
 
 /// An idle log is ended when its right has got this old; the next message begins another.
 const RETIREMENT: Duration = Duration::from_mins(50);
@@ -61,6 +63,7 @@ impl Manager {
             queued: log.live.entries.len() as u64,
         });
         let is_unwritten = log.is_unwritten();
+        let adopted: Vec<Incarnation> = log.live.folders.iter().copied().collect();
         let requests = self.requests.clone();
         self.ending.insert(incarnation);
         if released.is_none() && self.closing.is_none() {
@@ -69,10 +72,13 @@ impl Manager {
         }
         self.jobs.push(Box::pin(async move {
             let said = match released {
-                Some(release) => requests.put(&layout::free(incarnation), &release.encode().payload).await,
+                Some(release) => {
+                    let payload = release.encode().payload;
+                    requests.put(&layout::free(incarnation), &payload).await.map_err(OwnersError::from)
+                }
                 // Whoever takes its heartbeat for dead finds nothing, and closes that.
                 None if is_unwritten => Ok(()),
-                None => link(&requests, incarnation, 1, Link::new(Claim::Closed)).await.map(drop),
+                None => close(&requests, incarnation, &adopted).await,
             };
             // If that failed, the heartbeat stays: it stands still, and the others find the log as they would after a crash.
             if said.is_ok() {
@@ -93,4 +99,12 @@ impl Manager {
         }
         true
     }
+}
+
+/// Ends the log's chain of owners: nobody is to adopt it. Before that, those of the logs that it adopted: when this one has been collected
+/// nobody would find their Adopt any more.
+async fn close(requests: &Requests, log: Incarnation, adopted: &[Incarnation]) -> Result<(), OwnersError> {
+    ownership::close_all(requests, adopted, log).await?;
+    link(requests, log, 1, Link::new(Claim::Closed)).await?;
+    Ok(())
 }

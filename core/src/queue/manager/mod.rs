@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, FutureExt};
-use futures::select_biased;
+use futures::future::{BoxFuture, Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{pin_mut, select_biased};
 
 use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Holdings, Refusal, Work};
 use super::lines::Lines;
@@ -234,6 +234,11 @@ impl Manager {
                 }
                 _ => drop(done.send(Err(Refusal::Fenced))),
             },
+            Command::Settled { incarnation, of } => {
+                if let Some(log) = self.log.as_mut().filter(|log| log.incarnation == incarnation) {
+                    log.live.adopted.remove(&of);
+                }
+            }
             Command::Forget { incarnation, folder } => {
                 if let Some(log) = self.log.as_mut().filter(|log| log.incarnation == incarnation) {
                     log.live.forget(folder);
@@ -397,9 +402,16 @@ impl Manager {
             process: self.host.process.clone(),
         };
         let (incarnation, payload) = (log.incarnation, beat.encode().payload);
-        let requests = self.requests.clone();
+        let (requests, end) = (self.requests.clone(), log.end_of_writing());
         self.jobs.push(Box::pin(async move {
-            let result = requests.put(&layout::beat(incarnation), &payload).await;
+            let key = layout::beat(incarnation);
+            let (writing, end) = (requests.put(&key, &payload), end);
+            pin_mut!(writing, end);
+            let result = match select(writing, end).await {
+                Either::Left((result, _)) => result,
+                // A log that is somebody else's shows no more signs of life.
+                Either::Right(_) => Err(StoreError::Unknown("the log is not written any more".to_owned())),
+            };
             Done::Beat { incarnation, interval, result }
         }));
     }

@@ -10,7 +10,7 @@ use crate::queue::command::{Fresh, Ordered, Refusal};
 use crate::queue::open_log::{Pending, RIGHT, SEGMENT_OCTETS, Waiter};
 use crate::queue::schedule::Schedule;
 use crate::state::layout;
-use crate::state::log::Record;
+use crate::state::log::{Class, Record};
 
 /// A log that holds entries writes at least this often, to keep its right.
 const KEEPALIVE: Duration = Duration::from_mins(30);
@@ -77,7 +77,13 @@ impl Manager {
             match record {
                 Record::Accept(entry) => enter(&mut self.local, &mut self.relay, entry),
                 Record::Adopt { entries, .. } => {
-                    entries.iter().for_each(|entry| enter(&mut self.local, &mut self.relay, &entry));
+                    for (id, to, class, at) in entries.due() {
+                        let schedule = match class {
+                            Class::Local => &mut self.local,
+                            Class::Relay => &mut self.relay,
+                        };
+                        schedule.again(id, to, at);
+                    }
                 }
                 _ => {}
             }

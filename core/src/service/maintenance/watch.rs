@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::orders::Orders;
 use crate::model::{Event, Incarnation, UtcTime};
 use crate::platform::{Host, Listed, StoreError};
-use crate::queue::adoption::{Adopter, Adoption, AdoptionError};
+use crate::queue::adoption::{Adopter, Adoption};
 use crate::queue::liveness::{MISSED_BEATS, Observer, is_dead, watchers};
 use crate::service::Context;
 use crate::state::beat::{Beat, HOLDING_INTERVAL, IDLE_INTERVAL, Release, announced};
@@ -57,8 +57,8 @@ pub struct Watch {
     gone: BTreeSet<Incarnation>,
     /// Logs without any sign of life that were found in the spool.
     unattended: BTreeSet<Incarnation>,
-    /// Logs whose adoption was begun and broken off, because the store was away.
-    broken_off: BTreeSet<Incarnation>,
+    /// Logs whose adoption was begun here and broke off. They may be sealed already, so they are seen to whatever their heartbeats say now.
+    unfinished: BTreeSet<Incarnation>,
     /// Released logs that are being left alone: when they are due, and how many messages are in them.
     waiting: BTreeMap<Incarnation, (Option<UtcTime>, u64)>,
     orders: Orders,
@@ -73,7 +73,7 @@ impl Watch {
             observer: Observer::default(),
             gone: BTreeSet::new(),
             unattended: BTreeSet::new(),
-            broken_off: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             waiting: BTreeMap::new(),
             orders: Orders::default(),
         }
@@ -111,6 +111,7 @@ impl Watch {
         // One that shows itself after all is judged by its heartbeat.
         self.unattended.retain(|log| !sighting.beating.contains(log));
         dead.extend(&self.unattended);
+        dead.extend(&self.unfinished);
         for (incarnation, still_for) in sighting.still {
             if Some(incarnation) != ours
                 && is_dead(beats.interval(incarnation), still_for)
@@ -122,11 +123,6 @@ impl Watch {
         let mut dying: BTreeSet<Incarnation> = beats.late.clone();
         let is_doubtful = |log: &Incarnation| Some(*log) != ours && beats.interval(*log) == HOLDING_INTERVAL;
         let mut doubtful: BTreeSet<Incarnation> = sighting.unmoved.into_iter().filter(is_doubtful).collect();
-        for incarnation in std::mem::take(&mut self.broken_off).difference(&dead) {
-            if !self.resume(*incarnation, &dead).await {
-                dying.insert(*incarnation);
-            }
-        }
         for incarnation in &dead {
             match self.adopt(*incarnation, &dead).await {
                 true => (dying.remove(incarnation), doubtful.remove(incarnation)),
@@ -190,31 +186,19 @@ impl Watch {
     /// Adopts a log; whether nothing is left to be done about it.
     async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) -> bool {
         let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, dead };
-        let adopted = adopter.adopt(from).await;
-        self.note(from, adopted.map(Some))
-    }
-
-    /// Goes on with an adoption that was broken off; whether nothing is left to be done about it by this node. Nobody else takes a log that is
-    /// claimed by a living node, and this one may be none of those that would find it dead once more.
-    async fn resume(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) -> bool {
-        let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, dead };
-        let adopted = adopter.resume(from).await;
-        self.note(from, adopted)
-    }
-
-    fn note(&mut self, from: Incarnation, adopted: Result<Option<Adoption>, AdoptionError>) -> bool {
-        let reason = match adopted {
-            Ok(None) => return true,
-            Ok(Some(Adoption::Done { .. } | Adoption::Closed)) => {
+        let adoption = adopter.adopt(from).await;
+        match &adoption {
+            Ok(_) => self.unfinished.remove(&from),
+            Err(_) => self.unfinished.insert(from),
+        };
+        let reason = match adoption {
+            Ok(Adoption::Done { .. } | Adoption::Closed) => {
                 self.gone.remove(&from);
                 self.unattended.remove(&from);
                 return true;
             }
-            Ok(Some(Adoption::Left(reason))) => reason,
-            Err(error) => {
-                self.broken_off.insert(from);
-                error.to_string()
-            }
+            Ok(Adoption::Left(reason)) => reason,
+            Err(error) => error.to_string(),
         };
         self.context.journal.report(&Event::AdoptionLeft { from, reason });
         false

@@ -9,7 +9,7 @@ use futures::future::FutureExt;
 use futures::stream::{self, StreamExt};
 use serde::Deserialize;
 
-use super::{Chain, Replayed, State};
+use super::{Chain, PROBE_RIGHT, Replayed, State};
 use crate::model::Event;
 use crate::platform::StoreError;
 use crate::state::StateError;
@@ -43,8 +43,12 @@ impl<S: State> Chain<S> {
     pub(in crate::state) async fn load(&mut self, requests: &Requests) -> Result<(), StateError> {
         let mut reads = 1;
         loop {
-            let (chain, is_complete) = Self::read(requests, &self.folder).await?;
-            if is_complete || reads == READS {
+            let began = requests.platform().clock.instant();
+            let (mut chain, is_complete) = Self::read(requests, &self.folder).await?;
+            // From when the snapshots were listed: whatever they cover may have been collected as soon as that is long ago.
+            chain.confirmed = Some(began);
+            let is_old = requests.platform().clock.instant().since(began) > PROBE_RIGHT;
+            if is_complete && !is_old || reads == READS {
                 *self = chain;
                 return Ok(());
             }

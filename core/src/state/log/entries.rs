@@ -4,17 +4,17 @@
 //! replaced, so that clones share them: a checkpoint is written from a clone while the log goes on, and costs no copy of the entries.
 //! Whatever is asked for is decoded then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
 
 use super::row::{self, Key, Row};
-use super::{Attempt, Entry};
-use crate::model::QueueId;
+use super::{Attempt, Class, Entry};
+use crate::model::{QueueId, UtcTime};
 
 /// Octets of a page to which nothing is added any more. Every change copies one page.
-const PAGE_OCTETS: usize = 8 << 10;
+const PAGE_OCTETS: usize = 4 << 10;
 
 /// Entries by queue id. Cheap to clone. What is given out is a copy; changes are made by name.
 #[derive(Clone, Default)]
@@ -42,19 +42,25 @@ impl Entries {
 
     /// A message with all its recipients.
     pub fn get(&self, id: QueueId) -> Option<Entry> {
-        let envelope = self.row((id, 0))?.envelope().ok()?;
-        let recipients = self.rows_of(id).flat_map(|row| row.recipients(|_| true).unwrap_or_default());
-        Some(Entry { envelope, recipients: recipients.collect() })
+        let mut rows = self.rows_of(id);
+        let mut entry = rows.next()?.entry(|_| true).ok()?;
+        rows.for_each(|row| entry.recipients.extend(row.recipients(|_| true).unwrap_or_default()));
+        Some(entry)
     }
 
     /// A message with those of these recipients that are not done with.
     pub fn part(&self, id: QueueId, numbers: &[u32]) -> Option<Entry> {
-        let envelope = self.row((id, 0))?.envelope().ok()?;
-        let numbers = BTreeSet::from_iter(numbers.iter().copied());
-        let places = BTreeSet::from_iter(numbers.iter().map(|to| row::row_of(*to)));
-        let rows = places.into_iter().filter_map(|number| self.row((id, number)));
-        let recipients = rows.flat_map(|row| row.recipients(|to| numbers.contains(&to)).unwrap_or_default());
-        Some(Entry { envelope, recipients: recipients.collect() })
+        let mut numbers = numbers.to_vec();
+        numbers.sort_unstable();
+        let is_wanted = |to: u32| numbers.binary_search(&to).is_ok();
+        let mut entry = self.row((id, 0))?.entry(is_wanted).ok()?;
+        for numbers in numbers.chunk_by(|a, b| row::row_of(*a) == row::row_of(*b)) {
+            let number = row::row_of(numbers[0]);
+            if let Some(row) = self.row((id, number)).filter(|_| number > 0) {
+                entry.recipients.extend(row.recipients(is_wanted).ok()?);
+            }
+        }
+        Some(entry)
     }
 
     /// How many recipients of a message are not done with.
@@ -67,11 +73,19 @@ impl Entries {
         let mut rows = self.rows().peekable();
         std::iter::from_fn(move || {
             let first = rows.next()?;
-            let mut recipients = first.recipients(|_| true).ok()?;
+            let mut entry = first.entry(|_| true).ok()?;
             while let Some(row) = rows.next_if(|row| row.key.0 == first.key.0) {
-                recipients.extend(row.recipients(|_| true).ok()?);
+                entry.recipients.extend(row.recipients(|_| true).ok()?);
             }
-            Some(Entry { envelope: first.envelope().ok()?, recipients })
+            Some(entry)
+        })
+    }
+
+    /// Every recipient's message, number, class and due time: all that scheduling takes, decoded for no more than that.
+    pub fn due(&self) -> impl Iterator<Item = (QueueId, u32, Class, UtcTime)> + '_ {
+        self.rows().flat_map(|row| {
+            let due = row.due().unwrap_or_default().into_iter();
+            due.map(move |(to, class, at)| (row.key.0, to, class, at))
         })
     }
 
@@ -98,17 +112,20 @@ impl Entries {
 
     /// Notes how attempts ended. Recipients that are done with leave, and the entry with the last of them.
     pub fn attempted(&mut self, id: QueueId, outcomes: &[Attempt]) {
-        let mut by_row = BTreeMap::<u32, Vec<&Attempt>>::new();
-        for attempt in outcomes {
-            by_row.entry(row::row_of(attempt.to)).or_default().push(attempt);
-        }
+        let mut outcomes: Vec<&Attempt> = outcomes.iter().collect();
+        outcomes.sort_by_key(|attempt| row::row_of(attempt.to));
         let mut is_emptied = false;
-        for (number, outcomes) in by_row {
+        for outcomes in outcomes.chunk_by(|a, b| row::row_of(a.to) == row::row_of(b.to)) {
+            let number = row::row_of(outcomes[0].to);
             let Some(row) = self.row((id, number)) else { continue };
-            let Ok(changed) = row.attempted(&outcomes) else { continue };
-            let is_empty = Row { octets: &changed, ..row }.len().is_ok_and(|left| left == 0);
-            is_emptied |= is_empty;
-            self.write((id, number), if is_empty && number > 0 { &[] } else { &changed });
+            let Ok((changed, is_left)) = row.attempted(outcomes) else { continue };
+            if !is_left && number == 0 && self.rows_of(id).nth(1).is_none() {
+                // Nearly all messages have one row.
+                return self.remove(id);
+            }
+            is_emptied |= !is_left;
+            // The envelope stays as long as there are other rows.
+            self.write((id, number), if is_left || number == 0 { &changed } else { &[] });
         }
         if is_emptied && self.recipients_left(id) == 0 {
             self.remove(id);
@@ -124,7 +141,6 @@ impl Entries {
     pub(super) fn read(mut octets: &[u8], count: usize) -> Option<Self> {
         let mut entries = Self::default();
         let (mut last, mut page) = (None::<Key>, Vec::new());
-        let mut first = None;
         while !octets.is_empty() {
             let row = Row::take(&mut octets).ok()?;
             row.check().ok()?;
@@ -135,18 +151,20 @@ impl Entries {
             last = Some(row.key);
             entries.count += usize::from(row.key.1 == 0);
             if page.len() + row.octets.len() > PAGE_OCTETS {
-                entries.set(first.take(), std::mem::take(&mut page));
+                entries.set(None, std::mem::take(&mut page));
             }
-            first = first.or(Some(row.key));
             page.extend_from_slice(row.octets);
         }
-        entries.set(first, page);
+        entries.set(None, page);
         (entries.count == count).then_some(entries)
     }
 
     fn remove(&mut self, id: QueueId) {
+        if !self.contains(id) {
+            return;
+        }
         let keys: Vec<Key> = self.rows_of(id).map(|row| row.key).collect();
-        self.count -= usize::from(!keys.is_empty());
+        self.count -= 1;
         keys.into_iter().for_each(|key| self.write(key, &[]));
     }
 
@@ -207,7 +225,8 @@ impl Entries {
             self.pages.remove(&home);
         }
         let key = key?;
-        self.pages.insert(key, page.into());
+        // Not one octet more than there is.
+        self.pages.insert(key, page.into_boxed_slice().into());
         Some(key)
     }
 

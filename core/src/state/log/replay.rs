@@ -16,7 +16,7 @@ pub struct Live {
     pub entries: Entries,
     /// Spool folders that belong to this log besides its own: those of logs that it adopted.
     pub folders: BTreeSet<Incarnation>,
-    /// The logs that it adopted, with the epoch of their chain of owners.
+    /// The logs that it adopted and that are not known to be closed, with the epoch of their chain of owners.
     pub adopted: BTreeMap<Incarnation, u64>,
     /// Objects in those folders which could not be read, and are never deleted.
     pub damaged: BTreeSet<String>,
@@ -51,7 +51,6 @@ impl Live {
     /// A folder is not this log's affair any more: nothing that lives has content in it.
     pub fn forget(&mut self, folder: Incarnation) {
         self.folders.remove(&folder);
-        self.adopted.remove(&folder);
     }
 
     /// Whether nothing is left to do in this log.

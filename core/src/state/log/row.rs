@@ -28,6 +28,8 @@ use crate::state::frame::Extent;
 pub(super) const FORM: u16 = 1;
 /// Recipients in one row, at most.
 const ROW_RECIPIENTS: u32 = 64;
+/// Room that suffices for most rows.
+const USUAL_OCTETS: usize = 512;
 /// Octets before a row's content.
 const PREAMBLE: usize = IDENTITY_OCTETS + 8;
 
@@ -119,32 +121,44 @@ impl<T: std::error::Error> From<T> for BadRow {
 /// The rows of an entry, in order; there is at least one.
 pub(super) fn rows(entry: &Entry) -> Vec<(Key, Vec<u8>)> {
     let id = entry.envelope.id;
-    let mut rows = vec![(0, encode(&Head::of(&entry.envelope)), Vec::new())];
-    for recipient in &entry.recipients {
-        let number = row_of(recipient.to);
-        if rows.last().is_none_or(|(last, ..)| *last != number) {
-            rows.push((number, Vec::new(), Vec::new()));
-        }
-        if let Some((.., recipients)) = rows.last_mut() {
-            recipients.push(Packed::of(recipient, id));
-        }
-    }
-    let rows = rows.into_iter();
-    rows.map(|(number, head, recipients)| ((id, number), row((id, number), &head, &recipients))).collect()
+    let mut recipients = entry.recipients.chunk_by(|a, b| row_of(a.to) == row_of(b.to)).peekable();
+    let first = recipients.next_if(|recipients| row_of(recipients[0].to) == 0).unwrap_or_default();
+    let octets = append(begin((id, 0)), &Head::of(&entry.envelope));
+    let first = ((id, 0), end(octets, &pack(first, id)));
+    let further = recipients.map(|recipients| {
+        let key = (id, row_of(recipients[0].to));
+        (key, end(begin(key), &pack(recipients, id)))
+    });
+    std::iter::once(first).chain(further).collect()
 }
 
-fn row((id, number): Key, head: &[u8], recipients: &[Packed]) -> Vec<u8> {
-    let recipients = encode(&recipients);
+fn pack(recipients: &[Recipient], id: QueueId) -> Vec<Packed<'_>> {
+    recipients.iter().map(|recipient| Packed::of(recipient, id)).collect()
+}
+
+/// A row without content.
+fn begin((id, number): Key) -> Vec<u8> {
+    let mut octets = Vec::with_capacity(USUAL_OCTETS);
+    octets.extend_from_slice(&id.to_octets());
+    octets.extend_from_slice(&number.to_le_bytes());
+    octets.extend_from_slice(&[0; 4]);
+    octets
+}
+
+/// Ends a row with its recipients.
+fn end(octets: Vec<u8>, recipients: &[Packed]) -> Vec<u8> {
+    let mut octets = append(octets, &recipients);
     // A row of so few recipients is far shorter than what the field can say.
-    let length = (head.len() + recipients.len()) as u32;
-    [&id.to_octets()[..], &number.to_le_bytes(), &length.to_le_bytes(), head, &recipients].concat()
+    let length = (octets.len() - PREAMBLE) as u32;
+    octets[PREAMBLE - 4..PREAMBLE].copy_from_slice(&length.to_le_bytes());
+    octets
 }
 
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+fn append<T: Serialize>(octets: Vec<u8>, value: &T) -> Vec<u8> {
     // Structs of numbers, strings and lists of known length: there is nothing in them that postcard refuses.
-    let octets = postcard::to_stdvec(value);
-    debug_assert!(octets.is_ok(), "{octets:?}");
-    octets.unwrap_or_default()
+    let written = postcard::to_extend(value, octets);
+    debug_assert!(written.is_ok(), "{written:?}");
+    written.unwrap_or_default()
 }
 
 impl<'a> Row<'a> {
@@ -177,10 +191,13 @@ impl<'a> Row<'a> {
         Ok(())
     }
 
-    /// The envelope; stands in row 0.
-    pub(super) fn envelope(&self) -> Result<Arc<Envelope>, BadRow> {
-        let (head, _) = postcard::take_from_bytes::<Head>(&self.octets[PREAMBLE..])?;
-        Ok(Arc::new(head.envelope(self.key.0)?))
+    /// What row 0 holds: the envelope, and those of the recipients that are wanted.
+    pub(super) fn entry(&self, is_wanted: impl Fn(u32) -> bool) -> Result<Entry, BadRow> {
+        let (head, recipients) = self.parts()?;
+        let envelope = Arc::new(head.ok_or(BadRow)?.envelope(self.key.0)?);
+        let wanted = recipients.into_iter().filter(|packed| is_wanted(packed.to));
+        let recipients = wanted.map(|packed| packed.recipient(self.key.0)).collect::<Result<_, _>>()?;
+        Ok(Entry { envelope, recipients })
     }
 
     /// Those of the recipients that are wanted.
@@ -190,6 +207,13 @@ impl<'a> Row<'a> {
         wanted.map(|packed| packed.recipient(self.key.0)).collect()
     }
 
+    /// The number of each recipient, how it is delivered, and when it is due.
+    pub(super) fn due(&self) -> Result<Vec<(u32, Class, UtcTime)>, BadRow> {
+        let (_, recipients) = self.parts()?;
+        let due = recipients.iter().map(|packed| (packed.to, packed.class, packed.next.time(self.key.0)));
+        Ok(due.collect())
+    }
+
     /// How many recipients stand in it.
     pub(super) fn len(&self) -> Result<usize, BadRow> {
         let (_, recipients) = self.split()?;
@@ -197,8 +221,8 @@ impl<'a> Row<'a> {
         Ok(postcard::take_from_bytes::<usize>(recipients)?.0)
     }
 
-    /// The row after these attempts. Recipients that are done with leave it.
-    pub(super) fn attempted(&self, outcomes: &[&Attempt]) -> Result<Vec<u8>, BadRow> {
+    /// The row after these attempts, and whether recipients are left in it. Those that are done with leave it.
+    pub(super) fn attempted(&self, outcomes: &[&Attempt]) -> Result<(Vec<u8>, bool), BadRow> {
         let (head, list) = self.split()?;
         let mut recipients: Vec<Packed> = postcard::from_bytes(list)?;
         for attempt in outcomes {
@@ -214,7 +238,9 @@ impl<'a> Row<'a> {
                 recipient.last_reply = Some(PackedReply::of(attempt.outcome.reply()));
             }
         }
-        Ok(row(self.key, head, &recipients))
+        let mut octets = begin(self.key);
+        octets.extend_from_slice(head);
+        Ok((end(octets, &recipients), !recipients.is_empty()))
     }
 
     /// The octets of the head, and those of the list of recipients.
@@ -258,7 +284,7 @@ impl Place {
 }
 
 /// Where a header block ends.
-fn end(header: &Part) -> u64 {
+fn end_of(header: &Part) -> u64 {
     header.extent.at.wrapping_add(header.extent.len)
 }
 
@@ -267,7 +293,7 @@ impl PackedBody {
         let header = &content.header;
         match &content.body {
             Body::Inline(part) if (part.inc, part.seq) == (header.inc, header.seq) => {
-                Self::Behind(Extent { at: part.extent.at.wrapping_sub(end(header)), ..part.extent })
+                Self::Behind(Extent { at: part.extent.at.wrapping_sub(end_of(header)), ..part.extent })
             }
             Body::Inline(part) => Self::Inline(Place::of(part)),
             Body::Pieces(Pieces { inc, body, pieces }) => {
@@ -279,7 +305,7 @@ impl PackedBody {
     fn body(self, header: &Part) -> Body {
         match self {
             Self::Behind(extent) => Body::Inline(Part {
-                extent: Extent { at: end(header).wrapping_add(extent.at), ..extent },
+                extent: Extent { at: end_of(header).wrapping_add(extent.at), ..extent },
                 ..*header
             }),
             Self::Inline(place) => Body::Inline(place.part()),

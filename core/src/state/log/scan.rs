@@ -151,16 +151,16 @@ async fn read_segment(
     size: Option<u64>,
 ) -> Result<Found, ScanError> {
     let key = layout::segment(log, number);
-    let is_small = size.is_some_and(|size| size <= HEAD_OCTETS);
-    let head = match requests.get(&key, (!is_small).then_some(0..HEAD_OCTETS)).await {
-        Ok(object) => object,
-        Err(StoreError::NotFound) => return Err(ScanError::Moved(key)),
-        Err(error) => return Err(error.into()),
+    let failed = |error| match error {
+        StoreError::NotFound => ScanError::Moved(key.clone()),
+        error => error.into(),
     };
+    let is_small = size.is_some_and(|size| size <= HEAD_OCTETS);
+    let head = requests.get(&key, (!is_small).then_some(0..HEAD_OCTETS)).await.map_err(failed)?;
     let have = head.bytes.len() as u64;
     let segment = match Segment::decode(&head.bytes) {
         Err(FrameError::Damaged(_)) if have < head.size => {
-            let rest = requests.get(&key, Some(have..head.size)).await?;
+            let rest = requests.get(&key, Some(have..head.size)).await.map_err(failed)?;
             Segment::decode(&[head.bytes, rest.bytes].concat())
         }
         segment => segment,

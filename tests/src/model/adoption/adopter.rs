@@ -99,7 +99,7 @@ impl Adoption {
                 }
                 let is_taken = state.log(node).adopted & bit(log) != 0;
                 if !is_taken {
-                    state.node_mut(node).adopt = Some((log as u8, holds));
+                    state.node_mut(node).adopt = Some((log, holds));
                 }
                 let may_close = is_taken || self.is(Mutant::ClosesBeforeTheAdoptStands);
                 state.node_mut(node).stage =

@@ -125,7 +125,8 @@ pub(super) fn nothing_is_lost(books: &Books<'_>) -> Vec<Violation> {
     let owed = books.acknowledged.iter().map(|(queue_id, number)| (*queue_id, Some(*number)));
     for (queue_id, number) in owed.chain(reports) {
         let Some(entry) = books.accepted.get(&queue_id) else {
-            violations.push(broken(format!("{} was answered 250 and is in no segment", books.name(queue_id))));
+            violations
+                .push(broken(format!("{} was answered 250 and is in no segment", books.name(queue_id))));
             continue;
         };
         let expected: BTreeSet<Address> = match number {
@@ -177,7 +178,7 @@ fn unreported(books: &Books<'_>, queue_id: QueueId, failed: &Address) -> Option<
     if reports.is_empty() {
         return Some(format!("{} failed for {failed}, and no report was made", books.name(queue_id)));
     }
-    // Some may have gone elsewhere, or been deleted since.
+    // One that went elsewhere, or was deleted since, cannot be read, and may be the one that names it.
     let bodies: Vec<_> = reports.iter().filter_map(|report| body(books.case, sender, *report)).collect();
     let is_named = bodies.iter().any(|body| body.contains(&failed.to_string()));
     (bodies.len() == reports.len() && !is_named)
@@ -194,7 +195,8 @@ pub(super) fn nothing_is_made_up(books: &Books<'_>) -> Vec<Violation> {
     let case = books.case;
     let mut violations = Vec::new();
     let mut broken = |words| violations.push(Violation { invariant: 2, words });
-    for (account, held) in case.mailboxes.iter().flat_map(|(account, held)| held.iter().map(move |held| (account, held)))
+    for (account, held) in
+        case.mailboxes.iter().flat_map(|(account, held)| held.iter().map(move |held| (account, held)))
     {
         let place = format!("UID {} of {account}", held.uid);
         let copy = Copy::read(&held.octets);

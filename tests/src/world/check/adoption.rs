@@ -49,30 +49,42 @@ fn waiting(entry: &Entry) -> (QueueId, BTreeSet<u32>) {
     (entry.envelope.id, entry.recipients.iter().map(|recipient| recipient.to).collect())
 }
 
-/// Logs that an adopted log had adopted are closed before it is: whoever looks at them later finds nothing of it any more.
+/// Whoever adopts a log closes first what that had adopted: who looks at it later finds nothing of the log any more. Where the adopter
+/// dies amid that, whoever adopts from it knows only of the log.
 fn closed_in_order(archive: &Archive) -> Vec<String> {
     let mut words = Vec::new();
-    for (of, adoptions) in archive.adoptions() {
-        for (into, ..) in adoptions {
-            let Some((outer, outer_at)) = closing(archive, into) else { continue };
-            let is_open = match closing(archive, of) {
-                None => true,
-                Some((_, at)) => at.zip(outer_at).is_some_and(|(at, outer_at)| at > outer_at),
-            };
-            if is_open {
-                words.push(format!("{into} was closed under epoch {outer} before {of}, which it had adopted"));
+    let adoptions = archive.adoptions();
+    let adopters = |log| adoptions.get(&log).into_iter().flatten().map(|(into, ..)| *into);
+    for of in adoptions.keys().copied() {
+        for outer in adopters(of) {
+            let Some(closing_outer) = Closing::of(archive, outer) else { continue };
+            if !adopters(outer).any(|adopter| adopter == closing_outer.into) {
+                continue;
+            }
+            let is_late =
+                |closing: Closing| closing.at.zip(closing_outer.at).is_some_and(|(at, outer)| at > outer);
+            if Closing::of(archive, of).is_none_or(is_late) {
+                words.push(format!("{outer} was closed before {of}, which it had adopted"));
             }
         }
     }
     words
 }
 
-/// The link by which an adopter closed a log; and when, by the bucket's clock, unless it is gone already.
-fn closing(archive: &Archive, log: Incarnation) -> Option<(u64, Option<UtcTime>)> {
-    let mut links = archive.logs.get(&log)?.owners.iter();
-    let (epoch, _) = links.find(|(_, owner)| owner.claim.is_closing() && owner.into.is_some())?;
-    let object = archive.present.get(&layout::owner(log, *epoch));
-    Some((*epoch, object.map(|(_, modified)| *modified)))
+/// The link by which an adopter closed a log.
+struct Closing {
+    into: Incarnation,
+    /// By the bucket's clock, unless it is gone already.
+    at: Option<UtcTime>,
+}
+
+impl Closing {
+    fn of(archive: &Archive, log: Incarnation) -> Option<Self> {
+        let mut links = archive.logs.get(&log)?.owners.iter().filter(|(_, owner)| owner.claim.is_closing());
+        let (epoch, into) = links.find_map(|(epoch, owner)| Some((epoch, owner.into?)))?;
+        let object = archive.present.get(&layout::owner(log, *epoch));
+        Some(Self { into, at: object.map(|(_, modified)| *modified) })
+    }
 }
 
 /// Nobody writes on who has written nothing for an hour.
@@ -85,7 +97,9 @@ fn written_within_the_right(archive: &Archive) -> Vec<String> {
                 continue;
             }
             if last.is_some_and(|last| segment.at.since(last) > RIGHT + DRIFT) {
-                words.push(format!("segment {number} of {log} was written over an hour after those before it"));
+                words.push(format!(
+                    "segment {number} of {log} was written over an hour after those before it"
+                ));
             }
             last = last.max(Some(segment.at));
         }

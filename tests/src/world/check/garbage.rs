@@ -45,7 +45,8 @@ fn needed_objects_are_there(case: &Case) -> Vec<String> {
     }
     for account in &case.plan.accounts {
         let state = archive.replay(account, |_, _| ());
-        let missing = mailbox_needs(account, &state).into_iter().find(|key| !archive.present.contains_key(key));
+        let missing =
+            mailbox_needs(account, &state).into_iter().find(|key| !archive.present.contains_key(key));
         words.extend(missing.map(|key| format!("{account} has a message whose {key} is gone")));
     }
     words
@@ -127,7 +128,8 @@ fn nothing_piles_up(case: &Case) -> Vec<String> {
     }
     let archive = &case.archive;
     let end = case.began.after(case.ended);
-    let is_old = |key: &str| archive.present.get(key).is_some_and(|(_, modified)| modified.after(SWEPT) < end);
+    let is_old =
+        |key: &str| archive.present.get(key).is_some_and(|(_, modified)| modified.after(SWEPT) < end);
     let live = archive.live();
     let open = live.iter().filter(|(log, _)| archive.logs.get(log).is_some_and(|log| !log.is_closed()));
     let needed: BTreeSet<String> = open.flat_map(|(_, entries)| entries.values().flat_map(needs)).collect();
@@ -140,7 +142,8 @@ fn nothing_piles_up(case: &Case) -> Vec<String> {
         let (is_over, covered) = match closing {
             Some((epoch, _)) => (is_old(&layout::owner(*log, *epoch)) && !needed_folders.contains(log), 0),
             None => {
-                let old = found.checkpoints.iter().filter(|number| is_old(&layout::checkpoint(*log, **number)));
+                let old =
+                    found.checkpoints.iter().filter(|number| is_old(&layout::checkpoint(*log, **number)));
                 (false, old.max().copied().unwrap_or(0))
             }
         };
@@ -165,10 +168,12 @@ fn superseded(case: &Case, account: &Address, is_old: &dyn Fn(&str) -> bool) -> 
     let folder = layout::account(account);
     let keys = |kind: &str| {
         let prefix = format!("{folder}{kind}/");
-        let found = case.archive.present.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix));
+        let found =
+            case.archive.present.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix));
         found.map(|(key, _)| key.clone()).collect::<Vec<_>>()
     };
-    let covered = keys("snap").into_iter().filter(|key| is_old(key)).filter_map(|key| layout::number(&key)).max();
+    let covered =
+        keys("snap").into_iter().filter(|key| is_old(key)).filter_map(|key| layout::number(&key)).max();
     let state = case.archive.replay(account, |_, _| ());
     let needed = mailbox_needs(account, &state);
     let is_covered = |key: &String| layout::number(key).is_some_and(|number| Some(number) <= covered);

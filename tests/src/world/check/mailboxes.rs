@@ -55,8 +55,9 @@ pub(super) fn mailboxes_go_forward(case: &Case) -> Vec<Violation> {
         words.extend(shown(case, account, &course));
         words.extend(changes_kept(case, account, &course));
         words.extend(as_at_the_end(case, account, &course));
-        violations
-            .extend(words.into_iter().map(|words| Violation { invariant: 5, words: format!("{account}: {words}") }));
+        violations.extend(
+            words.into_iter().map(|words| Violation { invariant: 5, words: format!("{account}: {words}") }),
+        );
     }
     violations
 }
@@ -77,7 +78,8 @@ fn forward(course: &Course) -> Vec<String> {
         if let Some(uid) = after.messages.keys().find(|uid| is_new(uid) && **uid < before.uid_next) {
             words.push(format!("commit {commit} gives UID {uid} a second time"));
         }
-        let changed = after.messages.iter().find(|(uid, id)| before.messages.get(uid).is_some_and(|was| was != *id));
+        let changed =
+            after.messages.iter().find(|(uid, id)| before.messages.get(uid).is_some_and(|was| was != *id));
         if let Some((uid, _)) = changed {
             words.push(format!("commit {commit} puts another message under UID {uid}"));
         }
@@ -148,10 +150,10 @@ fn changes_kept(case: &Case, account: &Address, course: &Course) -> Vec<String> 
 
 /// What a node makes of snapshots and of the commits that are left is what all commits make.
 fn as_at_the_end(case: &Case, account: &Address, course: &Course) -> Option<String> {
-    let held: BTreeMap<_, _> = case.mailboxes.get(account)?.iter().map(|held| (held.uid, held.queue_id)).collect();
+    let held: BTreeMap<_, _> =
+        case.mailboxes.get(account)?.iter().map(|held| (held.uid, held.queue_id)).collect();
     let last = course.states.last()?;
-    (held != last.messages)
-        .then(|| format!("reads as {held:?}, though its commits make {:?}", last.messages))
+    (held != last.messages).then(|| format!("reads as {held:?}, though its commits make {:?}", last.messages))
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ fn chains(archive: &Archive) -> Vec<String> {
     for (log, found) in &archive.logs {
         let claims: Vec<Claim> = found.owners.values().map(|owner| owner.claim).collect();
         if found.owners.keys().zip(1_u64..).any(|(epoch, expected)| *epoch != expected) {
-            words.push(format!("the owners of {log} have gaps: {:?}", found.owners.keys().collect::<Vec<_>>()));
+            words.push(format!(
+                "the owners of {log} have gaps: {:?}",
+                found.owners.keys().collect::<Vec<_>>()
+            ));
         }
         let closing = claims.iter().position(|claim| claim.is_closing());
         if let Some(closing) = closing

@@ -29,9 +29,12 @@ pub(super) fn transactions_are_limited(case: &Case) -> Vec<Violation> {
         let open = case.history.takings().filter(|(_, taking)| taking.host == host && taking.node.is_some());
         let spans: Vec<(Duration, Duration)> = open.map(|(end, taking)| (taking.began, end)).collect();
         for (began, _) in &spans {
-            let is_calm = |(at, ..): &(Duration, Node, Turn)| *at > *began || *at + LEARNING + NOTICING < *began;
+            let is_calm =
+                |(at, ..): &(Duration, Node, Turn)| *at > *began || *at + LEARNING + NOTICING < *began;
             // Nodes cannot learn of one another while the store is away.
-            if !turns.iter().all(is_calm) || *began < case.history.healed() + LEARNING + NOTICING && !case.plan.is_exact() {
+            if !turns.iter().all(is_calm)
+                || *began < case.history.healed() + LEARNING + NOTICING && !case.plan.is_exact()
+            {
                 continue;
             }
             let at_a_time = spans.iter().filter(|(from, to)| from <= began && began < to).count();
@@ -39,7 +42,9 @@ pub(super) fn transactions_are_limited(case: &Case) -> Vec<Violation> {
             if at_a_time > limit {
                 violations.push(Violation {
                     invariant: 8,
-                    words: format!("host {host} had {at_a_time} transactions at {began:?}, of at most {limit}"),
+                    words: format!(
+                        "host {host} had {at_a_time} transactions at {began:?}, of at most {limit}"
+                    ),
                 });
             }
         }
@@ -69,7 +74,12 @@ pub(super) fn due_mail_is_attempted(books: &Books<'_>) -> Vec<Violation> {
     let words = |(at, item, late): &(Duration, fulmar_core::admin::QueueItem, Duration)| {
         format!(
             "at {at:?}, with everything healed at {:?}, {} for {} in {} had been due for {late:?} (attempts: {}, last reply: {:?})",
-            case.history.healed(), item.queue_id, item.forward_path, item.node, item.attempts, item.last_reply
+            case.history.healed(),
+            item.queue_id,
+            item.forward_path,
+            item.node,
+            item.attempts,
+            item.last_reply
         )
     };
     let mut violations: Vec<_> =

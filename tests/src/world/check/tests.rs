@@ -362,7 +362,9 @@ fn a_second_copy_at_another_host_is_excused_by_a_lost_reply_or_an_adoption() {
         forgery.owners.insert((1, 1), owner(1, Claim::By(inc(2))));
         forgery.segments.insert((2, 0), vec![adopt(1, 1, &[entry(id(1), Some(&account(1)))])]);
     })));
-    assert!(!too_many(&check(|forgery| forgery.facts.push((5, Fact::Taken(taking(id(1), End::TakenUnheard, 4)))))));
+    assert!(!too_many(&check(|forgery| forgery
+        .facts
+        .push((5, Fact::Taken(taking(id(1), End::TakenUnheard, 4)))))));
 }
 
 /// Whether words read so, where `.*` stands for any.

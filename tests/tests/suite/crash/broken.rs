@@ -23,7 +23,7 @@ const VERSIONS: &str = "format version 9; this program knows version 1";
 
 /// What is done to an object.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Damage {
+pub(super) enum Damage {
     /// One bit of the header is flipped.
     Flipped,
     /// Only the beginning is there.
@@ -35,9 +35,9 @@ enum Damage {
 }
 
 impl Damage {
-    const ALL: [Self; 4] = [Self::Flipped, Self::Cut, Self::Emptied, Self::Future];
+    pub(super) const ALL: [Self; 4] = [Self::Flipped, Self::Cut, Self::Emptied, Self::Future];
 
-    fn done_to(self, octets: &Bytes) -> Vec<u8> {
+    pub(super) fn done_to(self, octets: &Bytes) -> Vec<u8> {
         let mut octets = octets.to_vec();
         match self {
             Self::Flipped => octets[30] ^= 4,
@@ -49,7 +49,7 @@ impl Damage {
     }
 
     /// What is said of it.
-    fn words(self) -> &'static str {
+    pub(super) fn words(self) -> &'static str {
         if self == Self::Future { VERSIONS } else { "damaged" }
     }
 }
@@ -343,6 +343,14 @@ fn objects_that_mean_nothing_are_passed_by() {
         let spool = layout::spool(dead.log);
         let foreign = Incarnation::draw(UtcTime(7), [7; 10]);
         let mut junk = vec![
+            "junk".to_owned(),
+            "format.old".to_owned(),
+            "live".to_owned(),
+            "live/.beat".to_owned(),
+            format!("live/{foreign}.beat.old"),
+            "probe/junk".to_owned(),
+            "check/junk".to_owned(),
+            "spool".to_owned(),
             "live/junk".to_owned(),
             "live/junk.beat".to_owned(),
             "live/a/b.beat".to_owned(),
@@ -356,6 +364,8 @@ fn objects_that_mean_nothing_are_passed_by() {
             format!("{spool}ck/junk"),
             "account/junk".to_owned(),
             "account/ab/junk/c/0000000000000001".to_owned(),
+            format!("{}junk", layout::account(&address(ACCOUNTS[0]))),
+            format!("{}body/junk", layout::account(&address(ACCOUNTS[0]))),
             format!("{}c/junk", layout::account(&address(ACCOUNTS[0]))),
             format!("{}snap/junk", layout::account(&address(ACCOUNTS[0]))),
             "domain/junk".to_owned(),

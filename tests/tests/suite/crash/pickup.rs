@@ -106,7 +106,12 @@ async fn received(world: &World, account: &str, subject: &str) -> Vec<String> {
 /// Waits until nothing is left, and holds the mailboxes against what was put.
 async fn check(world: &World, alive: &[&Node], puts: &[Put], context: &str) {
     world.advance_until(context, async || is_empty(world).await).await;
-    world.until_settled(alive).await;
+    let is_settled = async || {
+        let ours: Vec<_> = alive.iter().flat_map(|node| node.incarnations()).collect();
+        let is_empty = world.admin.queue().await.is_ok_and(|queue| queue.is_empty());
+        is_empty && world.live().await.iter().all(|log| ours.contains(log))
+    };
+    world.advance_until(context, is_settled).await;
     for put in puts {
         for account in ACCOUNTS {
             let found = received(world, account, put.name).await;

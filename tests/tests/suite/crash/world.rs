@@ -39,7 +39,7 @@ pub(super) struct World {
     pub(super) changed: Arc<Signal>,
     /// Process numbers of nodes that are no more.
     gone: Arc<Mutex<BTreeSet<u32>>>,
-    pub(super) admin: Admin,
+    pub(super) admin: Arc<Admin>,
 }
 
 pub(super) struct Node {
@@ -103,8 +103,25 @@ impl World {
             entropy: Arc::new(SmolEntropy),
             spawn: runtime.spawn(),
         };
-        let admin = Admin::new(config.clone(), platform, Journal::silent());
+        let admin = Arc::new(Admin::new(config.clone(), platform, Journal::silent()));
         Self { runtime, store, clock, config, changed: Arc::default(), gone: Arc::default(), admin }
+    }
+
+    /// The same store, for nodes whose clocks are so much ahead of it.
+    pub(super) fn with_clock_ahead(&self, by: Duration) -> Self {
+        let Self { runtime, store, config, changed, gone, admin, .. } = self;
+        let clock = Arc::new(AdvancedClock::default());
+        clock.advance(by);
+        let (runtime, store, config) = (runtime.clone(), store.clone(), config.clone());
+        Self {
+            runtime,
+            store,
+            clock,
+            config,
+            changed: changed.clone(),
+            gone: gone.clone(),
+            admin: admin.clone(),
+        }
     }
 
     /// Starts a node, of a process with this number.

@@ -64,6 +64,8 @@ fn without_a_deadline_a_store_that_is_away_is_not_waited_for_for_ever() {
 fn a_deadline_that_comes_before_a_log_can_be_told_dead_leaves_something_undone() {
     in_world(async |world| {
         let node = world.holding(1).await;
+        // Until a heartbeat has told what is queued.
+        world.pass(Duration::from_secs(11)).await;
         node.way.life.end();
         let drained = world.drain(within(20)).await;
         assert!(drained.took <= Duration::from_secs(20), "{:?}", drained.took);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fulmar_core::model::Domain;
-use fulmar_core::platform::{Dns, DnsError, Platform, Question, RecordKind, Stream, Target};
+use fulmar_core::platform::{DnsError, Platform, Question, RecordKind, Stream, Target};
 use fulmar_tests::runtime::Runtime;
 use fulmar_tests::sim::{Block, Faults, NameTrouble, Simulation, Simulator, run};
 use fulmar_tests::zone::Zone;
