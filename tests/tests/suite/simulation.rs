@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use fulmar_tests::world::{DOOR_MUTANTS, Fault, Mutant, Profile, Runs, Summary, plain_doors, run, thousand, timeline};
+use fulmar_tests::world::{
+    DOOR_MUTANTS, Fault, Mutant, Profile, Runs, Summary, plain_doors, run, thousand, timeline,
+};
 
 /// Seeds of the short kind that every `cargo test` runs.
 const SEEDS: u64 = 20;

@@ -13,7 +13,7 @@ use std::fmt;
 use fulmar_core::model::Outcome;
 
 use self::accounting::Books;
-use super::drive::Case;
+use super::case::Case;
 
 /// Something that should not have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

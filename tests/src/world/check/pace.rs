@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Violation;
 use super::accounting::Books;
-use crate::world::drive::Case;
+use crate::world::case::Case;
 use crate::world::history::{Fact, Node, Turn};
 
 /// How long nodes have to learn who is there.
@@ -68,9 +68,8 @@ fn living(turns: &[(Duration, Node, Turn)], at: Duration) -> usize {
 /// Invariant 9. What nobody was told of is not promised so soon: it may lie in a log whose heartbeat still announces a minute.
 pub(super) fn due_mail_is_attempted(books: &Books<'_>) -> Vec<Violation> {
     let case = books.case;
-    let is_promised = |queue_id| {
-        books.acknowledged.contains_key(queue_id) || books.reported.contains_key(queue_id)
-    };
+    let is_promised =
+        |queue_id| books.acknowledged.contains_key(queue_id) || books.reported.contains_key(queue_id);
     let words = |(at, item, late): &(Duration, fulmar_core::admin::QueueItem, Duration)| {
         format!(
             "at {at:?}, with everything healed at {:?}, {} for {} in {} had been due for {late:?} (attempts: {}, last reply: {:?})",
@@ -82,8 +81,12 @@ pub(super) fn due_mail_is_attempted(books: &Books<'_>) -> Vec<Violation> {
             item.last_reply
         )
     };
-    let mut violations: Vec<_> =
-        case.overdue.iter().filter(|(_, item, _)| is_promised(&item.queue_id)).map(|late| Violation { invariant: 9, words: words(late) }).collect();
+    let mut violations: Vec<_> = case
+        .overdue
+        .iter()
+        .filter(|(_, item, _)| is_promised(&item.queue_id))
+        .map(|late| Violation { invariant: 9, words: words(late) })
+        .collect();
     violations.extend(case.troubles.iter().map(|words| Violation { invariant: 9, words: words.clone() }));
     violations
 }
@@ -114,7 +117,10 @@ pub(super) fn requests_are_few(case: &Case) -> Vec<Violation> {
     let sent = case.answers.requests;
     let allowed = budget(case);
     if sent > allowed {
-        words.push(format!("{sent} requests, of at most {allowed}, for {} messages", case.plan.messages.len()));
+        words.push(format!(
+            "{sent} requests, of at most {allowed}, for {} messages",
+            case.plan.messages.len()
+        ));
     }
     words.into_iter().map(|words| Violation { invariant: 10, words }).collect()
 }
