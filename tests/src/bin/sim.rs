@@ -1,6 +1,7 @@
 //! Scenarios in the simulator: runs many seeds and tells the first that breaks an invariant, or replays one.
 //!
 //! `sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]`
+//! `sim --mutant NAME [--seeds N]`
 //! `sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]`
 
 // Printing is what this program is for.
@@ -12,10 +13,11 @@ use std::thread;
 
 use fulmar_tests::Fallible;
 use fulmar_tests::world::{
-    Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline,
+    DOOR_MUTANTS, Fault, Profile, Runs, Tally, parse_list, plain_doors, reasons, run, thousand, timeline,
 };
 
 const USAGE: &str = "sim [--seeds N] [--from S] [--profile P] [--faults a,b,c|none] [--jobs J] [--until-failure]\n\
+                     sim --mutant NAME [--seeds N]\n\
                      sim --seed S [--trace|--steps] [--profile P] [--faults a,b,c|none]";
 /// The profile that is none of [`Profile::ALL`].
 const THOUSAND: &str = "thousand";
@@ -92,12 +94,25 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
             "--from" => order.runs.from = value.parse()?,
             "--jobs" => order.runs.jobs = value.parse()?,
             "--faults" => order.runs.faults = Some(parse_list(value)?),
+            "--mutant" => plant(value, &mut order.runs)?,
             "--profile" if value == THOUSAND => order.is_thousand = true,
             "--profile" => order.runs.profile = profile(value)?,
             other => return Err(format!("unknown option {other}").into()),
         }
     }
     Ok(order)
+}
+
+/// Puts a mistake into the nodes' doors, and has it looked for where it shows.
+fn plant(name: &str, runs: &mut Runs) -> Fallible<()> {
+    let names: Vec<_> = DOOR_MUTANTS.iter().map(|mutant| mutant.name).collect();
+    let mutant = DOOR_MUTANTS.iter().find(|mutant| mutant.name == name);
+    let mutant = mutant.ok_or_else(|| format!("no mutant {name}; there are: {}", names.join(", ")))?;
+    runs.doors = mutant.doors;
+    runs.profile = mutant.profile;
+    runs.faults = Some(mutant.faults.iter().copied().collect());
+    runs.stops_at_failure = true;
+    Ok(())
 }
 
 fn profile(name: &str) -> Fallible<&'static Profile> {

@@ -58,9 +58,10 @@ struct Slot {
     life: u32,
     /// None until it has started, and once it is gone.
     engine: Option<Engine>,
-    is_suspended: bool,
     /// Something is being done to it.
     is_busy: bool,
+    /// It is to die, or was told to end.
+    is_ending: bool,
 }
 
 impl Crew {
@@ -71,7 +72,7 @@ impl Crew {
             let machine = simulation.machine(&machine_name(place), &zone);
             machine.set_clock(planned.clock.0, planned.clock.1);
             machine.kill();
-            Slot { machine, life: 0, engine: None, is_suspended: false, is_busy: false }
+            Slot { machine, life: 0, engine: None, is_busy: false, is_ending: false }
         });
         let slots = Mutex::new(slots.collect());
         let answers = Arc::<Counter>::default();
@@ -177,6 +178,7 @@ impl Crew {
     /// Kills a machine after so many more steps.
     pub async fn kill(self: &Arc<Self>, place: Place, steps: u64, back_after: Option<Duration>) {
         let Some(machine) = self.seize(place) else { return };
+        self.slots()[place].is_ending = true;
         machine.kill_at_step(steps);
         let late = self.simulator.sleep_until(self.plan.profile.trouble.saturating_sub(LAST_CHANCE));
         // One that does nothing makes no steps.
@@ -189,6 +191,7 @@ impl Crew {
     /// Tells a node to end.
     pub async fn stop(self: &Arc<Self>, place: Place, grace: Duration, back_after: Option<Duration>) {
         let Some(machine) = self.seize(place) else { return };
+        self.slots()[place].is_ending = true;
         let engine = self.slots()[place].engine.clone();
         if let Some(engine) = engine {
             self.recorder.record(Fact::Life(self.node(place), Turn::Stopping));
@@ -210,20 +213,19 @@ impl Crew {
     pub async fn suspend(self: &Arc<Self>, place: Place, how_long: Duration) {
         let Some(machine) = self.seize(place) else { return };
         machine.suspend();
-        self.slots()[place].is_suspended = true;
         self.recorder.record(Fact::Life(self.node(place), Turn::Suspended));
         let until = self.simulator.now() + how_long;
         self.simulator.sleep_until(until.min(self.plan.profile.trouble)).await;
         machine.resume();
         self.recorder.record(Fact::Life(self.node(place), Turn::Resumed));
-        let slot = &mut self.slots()[place];
-        slot.is_suspended = false;
-        slot.is_busy = false;
+        self.slots()[place].is_busy = false;
     }
 
     fn gone(&self, place: Place, turn: Turn) {
         self.recorder.record(Fact::Life(self.node(place), turn));
-        self.slots()[place].engine = None;
+        let slot = &mut self.slots()[place];
+        slot.engine = None;
+        slot.is_ending = false;
     }
 
     async fn come_back(self: &Arc<Self>, place: Place, after: Option<Duration>) {
@@ -234,11 +236,19 @@ impl Crew {
         self.slots()[place].is_busy = false;
     }
 
-    /// Sees to it that somebody lives.
-    pub fn heal(self: &Arc<Self>) {
-        let alive = self.slots().iter().any(|slot| slot.machine.is_alive());
-        if !alive {
-            self.start(0);
+    /// Sees to it that somebody lives: where nobody does, or nobody who will go on, somebody is started as soon as a machine is free.
+    pub async fn heal(self: &Arc<Self>) {
+        loop {
+            let (survives, free) = {
+                let slots = self.slots();
+                let survives = slots.iter().any(|slot| slot.machine.is_alive() && !slot.is_ending);
+                (survives, slots.iter().position(|slot| !slot.machine.is_alive()))
+            };
+            match (survives, free) {
+                (true, _) => return,
+                (false, Some(place)) => self.start(place),
+                (false, None) => self.simulator.sleep(RESTART).await,
+            }
         }
     }
 

@@ -4,8 +4,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `profile`, `fault`, `plan` | what a scenario is, drawn from a seed |
-//! | `drive`, `crew` | makes it happen: nodes, deeds, healing, the end |
-//! | `client`, `remote`, `reader` | those on the other side: they know only what they were told |
+//! | `drive`, `crew` | makes it happen: nodes, deeds, healing, the end; gives a [`Case`] |
+//! | `senders`, `client`, `remote`, `reader` | those on the other side: they know only what they were told |
 //! | `content` | messages that can be judged wherever they turn up |
 //! | `history`, `archive`, `answers` | what happened; what was ever in the bucket; how requests ended |
 //! | `check` | the invariants, each a function from a [`Case`] to violations |
@@ -17,6 +17,7 @@
 
 pub mod answers;
 pub mod archive;
+pub mod case;
 pub mod check;
 pub mod client;
 pub mod content;
@@ -31,6 +32,7 @@ pub mod profile;
 pub mod reader;
 pub mod remote;
 pub mod runs;
+pub mod senders;
 pub mod tally;
 pub mod thousand;
 pub mod timeline;
@@ -39,8 +41,8 @@ use std::collections::BTreeSet;
 
 use fulmar_core::platform::Platform;
 
+pub use case::Case;
 pub use check::Violation;
-pub use drive::Case;
 pub use fault::{Fault, parse_list};
 pub use mutants::{DOOR_MUTANTS, Mutant, plain_doors};
 pub use plan::Plan;

@@ -65,13 +65,15 @@ async fn session(
             deleted.insert(*uid);
         }
     }
-    let quitting = command(&mut stream, "QUIT").await;
-    if !deleted.is_empty() {
-        let is_acknowledged = quitting.is_ok();
-        let account = account.clone();
-        crew.recorder.record(Fact::Deleted { account, uids: deleted, is_acknowledged });
-    }
-    quitting
+    let record = |is_acknowledged| {
+        let (account, uids) = (account.clone(), deleted.clone());
+        crew.recorder.record(Fact::Deleted { account, uids, is_acknowledged });
+    };
+    // Whatever becomes of the answer.
+    record(false);
+    command(&mut stream, "QUIT").await?;
+    record(true);
+    Ok(())
 }
 
 async fn command(stream: &mut BufReader<Box<dyn Stream>>, line: &str) -> io::Result<()> {

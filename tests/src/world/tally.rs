@@ -116,7 +116,7 @@ impl Tally {
                 self.count("replies lost", u64::from(taking.end == End::TakenUnheard));
             }
             Fact::Read { .. } => self.count("mailboxes read", 1),
-            Fact::Deleted { .. } => self.count("expunges", 1),
+            Fact::Deleted { is_acknowledged, .. } => self.count("expunges", u64::from(*is_acknowledged)),
             Fact::Ordered { .. } => self.count("orders", 1),
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use fulmar_core::model::{Event, Incarnation, QueueId};
 use fulmar_core::state::log::Record;
 
+use super::case::Case;
 use super::content::Copy;
-use super::drive::Case;
 use super::history::{Answer, Fact, Node};
 
 /// One line for people, and when it happened.

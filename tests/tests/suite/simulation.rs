@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use fulmar_tests::world::{DOOR_MUTANTS, Fault, Mutant, Profile, Runs, Summary, plain_doors, run, timeline};
+use fulmar_tests::world::{
+    DOOR_MUTANTS, Fault, Mutant, Profile, Runs, Summary, plain_doors, run, thousand, timeline,
+};
 
 /// Seeds of the short kind that every `cargo test` runs.
 const SEEDS: u64 = 20;
@@ -51,6 +53,17 @@ fn a_run_that_panics_fails_and_the_others_go_on() {
     });
     assert!(summary.failures.len() < 4, "{:?}", summary.failures);
     assert!(summary.failures.iter().all(|failure| failure.reasons[0].contains("nobody starts so late")));
+}
+
+#[test]
+fn a_thousand_nodes_come_and_go_and_leave_nothing_but_the_mail() {
+    let bill = thousand(1);
+    println!("{bill}");
+    assert_eq!((bill.accepted, bill.delivered), (950, 950));
+    assert!(bill.dollars() < 0.1 && bill.busiest_minute < 5_000, "{bill}");
+    for kind in ["/log/", "/own/", "/ck/", "/body/"] {
+        assert_eq!(bill.objects_later.get(kind), None, "{bill}");
+    }
 }
 
 #[test]

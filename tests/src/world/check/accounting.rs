@@ -6,8 +6,8 @@ use fulmar_core::model::{Address, Outcome, QueueId, ReversePath};
 use fulmar_core::state::log::{Attempt, Entry};
 
 use super::{Violation, named};
+use crate::world::case::Case;
 use crate::world::content::Copy;
-use crate::world::drive::Case;
 use crate::world::history::Answer;
 
 /// What is known of the messages, drawn together from all who know something.

@@ -9,7 +9,7 @@ use fulmar_core::state::log::{Entry, Record};
 
 use super::Violation;
 use crate::world::archive::Archive;
-use crate::world::drive::Case;
+use crate::world::case::Case;
 
 /// How long after the last segment another one may be written.
 const RIGHT: Duration = Duration::from_hours(1);

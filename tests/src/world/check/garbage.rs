@@ -9,7 +9,7 @@ use fulmar_core::state::layout;
 
 use super::Violation;
 use crate::world::archive::{Archive, needs};
-use crate::world::drive::Case;
+use crate::world::case::Case;
 
 /// Nothing of the queue's or of a mailbox's that ever counted is deleted sooner after it was written, by the bucket's clock.
 const GRACE: Duration = Duration::from_hours(24);

@@ -6,7 +6,7 @@ use fulmar_core::model::{Address, Event, Outcome, QueueId};
 use fulmar_core::state::account::{Account, INBOX};
 
 use super::Violation;
-use crate::world::drive::Case;
+use crate::world::case::Case;
 use crate::world::history::Fact;
 
 /// INBOX of one account, after each commit.

@@ -13,7 +13,7 @@ use std::fmt;
 use fulmar_core::model::Outcome;
 
 use self::accounting::Books;
-use super::drive::Case;
+use super::case::Case;
 
 /// Something that should not have happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn all(case: &Case) -> Vec<Violation> {
     violations.extend(adoption::adoptions_are_sound(case));
     violations.extend(garbage::garbage_is_garbage(case));
     violations.extend(pace::transactions_are_limited(case));
-    violations.extend(pace::due_mail_is_attempted(case));
+    violations.extend(pace::due_mail_is_attempted(&books));
     violations.extend(pace::requests_are_few(case));
     violations
 }

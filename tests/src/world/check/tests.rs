@@ -17,9 +17,10 @@ use fulmar_core::state::log::{
 use fulmar_core::state::owner::{Claim, Owner};
 
 use super::all;
+use crate::world::answers::Answers;
 use crate::world::archive::{Archive, Objects};
+use crate::world::case::{Case, Held};
 use crate::world::content::compose;
-use crate::world::drive::{Case, Held};
 use crate::world::history::{Answer, End, Fact, History, Node, Offer, Taking, Turn};
 use crate::world::plan::{Host, Manner, Message, Plan, account, address};
 use crate::world::profile::Profile;
@@ -42,6 +43,7 @@ struct Forgery {
     queue: Vec<QueueItem>,
     overdue: Option<Duration>,
     idle_puts: u64,
+    requests: u64,
 }
 
 /// One message that was delivered to both its recipients, and of which nothing is left to do.
@@ -68,6 +70,7 @@ fn sound() -> Forgery {
         queue: Vec::new(),
         overdue: None,
         idle_puts: 5,
+        requests: 100,
     }
 }
 
@@ -112,7 +115,7 @@ impl Forgery {
             troubles: Vec::new(),
             statistics: Vec::new(),
             idle: (Duration::from_mins(5), vec![(0, idle)]),
-            answers: Default::default(),
+            answers: Answers { requests: self.requests, ..Answers::default() },
         }
     }
 }
@@ -338,6 +341,7 @@ fn each_invariant_is_found_to_be_broken_where_it_is() {
             forgery.overdue = Some(Duration::from_secs(500));
         }),
         ("invariant 10: idle machine 0 sent 60 PUT", |forgery| forgery.idle_puts = 60),
+        ("invariant 10: 100000 requests, of at most", |forgery| forgery.requests = 100_000),
     ];
     for (expected, forge) in cases {
         let found = check(forge);
