@@ -9,11 +9,11 @@ use fulmar_core::state::account::INBOX;
 use fulmar_core::state::requests::RequestCounts;
 
 use super::{Run, lock};
+use crate::sim::Latency;
 use crate::world::case::{Case, Held};
 use crate::world::crew::host_address;
 use crate::world::history::{Fact, Node, Place};
 use crate::world::senders::SENDERS;
-use crate::sim::Latency;
 
 /// How long after everything is healed mail that is due may wait.
 const PROMPTNESS: Duration = Duration::from_secs(120);
@@ -29,8 +29,8 @@ impl Run {
         simulation.weather().calm();
         simulation.weather().change_store(|store| store.latency = Latency::FAST);
         // Connections that fell silent would be waited for, for as long as RFC 5321 §4.5.3.2 wants it.
-        for number in 0..self.plan().hosts.len() {
-            simulation.net().reset(host_address(number));
+        if !self.plan().is_exact() {
+            (0..self.plan().hosts.len()).for_each(|number| simulation.net().reset(host_address(number)));
         }
         self.crew.heal().await;
         self.recorder().record(Fact::Healed);
