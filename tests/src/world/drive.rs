@@ -26,6 +26,8 @@ use crate::sim::{Faults, Machine, Simulator};
 
 /// The operator's machine, on which nothing fails but by its own mistakes.
 const OPERATOR: &str = "operator";
+/// What is said of weather in which nothing goes wrong.
+pub const GOOD_WEATHER: &str = "good weather";
 
 struct Run {
     crew: Arc<Crew>,
@@ -219,9 +221,16 @@ impl Run {
     }
 }
 
-/// The faults that are there.
+/// The faults that there are, with how likely each is.
 fn in_words(faults: &Faults) -> String {
-    if *faults == Faults::default() { "good weather".to_owned() } else { format!("{faults:?}") }
+    let all = format!("{faults:?}");
+    let inner = all.split_once('{').map_or(all.as_str(), |(_, rest)| rest).trim_end_matches('}');
+    let there: Vec<_> = inner
+        .split(", ")
+        .map(str::trim)
+        .filter(|part| !part.ends_with(": 0.0") && !part.ends_with("[]"))
+        .collect();
+    if there.is_empty() { GOOD_WEATHER.to_owned() } else { there.join(", ") }
 }
 
 #[expect(clippy::expect_used, reason = "our own domain is one")]

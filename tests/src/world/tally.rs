@@ -6,6 +6,7 @@ use std::fmt;
 use fulmar_core::model::{Event, Outcome};
 
 use super::Verdict;
+use super::drive::GOOD_WEATHER;
 use super::history::{Answer, End, Fact, Turn};
 
 /// Sums by name, in the order in which they are told.
@@ -97,7 +98,7 @@ impl Tally {
             Fact::Life(_, Turn::Suspended) => self.count("suspensions", 1),
             Fact::Life(_, Turn::Stopping) => self.count("told to end", 1),
             Fact::Life(_, Turn::Resumed | Turn::Stopped) | Fact::Healed => {}
-            Fact::Weather(words) if words.ends_with("good weather") => {}
+            Fact::Weather(words) if words.ends_with(GOOD_WEATHER) => {}
             Fact::Weather(_) => self.count("spells of bad weather", 1),
             Fact::Offered(offer) => {
                 self.count("offers", 1);
