@@ -48,7 +48,8 @@ pub struct Remains {
 
 impl Remains {
     fn add(&mut self, messages: u64, next_due: Option<UtcTime>) {
-        self.messages += messages;
+        // What a damaged heartbeat says must not end the drain.
+        self.messages = self.messages.saturating_add(messages);
         self.next_due = self.next_due.into_iter().chain(next_due).min();
     }
 }

@@ -140,7 +140,10 @@ impl Watch {
             others: others.len(),
             doubtful: doubtful.len(),
             waiting: self.waiting.len(),
-            waiting_messages: self.waiting.values().map(|(_, messages)| messages).sum(),
+            waiting_messages: self
+                .waiting
+                .values()
+                .fold(0, |sum: u64, (_, messages)| sum.saturating_add(*messages)),
             next_due: self.waiting.values().filter_map(|(due, _)| *due).min(),
             store_now: beats.store_now,
         })

@@ -53,7 +53,12 @@ fn a_delivery_that_sleeps_for_days_is_made_or_said_not_to_be_and_destroys_nothin
                 let (outcome, is_stopped) =
                     suspended(&sleeper, &world, step, sleeper.deliver(letter), async {
                         if is_busy {
-                            during = other.deliver_some(&world, "during", 70).await;
+                            let mut gone = other.deliver_some(&world, "during", 70).await;
+                            during = gone.split_off(60);
+                            // So that the numbers after the tip that the sleeper knows are free again.
+                            let mut inbox = other.inbox().await;
+                            inbox.retain(|_, text| gone.contains(text));
+                            other.expunge(inbox.into_keys().collect()).await;
                         }
                         for _ in 0..4 {
                             world.sleep(DAY).await;
