@@ -7,6 +7,9 @@ use super::drawing::Drawing;
 use crate::sim::Faults;
 use crate::world::fault::Fault;
 
+/// How long a machine stays away, at most.
+const LONGEST_ABSENCE: Duration = Duration::from_hours(6);
+
 impl Drawing {
     /// Spells of bad weather, with better ones between.
     pub(super) fn weather(&mut self, machines: usize, deeds: &mut Vec<(Duration, Deed)>) {
@@ -74,8 +77,9 @@ impl Drawing {
         for _ in 0..self.within(self.profile.blows).max(1) {
             let place = self.dice.below(machines);
             let is_back = self.dice.below(4) > 0;
-            let back_after =
-                is_back.then(|| self.spread(Duration::from_millis(100), self.profile.trouble / 3));
+            let back_after = is_back.then(|| {
+                self.spread(Duration::from_millis(100), LONGEST_ABSENCE.min(self.profile.trouble / 3))
+            });
             let deed = match kinds[self.dice.below(kinds.len())] {
                 Fault::Kills => {
                     let steps = self.dice.below([2, 20, 400][self.dice.clone().below(3)]) as u64;
