@@ -9,11 +9,11 @@ use fulmar_core::state::account::INBOX;
 use fulmar_core::state::requests::RequestCounts;
 
 use super::{Run, lock};
+use crate::sim::Latency;
 use crate::world::case::{Case, Held};
 use crate::world::crew::host_address;
 use crate::world::history::{Fact, Node, Place};
 use crate::world::senders::SENDERS;
-use crate::sim::Latency;
 
 /// How long after everything is healed mail that is due may wait.
 const PROMPTNESS: Duration = Duration::from_secs(120);
