@@ -4,14 +4,14 @@
 //! succeeded and came at most [`LISTING_GAP`] apart. After a longer gap (an outage, a suspension of this node) every
 //! count begins anew, so that an outage kills nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 
 use crate::model::{Incarnation, Nonce};
 use crate::platform::{Instant, Listed};
-use crate::state::beat::{HOLDING_INTERVAL, IDLE_INTERVAL};
+use crate::state::beat::{HOLDING_INTERVAL, IDLE_INTERVAL, announced};
 use crate::state::layout::{self, LiveKey};
 
 /// How far apart two listings may be for a heartbeat between them to count as standing still.
@@ -33,6 +33,8 @@ pub struct Observer {
 struct Still {
     etag: String,
     since: Instant,
+    /// When it was seen with this ETag first, whatever lay between two listings.
+    first: Instant,
     has_moved: bool,
 }
 
@@ -45,6 +47,9 @@ pub struct Sighting {
     pub new: Vec<Incarnation>,
     /// Heartbeats that have not changed since they were first seen: nothing shows yet that somebody writes them.
     pub unmoved: Vec<Incarnation>,
+    /// Heartbeats that were seen unchanged for longer than they announce three times over, be it in listings far apart: reason to look
+    /// more closely, and no more than that.
+    pub suspect: BTreeSet<Incarnation>,
     /// How long those have stood still that have for at least three of the shortest intervals. Whether that is
     /// enough depends on what they announce.
     pub still: Vec<(Incarnation, Duration)>,
@@ -77,13 +82,16 @@ impl Observer {
                     if !has_moved {
                         sighting.unmoved.push(incarnation);
                     }
-                    let since =
-                        before.filter(|still| still.etag == object.etag).map_or(now, |still| still.since);
+                    let same = before.filter(|still| still.etag == object.etag);
+                    let (since, first) = same.map_or((now, now), |still| (still.since, still.first));
+                    if is_dead(announced(object.size), now.since(first)) {
+                        sighting.suspect.insert(incarnation);
+                    }
                     let still_for = now.since(since);
                     if still_for >= Duration::from_secs(HOLDING_INTERVAL) * MISSED_BEATS {
                         sighting.still.push((incarnation, still_for));
                     }
-                    seen.insert(incarnation, Still { etag: object.etag.clone(), since, has_moved });
+                    seen.insert(incarnation, Still { etag: object.etag.clone(), since, first, has_moved });
                 }
                 Some(LiveKey::Order(order)) => sighting.orders.push(order),
                 None => {}
@@ -154,7 +162,9 @@ mod tests {
     fn a_gap_between_listings_begins_every_count_anew() {
         let mut observer = Observer::default();
         for (seconds, suspects) in [(0, 0), (10, 0), (300, 0), (310, 0), (320, 0), (330, 1)] {
-            assert_eq!(observer.observe(&[beat(1, "a")], at(seconds)).still.len(), suspects, "at {seconds}");
+            let sighting = observer.observe(&[beat(1, "a")], at(seconds));
+            assert_eq!(sighting.still.len(), suspects, "at {seconds}");
+            assert_eq!(sighting.suspect.is_empty(), seconds < 30, "at {seconds}");
         }
     }
 }

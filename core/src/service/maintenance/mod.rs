@@ -69,9 +69,9 @@ async fn look_after(
         }
         let was_holding = is_holding(&context).await;
         turn = match turn {
-            Turn::Both | Turn::Pickup if is_first && pause == IDLE && !was_holding => Turn::Watch,
-            Turn::Watch if is_first && pause == IDLE && !was_holding => Turn::Pickup,
-            _ => Turn::Both,
+            _ if !is_first || pause != IDLE || was_holding => Turn::Both,
+            Turn::Both | Turn::Watch => Turn::Pickup,
+            Turn::Pickup => Turn::Watch,
         };
         let until = clock.instant() + pause;
         while clock.instant() < until {

@@ -120,7 +120,8 @@ impl Watch {
                 dead.insert(incarnation);
             }
         }
-        let mut dying: BTreeSet<Incarnation> = beats.late.clone();
+        let suspect = sighting.suspect.iter().filter(|log| Some(**log) != ours);
+        let mut dying: BTreeSet<Incarnation> = suspect.chain(&beats.late).copied().collect();
         let is_doubtful = |log: &Incarnation| Some(*log) != ours && beats.interval(*log) == HOLDING_INTERVAL;
         let mut doubtful: BTreeSet<Incarnation> = sighting.unmoved.into_iter().filter(is_doubtful).collect();
         for incarnation in &dead {

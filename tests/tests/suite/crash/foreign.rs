@@ -32,7 +32,6 @@ fn a_heartbeat_from_the_future_that_announces_ages_is_adopted_from_like_any_othe
             inc,
             seq: u64::MAX,
             interval: u64::MAX,
-            queued: 0,
             next_due: Some(UtcTime(u64::MAX)),
             queued: 0,
             hostname: Domain::parse(HOSTNAME).unwrap(),
