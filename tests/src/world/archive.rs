@@ -40,6 +40,21 @@ pub struct Archive {
 /// The octets of each object, and when it was written by the bucket's clock.
 pub type Objects = BTreeMap<String, (Bytes, UtcTime)>;
 
+/// A recipient that is not done with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The message.
+    pub queue_id: QueueId,
+    /// Who.
+    pub recipient: Address,
+    /// The log that holds it.
+    pub log: Incarnation,
+    /// When it is to be attempted.
+    pub next: UtcTime,
+    /// Attempts so far.
+    pub attempts: u32,
+}
+
 /// One incarnation's log.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
@@ -176,6 +191,26 @@ impl Archive {
         let adopted = self.adoptions();
         let logs = self.logs.iter().filter(|(log, _)| !adopted.contains_key(log));
         logs.map(|(log, found)| (*log, found.live())).collect()
+    }
+
+    /// Who is not done with, in logs that nodes can see by their signs of life. Not what has passed into another log, though the sign may be there
+    /// still, or again.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let is_seen = |log: Incarnation| {
+            [layout::beat(log), layout::free(log)].iter().any(|key| self.present.contains_key(key))
+        };
+        let live = self.live().into_iter().filter(|(log, _)| is_seen(*log));
+        let entries = live.flat_map(|(log, entries)| entries.into_values().map(move |entry| (log, entry)));
+        let waiting = entries.flat_map(|(log, entry)| {
+            entry.recipients.into_iter().map(move |recipient| Waiting {
+                queue_id: entry.envelope.id,
+                recipient: recipient.address,
+                log,
+                next: recipient.next,
+                attempts: recipient.attempts,
+            })
+        });
+        waiting.collect()
     }
 
     /// The account in a folder, as its commits make it, at each commit: `look` is called after each.

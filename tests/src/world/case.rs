@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fulmar_core::admin::QueueItem;
 use fulmar_core::engine::Statistics;
 use fulmar_core::model::{Address, QueueId, UtcTime};
 use fulmar_core::state::requests::RequestCounts;
 
 use super::answers::Answers;
-use super::archive::Archive;
+use super::archive::{Archive, Waiting};
 use super::history::{History, Place};
 use super::plan::Plan;
 
@@ -28,11 +27,13 @@ pub struct Case {
     /// Everything that was in the bucket.
     pub archive: Archive,
     /// The queue at the end.
-    pub queue: Vec<QueueItem>,
+    pub queue: Vec<Waiting>,
+    /// When the mailboxes were read, by the bucket's clock. What came after that need not be in them.
+    pub read_at: UtcTime,
     /// The mailboxes at the end.
     pub mailboxes: BTreeMap<Address, Vec<Held>>,
     /// Mail that was due for too long after everything was healed: when it was seen, and for how long.
-    pub overdue: Vec<(Duration, QueueItem, Duration)>,
+    pub overdue: Vec<(Duration, Waiting, Duration)>,
     /// What could not be read at the end though nothing fails any more.
     pub troubles: Vec<String>,
     /// What the nodes that live at the end have done.

@@ -140,6 +140,8 @@ pub struct Taking {
     pub node: Option<Node>,
     /// When the transaction began.
     pub began: Duration,
+    /// When the host had said its last word in it, or the connection was seen to end.
+    pub ended: Duration,
     /// From the trace field; nothing where no content came.
     pub queue_id: Option<QueueId>,
     /// Which message it is.

@@ -147,6 +147,7 @@ impl Session<'_> {
             host: self.remote.number,
             node: self.node,
             began,
+            ended: began,
             queue_id: None,
             number: None,
             recipients: Vec::new(),
@@ -190,6 +191,7 @@ impl Session<'_> {
             open.is_same = sent.is_some_and(|sent| sent == copy.content);
         }
         open.end = End::TakenUnheard;
+        open.ended = self.remote.simulator.now();
         let reply = match self.manner {
             Manner::RefuseContent => {
                 open.end = End::Not;
@@ -221,7 +223,8 @@ impl Session<'_> {
 
     /// Takes down what has not come to an end.
     fn give_up(&mut self) {
-        for taking in self.open.take().into_iter().chain(self.ended.take()) {
+        let open = self.open.take().map(|open| Taking { ended: self.remote.simulator.now(), ..open });
+        for taking in open.into_iter().chain(self.ended.take()) {
             self.remote.recorder.record(Fact::Taken(taking));
         }
     }

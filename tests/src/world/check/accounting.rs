@@ -51,7 +51,7 @@ impl<'a> Books<'a> {
             attempts: case.archive.attempts(),
             arrived: arrived(case),
             taken,
-            queued: case.queue.iter().map(|item| (item.forward_path.clone(), item.queue_id)).collect(),
+            queued: case.queue.iter().map(|item| (item.recipient.clone(), item.queue_id)).collect(),
             reported: reported(case),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Violation;
 use super::accounting::Books;
+use crate::world::archive::Waiting;
 use crate::world::case::Case;
 use crate::world::history::{Fact, Node, Turn};
 
@@ -27,7 +28,7 @@ pub(super) fn transactions_are_limited(case: &Case) -> Vec<Violation> {
     let mut violations = Vec::new();
     for host in 0..case.plan.hosts.len() {
         let open = case.history.takings().filter(|(_, taking)| taking.host == host && taking.node.is_some());
-        let spans: Vec<(Duration, Duration)> = open.map(|(end, taking)| (taking.began, end)).collect();
+        let spans: Vec<(Duration, Duration)> = open.map(|(_, taking)| (taking.began, taking.ended)).collect();
         for (began, _) in &spans {
             let is_calm =
                 |(at, ..): &(Duration, Node, Turn)| *at > *began || *at + LEARNING + NOTICING < *began;
@@ -70,15 +71,11 @@ pub(super) fn due_mail_is_attempted(books: &Books<'_>) -> Vec<Violation> {
     let case = books.case;
     let is_promised =
         |queue_id| books.acknowledged.contains_key(queue_id) || books.reported.contains_key(queue_id);
-    let words = |(at, item, late): &(Duration, fulmar_core::admin::QueueItem, Duration)| {
+    let words = |(at, item, late): &(Duration, Waiting, Duration)| {
+        let Waiting { queue_id, recipient, log, attempts, .. } = item;
+        let healed = case.history.healed();
         format!(
-            "at {at:?}, with everything healed at {:?}, {} for {} in {} had been due for {late:?} (attempts: {}, last reply: {:?})",
-            case.history.healed(),
-            item.queue_id,
-            item.forward_path,
-            item.node,
-            item.attempts,
-            item.last_reply
+            "at {at:?}, with everything healed at {healed:?}, {queue_id} for {recipient} in {log} had been due for {late:?} (attempts: {attempts})"
         )
     };
     let mut violations: Vec<_> = case

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fulmar_core::admin::{QueueItem, QueueState};
 use fulmar_core::model::{Address, Incarnation, Nonce, Outcome, QueueId, Reply, ReversePath, UtcTime};
 use fulmar_core::state::account::{Arrival, INBOX, Op, Stored};
 use fulmar_core::state::frame::{self, Data, Extent};
@@ -18,7 +17,7 @@ use fulmar_core::state::owner::{Claim, Owner};
 
 use super::all;
 use crate::world::answers::Answers;
-use crate::world::archive::{Archive, Objects};
+use crate::world::archive::{Archive, Objects, Waiting};
 use crate::world::case::{Case, Held};
 use crate::world::content::compose;
 use crate::world::history::{Answer, End, Fact, History, Node, Offer, Taking, Turn};
@@ -40,7 +39,7 @@ struct Forgery {
     rewritten: Option<String>,
     facts: Vec<(u64, Fact)>,
     mailbox: Vec<Held>,
-    queue: Vec<QueueItem>,
+    queue: Vec<Waiting>,
     overdue: Option<Duration>,
     idle_puts: u64,
     requests: u64,
@@ -109,6 +108,7 @@ impl Forgery {
             ended: Duration::from_mins(20),
             history: History { facts },
             archive,
+            read_at: BEGAN.after(Duration::from_hours(1)),
             queue: self.queue,
             mailboxes: BTreeMap::from([(account(0), self.mailbox)]),
             overdue: self.overdue.map(late).into_iter().collect(),
@@ -213,6 +213,7 @@ fn taking(id: QueueId, end: End, began: u64) -> Taking {
         host: 0,
         node: Some(Node { place: 0, life: 1 }),
         began: Duration::from_secs(began),
+        ended: Duration::from_secs(began + 1),
         queue_id: Some(id),
         number: Some(0),
         recipients: vec![address(HOST)],
@@ -221,19 +222,8 @@ fn taking(id: QueueId, end: End, began: u64) -> Taking {
     }
 }
 
-fn item(id: QueueId) -> QueueItem {
-    QueueItem {
-        queue_id: id,
-        reverse_path: ReversePath::Null,
-        forward_path: address(HOST),
-        state: QueueState::Queued,
-        attempts: 0,
-        next_attempt: BEGAN,
-        last_reply: None,
-        node: inc(1),
-        size: 1,
-        accepted: BEGAN,
-    }
+fn item(id: QueueId) -> Waiting {
+    Waiting { queue_id: id, recipient: address(HOST), log: inc(1), next: BEGAN, attempts: 0 }
 }
 
 /// What the checks say of a history in which something is forged.
@@ -332,10 +322,10 @@ fn each_invariant_is_found_to_be_broken_where_it_is() {
             forgery.deleted.push((layout::owner(inc(1), 1), Duration::from_hours(25)));
         }),
         ("invariant 8: host 0 had 2 transactions", |forgery| {
-            let mut other = taking(id(1), End::Not, 800);
-            other.queue_id = None;
-            forgery.facts.push((805, Fact::Taken(other.clone())));
-            forgery.facts.push((806, Fact::Taken(Taking { began: Duration::from_secs(801), ..other })));
+            for began in [800, 801] {
+                let open = Taking { ended: Duration::from_secs(805), ..taking(id(1), End::Not, began) };
+                forgery.facts.push((806, Fact::Taken(open)));
+            }
         }),
         ("invariant 9: .* had been due for 500s", |forgery| {
             forgery.overdue = Some(Duration::from_secs(500));

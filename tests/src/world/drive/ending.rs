@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fulmar_core::admin::QueueItem;
 use fulmar_core::model::{Address, Event, Incarnation};
 use fulmar_core::state::account::INBOX;
 use fulmar_core::state::requests::RequestCounts;
 
 use super::{Run, lock};
 use crate::sim::Latency;
+use crate::world::archive::Waiting;
 use crate::world::case::{Case, Held};
 use crate::world::crew::host_address;
 use crate::world::history::{Fact, Node, Place};
@@ -38,20 +38,20 @@ impl Run {
 
     /// Waits until every client has been answered and nothing is queued that can be delivered, and sees whether mail waits longer than it
     /// should.
-    pub(super) async fn settle(&self) -> Vec<(Duration, QueueItem, Duration)> {
+    pub(super) async fn settle(&self) -> Vec<(Duration, Waiting, Duration)> {
         let healed = self.simulator().now();
         let mut overdue = Vec::new();
         self.simulator().sleep(PROMPTNESS).await;
         loop {
             self.observe();
-            let queue = self.admin.queue().await.unwrap_or_default();
+            let queue = lock(&self.archive).waiting();
             let holders = self.holders();
-            for item in &queue {
-                let place = holders.get(&item.node).map_or(0, |node| node.place);
+            for waiting in &queue {
+                let place = holders.get(&waiting.log).map_or(0, |node| node.place);
                 let place = if place < SENDERS { place } else { 0 };
-                let late = self.crew.utc(place).since(item.next_attempt);
+                let late = self.crew.utc(place).since(waiting.next);
                 if late > PROMPTNESS {
-                    overdue.push((self.simulator().now(), item.clone(), late));
+                    overdue.push((self.simulator().now(), waiting.clone(), late));
                 }
             }
             let is_done = queue.is_empty() && *lock(&self.clients) == 0;
@@ -84,15 +84,15 @@ impl Run {
 
     pub(super) async fn gather(
         &self,
-        overdue: Vec<(Duration, QueueItem, Duration)>,
+        overdue: Vec<(Duration, Waiting, Duration)>,
         before: Vec<(Place, RequestCounts)>,
     ) -> Case {
         let mut troubles = Vec::new();
         let idle = (self.plan().profile.resting, difference(&before, &self.crew.requests()));
-        let queue = self.admin.queue().await.unwrap_or_else(|error| {
+        if let Err(error) = self.admin.queue().await {
             troubles.push(format!("the queue cannot be listed: {error}"));
-            Vec::new()
-        });
+        }
+        let read_at = self.crew.simulation.bucket().now();
         let mut mailboxes = BTreeMap::new();
         for address in &self.plan().accounts {
             match self.mailbox(address).await {
@@ -101,13 +101,15 @@ impl Run {
             }
         }
         self.observe();
+        let archive = std::mem::take(&mut *lock(&self.archive));
         Case {
             plan: self.plan().clone(),
             began: self.began,
             ended: self.simulator().now(),
             history: self.recorder().history(),
-            archive: std::mem::take(&mut *lock(&self.archive)),
-            queue,
+            queue: archive.waiting(),
+            archive,
+            read_at,
             mailboxes,
             overdue,
             troubles,
