@@ -27,9 +27,10 @@ pub(super) fn transactions_are_limited(case: &Case) -> Vec<Violation> {
         .collect();
     let mut violations = Vec::new();
     for host in 0..case.plan.hosts.len() {
-        let open = case.history.takings().filter(|(_, taking)| taking.host == host && taking.node.is_some());
-        let spans: Vec<(Duration, Duration)> = open.map(|(_, taking)| (taking.began, taking.ended)).collect();
-        for (began, _) in &spans {
+        let takings = case.history.takings().map(|(_, taking)| taking).filter(|taking| taking.host == host);
+        let spans: Vec<(Duration, Duration, Node)> =
+            takings.filter_map(|taking| Some((taking.began, taking.ended, taking.node?))).collect();
+        for (began, ..) in &spans {
             let is_calm =
                 |(at, ..): &(Duration, Node, Turn)| *at > *began || *at + LEARNING + NOTICING < *began;
             // Nodes cannot learn of one another while the store is away.
@@ -38,7 +39,10 @@ pub(super) fn transactions_are_limited(case: &Case) -> Vec<Violation> {
             {
                 continue;
             }
-            let at_a_time = spans.iter().filter(|(from, to)| from <= began && began < to).count();
+            let at_a_time = spans
+                .iter()
+                .filter(|(from, to, node)| from <= began && began < to && !is_gone(&turns, *node, *began))
+                .count();
             let limit = case.plan.attempts_per_destination.max(living(&turns, *began));
             if at_a_time > limit {
                 violations.push(Violation {
@@ -51,6 +55,13 @@ pub(super) fn transactions_are_limited(case: &Case) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// Whether a node was gone by then. A host may not know that, and wait for more.
+fn is_gone(turns: &[(Duration, Node, Turn)], node: Node, at: Duration) -> bool {
+    turns.iter().any(|(when, other, turn)| {
+        *other == node && *when <= at && matches!(turn, Turn::Killed | Turn::Stopped)
+    })
 }
 
 /// How many nodes live at a time.

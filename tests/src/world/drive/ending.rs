@@ -17,6 +17,8 @@ use crate::world::senders::SENDERS;
 
 /// How long after everything is healed mail that is due may wait.
 const PROMPTNESS: Duration = Duration::from_secs(120);
+/// Until then connections are made that were begun while the network was bad.
+const HANDSHAKES: Duration = Duration::from_millis(200);
 /// How often the queue is looked at then.
 const SAMPLING: Duration = Duration::from_secs(60);
 /// After this time without mail a node is idle: one that has adopted something is seen to live for ten minutes after that.
@@ -28,8 +30,10 @@ impl Run {
         let simulation = &self.crew.simulation;
         simulation.weather().calm();
         simulation.weather().change_store(|store| store.latency = Latency::FAST);
-        // Connections that fell silent would be waited for, for as long as RFC 5321 §4.5.3.2 wants it.
         if !self.plan().is_exact() {
+            // Connections that fell silent would be waited for, for as long as RFC 5321 §4.5.3.2 wants it. Those that are just being made may
+            // be of that kind.
+            self.simulator().sleep(HANDSHAKES).await;
             (0..self.plan().hosts.len()).for_each(|number| simulation.net().reset(host_address(number)));
         }
         self.crew.heal().await;
