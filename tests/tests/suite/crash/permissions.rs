@@ -15,7 +15,7 @@ fn forbids(verb: Verb) -> impl Fn(&Faulty) {
     move |faults| faults.fail(Which::new(verb, ""), Failure::Refused, usize::MAX)
 }
 
-/// Waits until the node says whether it is ready.
+/// Lets time fly until the node says whether it is ready.
 async fn until_ready(world: &World, node: &Node, is_ready: bool) {
     let says = || match node.engine.readiness() {
         Readiness::Ready => is_ready,
@@ -24,7 +24,7 @@ async fn until_ready(world: &World, node: &Node, is_ready: bool) {
             !is_ready
         }
     };
-    world.until("a change of readiness", || async { says() }).await;
+    world.advance_until("a change of readiness", || async { says() }).await;
 }
 
 #[test]
@@ -57,13 +57,11 @@ fn a_node_that_may_not_list_any_more_goes_on_for_whom_it_knows() {
         let mut ledger = send(&node, vec![Letter::small("before")]).await;
         world.until_settled(&[&node]).await;
         forbids(Verb::List)(&node.faults);
-        world.clock.advance(ROUND);
         until_ready(&world, &node, false).await;
         ledger.extend(send(&node, vec![Letter::small("amid")]).await);
         assert_eq!(ledger::accepted(&ledger), 2, "{ledger:?}");
         world.until("its delivery", || async { node.engine.statistics().delivered == 2 }).await;
         node.faults.heal();
-        world.clock.advance(ROUND);
         until_ready(&world, &node, true).await;
         world.until_settled(&[&node]).await;
         ledger::check(&world, &ledger, "listing").await;
@@ -90,8 +88,9 @@ fn a_node_that_may_not_delete_goes_on_and_says_what_it_leaves_behind() {
         assert!(world.live().await.contains(&log));
         until_ready(&world, &second, true).await;
         // The closed log is found dead again, with nothing to adopt.
-        world.clock.advance(ROUND);
-        world.until("another try", || async { second.has_told(&["adoption_left", "no permission"]) }).await;
+        world
+            .advance_until("another try", || async { second.has_told(&["adoption_left", "no permission"]) })
+            .await;
         second.faults.heal();
         world.clock.advance(ROUND);
         world.until_settled(&[&second]).await;
