@@ -6,7 +6,6 @@
 
 use ring::digest::{SHA256, digest};
 
-use super::pickup::PickupHash;
 use crate::model::{Address, BodyId, Domain, Incarnation, Nonce};
 
 /// Octets of a percent-encoded name beyond which its hash stands in the key instead.
@@ -129,21 +128,6 @@ pub fn spool_bodies(incarnation: Incarnation) -> String {
 pub fn parse_spool_body(key: &str) -> Option<BodyId> {
     let (_, body) = key.strip_prefix(SPOOL)?.split_once("/body/")?;
     body.split('/').next()?.parse().ok()
-}
-
-/// The folder of the claims on one object of [`PICKUP`], by the hash that names it, with its final `/`.
-pub fn pickup_chain(hash: &PickupHash) -> String {
-    format!("{PICKUP_CHAINS}{hash}/")
-}
-
-/// One claim.
-pub fn pickup_link(hash: &PickupHash, epoch: u64) -> String {
-    numbered(&pickup_chain(hash), epoch)
-}
-
-/// The object of [`PICKUP`] that a key below [`PICKUP_CHAINS`] is about.
-pub fn parse_pickup_link(key: &str) -> Option<PickupHash> {
-    key.strip_prefix(PICKUP_CHAINS)?.split('/').next()?.parse().ok()
 }
 
 /// The folder of an account's chain, with its final `/`.

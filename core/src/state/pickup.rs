@@ -1,7 +1,6 @@
 //! `spool/pickup/<hash>/<epoch>`: who has taken an object of `pickup/`. Create-only; the last one counts.
 
 use std::fmt;
-use std::str::FromStr;
 
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use serde::{Deserialize, Serialize};
@@ -32,31 +31,21 @@ impl PickupHash {
         entropy.copy_from_slice(&self.0[..ENTROPY_OCTETS]);
         QueueId::draw(modified, entropy)
     }
+
+    /// The folder of the claims on the object, with its final `/`.
+    pub fn chain(&self) -> String {
+        format!("{}{self}/", layout::PICKUP_CHAINS)
+    }
+
+    /// The key of one claim.
+    pub fn link(&self, epoch: u64) -> String {
+        layout::numbered(&self.chain(), epoch)
+    }
 }
 
 impl fmt::Display for PickupHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&layout::hex(&self.0))
-    }
-}
-
-/// That a text is not the hash of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not {} hex digits", 2 * SHA256_OUTPUT_LEN)]
-pub struct NotAHash;
-
-impl FromStr for PickupHash {
-    type Err = NotAHash;
-
-    fn from_str(text: &str) -> Result<Self, NotAHash> {
-        let mut hash = [0; SHA256_OUTPUT_LEN];
-        if text.len() != 2 * hash.len() || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(NotAHash);
-        }
-        for (octet, at) in hash.iter_mut().zip((0..text.len()).step_by(2)) {
-            *octet = text.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).ok_or(NotAHash)?;
-        }
-        Ok(Self(hash))
     }
 }
 
@@ -115,14 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_read_from_the_key_of_a_link() {
+    fn claims_lie_in_a_folder_of_their_own_that_is_no_log() {
         let hash = PickupHash::of(&listed("pickup/a.eml", "e", 1));
-        let key = layout::pickup_link(&hash, 2);
-        assert_eq!((layout::parse_pickup_link(&key), layout::number(&key)), (Some(hash), Some(2)));
-        assert_eq!(layout::parse_spool(&key), None);
-        for text in ["", "00", &"0".repeat(63), &"0".repeat(65), &"G".repeat(64), &"\u{e9}".repeat(32)] {
-            assert_eq!(text.parse::<PickupHash>(), Err(NotAHash), "{text}");
-        }
+        let key = hash.link(2);
+        assert!(key.starts_with(&hash.chain()) && hash.chain().starts_with(layout::PICKUP_CHAINS));
+        assert_eq!((layout::number(&key), layout::parse_spool(&key)), (Some(2), None));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) enum ChainError {
 
 /// Reads the end of a chain. Only the last link counts: who made it had made sure that none of those before it can be acted on any more.
 pub(super) async fn end(requests: &Requests, hash: &PickupHash) -> Result<End, ChainError> {
-    let listed = requests.list(&layout::pickup_chain(hash), None).await?;
+    let listed = requests.list(&hash.chain(), None).await?;
     let numbered = listed.iter().filter_map(|object| Some((layout::number(&object.key)?, object)));
     let Some((epoch, last)) = numbered.max_by_key(|(epoch, _)| *epoch) else {
         return Ok(End { epoch: 0, claim: None, written: UtcTime(0) });
@@ -62,7 +62,7 @@ pub(super) async fn link(
     let (at, entropy) = requests.platform().draw();
     let nonce = Nonce::draw(at, entropy);
     let object = Link { nonce, key: of.key.clone(), at, claim }.encode();
-    let key = layout::pickup_link(&PickupHash::of(of), epoch);
+    let key = PickupHash::of(of).link(epoch);
     Ok(matches!(requests.create(&key, &object.payload, nonce).await?, Created::Ours))
 }
 
