@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use futures::future::{Either, select};
+use futures::future::{Either, join, select};
 use futures::pin_mut;
 
 use crate::model::{Event, Incarnation};
@@ -26,40 +26,41 @@ pub(super) async fn keep_house(
     shutdown: Receiver<Infallible>,
     unattended: Sender<Incarnation>,
 ) {
-    let work = keep_on(&context, &shutdown, &unattended);
+    // A sweep of a large store takes long, and compaction is not to wait for it.
+    let work = join(sweep(&context, &shutdown, &unattended), compact(&context));
     let end = shutdown.recv();
     pin_mut!(work, end);
-    if let Either::Left((never, _)) = select(work, end).await {
+    if let Either::Left(((never, _), _)) = select(work, end).await {
         match never {}
     }
 }
 
-async fn keep_on(
+async fn sweep(
     context: &Context,
     shutdown: &Receiver<Infallible>,
     unattended: &Sender<Incarnation>,
 ) -> Infallible {
-    let clock = &context.requests.platform().clock;
-    let mut compaction = Compaction::default();
-    let mut next_compaction = clock.instant() + COMPACTION;
     loop {
-        clock.sleep(LOOK).await;
-        if let Some(store_now) = context.spool.store_now().await {
-            match sweep_if_due(context, store_now, shutdown).await {
-                Ok(swept) => {
-                    for log in swept.unattended {
-                        // Whoever watches ends with the node.
-                        let _ = unattended.try_send(log);
-                    }
+        context.requests.platform().clock.sleep(LOOK).await;
+        let Some(store_now) = context.spool.store_now().await else { continue };
+        match sweep_if_due(context, store_now, shutdown).await {
+            Ok(swept) => {
+                for log in swept.unattended {
+                    // Whoever watches ends with the node.
+                    let _ = unattended.try_send(log);
                 }
-                Err(error) => trouble(context, "sweeping the store", error),
             }
+            Err(error) => trouble(context, "sweeping the store", error),
         }
-        if clock.instant() >= next_compaction {
-            next_compaction = clock.instant() + COMPACTION;
-            if let Err(error) = compaction.round(&context.requests, &context.spool).await {
-                trouble(context, "compacting the log", error);
-            }
+    }
+}
+
+async fn compact(context: &Context) -> Infallible {
+    let mut compaction = Compaction::default();
+    loop {
+        context.requests.platform().clock.sleep(COMPACTION).await;
+        if let Err(error) = compaction.round(&context.requests, &context.spool).await {
+            trouble(context, "compacting the log", error);
         }
     }
 }
