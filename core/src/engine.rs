@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use async_lock::Semaphore;
 use bytes::Bytes;
 use event_listener::Event as Signal;
 use futures::future::{Either, select};
@@ -21,17 +20,14 @@ use futures::io::AsyncWriteExt;
 use serde::Serialize;
 
 use crate::config::{Config, Listener, Protocol};
-use crate::directory::Directory;
-use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
 use crate::model::{Address, Event, Outcome, QueueId, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
 pub use crate::queue::Current;
 use crate::queue::Manager;
-use crate::service::access::{Access, COMPARISONS};
+use crate::service::access::Access;
 use crate::service::reception::{Reception, submit};
 use crate::service::{Context, local_delivery, maintenance, relay};
-use crate::state::chains::Chains;
 use crate::state::format::{self, FormatError};
 pub use drain::{DrainReport, DrainSettings};
 
@@ -182,22 +178,9 @@ impl Engine {
     }
 
     fn assemble(config: Config, requests: Requests, counters: Arc<Counters>, host: Host) -> Self {
-        let (platform, journal) = (requests.platform().clone(), requests.journal().clone());
-        let accounts = Arc::new(Chains::new(requests.clone()));
-        let mailboxes = Mailboxes::new(requests.clone(), accounts.clone());
-        let directory = Directory::new(requests.clone(), accounts);
+        let platform = requests.platform().clone();
         let (manager, spool) = Manager::new(&config, requests.clone(), host);
-        let context = Arc::new(Context {
-            config,
-            requests,
-            directory,
-            mailboxes,
-            spool,
-            journal,
-            receiving: Arc::default(),
-            comparisons: Arc::new(Semaphore::new(COMPARISONS)),
-            swept: AtomicU64::new(0),
-        });
+        let context = Arc::new(Context::new(config, requests, spool));
         let (shutdown, until_shutdown) = async_channel::bounded(1);
 
         platform.spawn.spawn(Box::pin(manager.run()));

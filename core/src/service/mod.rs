@@ -20,6 +20,7 @@ use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
 use crate::queue::Spool;
+use crate::state::chains::Chains;
 use crate::state::requests::Requests;
 
 /// What every service needs. Shared by all sessions of a node.
@@ -43,4 +44,22 @@ pub struct Context {
     pub comparisons: Arc<Semaphore>,
     /// The last day that somebody is known to have swept; see [`sweep`].
     pub swept: AtomicU64,
+}
+
+impl Context {
+    /// What the services of a node share, with nothing looked up yet.
+    pub fn new(config: Config, requests: Requests, spool: Spool) -> Self {
+        let accounts = Arc::new(Chains::new(requests.clone()));
+        Self {
+            config,
+            directory: Directory::new(requests.clone(), accounts.clone()),
+            mailboxes: Mailboxes::new(requests.clone(), accounts),
+            spool,
+            journal: requests.journal().clone(),
+            requests,
+            receiving: Arc::default(),
+            comparisons: Arc::new(Semaphore::new(access::COMPARISONS)),
+            swept: AtomicU64::new(0),
+        }
+    }
 }

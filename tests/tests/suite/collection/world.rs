@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +11,7 @@ use bytes::Bytes;
 use event_listener::Event as Signal;
 use fulmar_core::admin::Admin;
 use fulmar_core::config::Config;
-use fulmar_core::directory::Directory;
-use fulmar_core::mailbox::{Letter, Mailboxes};
+use fulmar_core::mailbox::Letter;
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{
     Address, BodyId, Domain, Event, Incarnation, Nonce, Outcome, QueueId, ReversePath, UtcTime,
@@ -24,7 +22,6 @@ use fulmar_core::platform::{
 use fulmar_core::queue::Manager;
 use fulmar_core::service::Context;
 use fulmar_core::service::sweep::{Swept, sweep_if_due};
-use fulmar_core::state::chains::Chains;
 use fulmar_core::state::content::Fresh;
 use fulmar_core::state::frame::Extent;
 use fulmar_core::state::layout;
@@ -76,22 +73,9 @@ impl World {
         let seen = events.clone();
         let journal = Journal::new(move |event| seen.lock().unwrap().push(event.clone()));
         let config = Config::new(Domain::parse("mx.test").unwrap());
-        let requests = Requests::new(platform, config.store.clone(), journal.clone());
-        let accounts = Arc::new(Chains::new(requests.clone()));
-        let mailboxes = Mailboxes::new(requests.clone(), accounts.clone());
-        let directory = Directory::new(requests.clone(), accounts);
+        let requests = Requests::new(platform, config.store.clone(), journal);
         let (_, spool) = Manager::new(&config, requests.clone(), Host::unknown());
-        let context = Context {
-            config,
-            requests,
-            directory,
-            mailboxes,
-            spool,
-            journal,
-            receiving: Arc::default(),
-            comparisons: Arc::new(async_lock::Semaphore::new(1)),
-            swept: AtomicU64::new(0),
-        };
+        let context = Context::new(config, requests, spool);
         let (shutdown, until_shutdown) = async_channel::bounded(1);
         Node { context, suspension, events, shutdown, until_shutdown }
     }
