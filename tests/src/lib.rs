@@ -20,6 +20,7 @@ pub mod hop_cases;
 pub mod http_cases;
 pub mod ledger;
 pub mod ledger_run;
+pub mod listing;
 pub mod loopback;
 pub mod model;
 pub mod name_server;

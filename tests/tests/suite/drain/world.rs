@@ -9,9 +9,10 @@ use fulmar_core::config::Config;
 use fulmar_core::engine::{DrainReport, DrainSettings, Engine, StartError};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, QueueId, ReversePath};
-use fulmar_core::platform::{Host, Payload, Platform, Store, When};
+use fulmar_core::platform::{Host, Payload, Platform, When};
 use fulmar_core::state::layout;
 use fulmar_tests::faults::{Failure, Faulty, Life, MortalSpawn, Verb, Which};
+use fulmar_tests::listing::keys;
 use fulmar_tests::runtime::Runtime;
 use fulmar_tests::sim::{self, Simulation, Simulator};
 use fulmar_tests::zone::Zone;
@@ -169,17 +170,6 @@ pub(super) fn address(text: &str) -> Address {
 
 pub(super) fn config() -> Config {
     Config::new(Domain::parse("mx.test").unwrap())
-}
-
-async fn keys(store: &dyn Store, folder: &str) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    loop {
-        let page = store.list(folder, keys.last().map(String::as_str)).await.unwrap();
-        keys.extend(page.objects.into_iter().map(|object| object.key));
-        if !page.more {
-            return keys;
-        }
-    }
 }
 
 /// An account in a domain of ours, made once, because passwords are slow by design.

@@ -13,8 +13,9 @@ use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event};
-use fulmar_core::platform::{Host, Payload, Platform, ProcessIdentity, Store, Target, When};
+use fulmar_core::platform::{Host, Payload, Platform, ProcessIdentity, Target, When};
 use fulmar_tests::faults::{Faulty, Life, MortalSpawn};
+use fulmar_tests::listing::keys;
 use fulmar_tests::runtime::Runtime;
 use fulmar_tests::sim::{self, Simulation};
 use fulmar_tests::zone::Zone;
@@ -295,17 +296,6 @@ fn ground() -> &'static [(String, Bytes)] {
         });
         objects
     })
-}
-
-async fn keys(store: &dyn Store, prefix: &str) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    loop {
-        let page = store.list(prefix, keys.last().map(String::as_str)).await.unwrap();
-        keys.extend(page.objects.into_iter().map(|object| object.key));
-        if !page.more {
-            return keys;
-        }
-    }
 }
 
 pub(super) fn address(text: &str) -> Address {

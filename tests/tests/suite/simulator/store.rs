@@ -7,8 +7,9 @@ use fulmar_core::config::Config;
 use fulmar_core::engine::{Engine, StartError};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Domain, UtcTime};
-use fulmar_core::platform::{Payload, Store, StoreError, When};
+use fulmar_core::platform::{Payload, StoreError, When};
 use fulmar_tests::faults::Verb;
+use fulmar_tests::listing::keys as keys_in;
 use fulmar_tests::sim::{CreateIfAbsent, Faults, Machine, Simulation, Simulator, run};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -220,7 +221,7 @@ fn pages_follow_the_order_of_the_store_and_together_hold_everything_once() {
             for key in ["e", "f/b", "f/a/c", "f/a0", "f/a/b", "f/a-", "g/a"] {
                 simulation.bucket().put(key, "x");
             }
-            assert_eq!(listed(&*store, "f/").await, keys);
+            assert_eq!(keys_in(&*store, "f/").await, keys);
             let page = store.list("f/", Some("f/a/b")).await.unwrap();
             assert_eq!(page.objects[0].key, "f/a/c");
         });
@@ -246,17 +247,6 @@ async fn create(machine: &Machine, key: &str) -> Result<(), StoreError> {
 
 async fn create_owned(machine: Machine, key: String) -> Result<(), StoreError> {
     create(&machine, &key).await
-}
-
-async fn listed(store: &dyn Store, prefix: &str) -> Vec<String> {
-    let mut keys: Vec<String> = Vec::new();
-    loop {
-        let page = store.list(prefix, keys.last().map(String::as_str)).await.unwrap();
-        keys.extend(page.objects.into_iter().map(|object| object.key));
-        if !page.more {
-            return keys;
-        }
-    }
 }
 
 fn payload(text: &'static str) -> Payload {
