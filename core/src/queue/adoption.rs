@@ -69,6 +69,18 @@ pub enum AdoptionError {
     Owners(#[from] OwnersError),
     #[error("too many logs that adopted each other")]
     TooDeep,
+    /// After the log had been claimed, so that its writer may be fenced already: somebody has to go on with it.
+    #[error("broke off: {0}")]
+    BrokenOff(Box<AdoptionError>),
+}
+
+impl AdoptionError {
+    fn broken_off(self) -> Self {
+        match self {
+            Self::BrokenOff(_) => self,
+            error => Self::BrokenOff(Box::new(error)),
+        }
+    }
 }
 
 /// Adopts logs into the log of this node.
@@ -88,30 +100,39 @@ impl Adopter<'_> {
         let mut log = log;
         let mut outer = Vec::new();
         for _ in 0..DEPTH {
-            match self.adopt_one(log).await? {
+            let step = match self.claim(log).await {
+                // The outer ones are claimed already.
+                Err(error) if !outer.is_empty() => return Err(error.broken_off()),
+                Err(error) => return Err(error),
+                Ok(Claimed::Not(adoption)) => Step::Done(adoption),
+                Ok(Claimed::Ours(claim)) => {
+                    self.take_over(log, claim).await.map_err(AdoptionError::broken_off)?
+                }
+            };
+            match step {
                 Step::Instead(owner) => {
                     outer.push(log);
                     log = owner;
                 }
                 Step::Done(Adoption::Closed) => {
                     // Its owner ended without having closed what it had adopted.
-                    for outer in outer {
-                        ownership::close(self.requests, outer, log).await?;
-                    }
+                    let closed = ownership::close_all(self.requests, &outer, log).await;
+                    closed.map_err(|error| AdoptionError::from(error).broken_off())?;
                     return Ok(Adoption::Closed);
                 }
                 Step::Done(adoption) => return Ok(adoption),
             }
         }
-        Err(AdoptionError::TooDeep)
+        Err(AdoptionError::TooDeep.broken_off())
     }
 
-    async fn adopt_one(&self, log: Incarnation) -> Result<Step, AdoptionError> {
+    /// Steps 1 and 2.
+    async fn claim(&self, log: Incarnation) -> Result<Claimed, AdoptionError> {
         let owners = ownership::read(self.requests, log).await?;
         let last = owners.last_key_value().map(|(epoch, owner)| (*epoch, owner.claim, owner.at));
         if last.is_some_and(|(_, claim, _)| claim.is_closing()) {
             ownership::forget_live(self.requests, log).await?;
-            return Ok(Step::Done(Adoption::Closed));
+            return Ok(Claimed::Not(Adoption::Closed));
         }
         let me = self.spool.stand().await?;
         let now = self.requests.platform().clock.utc();
@@ -120,27 +141,33 @@ impl Adopter<'_> {
             Some((epoch, Claim::By(owner), at)) if owner == me => {
                 if !is_taken && now.since(at) > PATIENCE {
                     link(self.requests, log, epoch + 1, Link::new(Claim::GivenUp)).await?;
-                    return Ok(Step::Done(Adoption::Left("given up after ten minutes".to_owned())));
+                    return Ok(Claimed::Not(Adoption::Left("given up after ten minutes".to_owned())));
                 }
                 epoch
             }
             Some((_, Claim::By(owner), _)) if self.lives(owner).await? => {
-                return Ok(Step::Done(Adoption::Left(format!("{owner} is adopting it"))));
+                return Ok(Claimed::Not(Adoption::Left(format!("{owner} is adopting it"))));
             }
             Some((epoch, Claim::GivenUp, at))
                 if now.since(at) < BACK_OFF
                     && owners.get(&(epoch - 1)).is_some_and(|owner| owner.claim == Claim::By(me)) =>
             {
-                return Ok(Step::Done(Adoption::Left("left to another node".to_owned())));
+                return Ok(Claimed::Not(Adoption::Left("left to another node".to_owned())));
             }
             last => {
                 let epoch = last.map_or(0, |(epoch, ..)| epoch) + 1;
                 if !link(self.requests, log, epoch, Link::new(Claim::By(me))).await? {
-                    return Ok(Step::Done(Adoption::Left("another node was faster".to_owned())));
+                    return Ok(Claimed::Not(Adoption::Left("another node was faster".to_owned())));
                 }
                 epoch
             }
         };
+        Ok(Claimed::Ours(OurClaim { me, epoch, owners, is_taken }))
+    }
+
+    /// Steps 3 to 7.
+    async fn take_over(&self, log: Incarnation, claim: OurClaim) -> Result<Step, AdoptionError> {
+        let OurClaim { me, epoch, owners, is_taken } = claim;
         let seal = Seal { by: me, epoch };
         if let Some(owner) = self.seal_earlier_owners(log, &owners, seal).await? {
             return Ok(Step::Instead(owner));
@@ -225,6 +252,20 @@ impl Adopter<'_> {
         self.requests.journal().report(&Event::Adopted { from: log, into: me, entries });
         Ok(entries)
     }
+}
+
+enum Claimed {
+    Not(Adoption),
+    Ours(OurClaim),
+}
+
+struct OurClaim {
+    me: Incarnation,
+    epoch: u64,
+    /// As they were before it.
+    owners: Owners,
+    /// Whether an Adopt of the log stands in ours.
+    is_taken: bool,
 }
 
 enum Step {

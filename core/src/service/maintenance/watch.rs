@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::orders::Orders;
 use crate::model::{Event, Incarnation, UtcTime};
 use crate::platform::{Host, Listed, StoreError};
-use crate::queue::adoption::{Adopter, Adoption};
+use crate::queue::adoption::{Adopter, Adoption, AdoptionError};
 use crate::queue::liveness::{MISSED_BEATS, Observer, is_dead, watchers};
 use crate::service::Context;
 use crate::state::beat::{Beat, HOLDING_INTERVAL, IDLE_INTERVAL, Release, announced};
@@ -201,7 +201,9 @@ impl Watch {
         let adoption = adopter.adopt(from).await;
         match &adoption {
             Ok(_) => self.unfinished.remove(&from),
-            Err(_) => self.unfinished.insert(from),
+            Err(AdoptionError::BrokenOff(_)) => self.unfinished.insert(from),
+            // Not claimed: if it shows itself alive by the next round, it is.
+            Err(_) => false,
         };
         let reason = match adoption {
             Ok(Adoption::Done { .. } | Adoption::Closed) => {
