@@ -50,6 +50,8 @@ pub struct Sighting {
     /// Heartbeats that were seen unchanged for longer than they announce three times over, be it in listings far apart: reason to look
     /// more closely, and no more than that.
     pub suspect: BTreeSet<Incarnation>,
+    /// Heartbeats that somebody writes, as often as they announce: seen to move, the last time less than an interval ago.
+    pub fresh: BTreeSet<Incarnation>,
     /// How long those have stood still that have for at least three of the shortest intervals. Whether that is
     /// enough depends on what they announce.
     pub still: Vec<(Incarnation, Duration)>,
@@ -88,6 +90,9 @@ impl Observer {
                         sighting.suspect.insert(incarnation);
                     }
                     let still_for = now.since(since);
+                    if has_moved && still_for < Duration::from_secs(announced(object.size)) {
+                        sighting.fresh.insert(incarnation);
+                    }
                     if still_for >= Duration::from_secs(HOLDING_INTERVAL) * MISSED_BEATS {
                         sighting.still.push((incarnation, still_for));
                     }
@@ -140,6 +145,7 @@ mod tests {
             let sighting = observer.observe(&[beat(1, etag)], at(seconds));
             assert_eq!(sighting.still.len(), suspects, "at {seconds}");
             assert_eq!(sighting.unmoved.is_empty(), seconds >= 40, "at {seconds}");
+            assert_eq!(sighting.fresh.is_empty(), seconds != 40, "at {seconds}");
         }
         assert!(!is_dead(60, Duration::from_secs(30)) && is_dead(10, Duration::from_secs(30)));
         assert!(!is_dead(u64::MAX, Duration::from_secs(179)) && is_dead(u64::MAX, Duration::from_secs(180)));

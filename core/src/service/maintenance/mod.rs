@@ -2,7 +2,7 @@
 //!
 //! | a node | lists `live/` |
 //! |---|---|
-//! | while some node announces 10 s, if it is one of the three that watch | every 10 s |
+//! | while some node announces 10 s, if it is one of the three that watch, or has not just seen a sign of life of each of those | every 10 s |
 //! | while it sees a heartbeat that is late by the store's clock | every 10 s |
 //! | otherwise | every minute; the one that looks into `pickup/` lists `live/` and that folder in turns |
 

@@ -133,7 +133,9 @@ impl Watch {
         self.orders.carry_out(&self.context, &sighting.orders, &listed).await;
         let is_holding = self.context.spool.current().await.is_some_and(|current| current.is_holding);
         let watchers = watchers(ours.into_iter().chain(others.iter().copied()));
-        let is_watcher = ours.is_none_or(|ours| watchers.contains(&ours));
+        let is_watcher = ours.is_none_or(|ours| watchers.contains(&ours))
+            // One that may have died leaves its part to the others.
+            || watchers.iter().any(|watcher| !sighting.fresh.contains(watcher));
         Ok(Seen {
             is_watching: !dying.is_empty() || (is_watcher && (is_holding || beats.is_any_holding)),
             is_first: others.is_empty() || watchers.first() == ours.as_ref(),

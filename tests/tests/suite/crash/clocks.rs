@@ -1,8 +1,12 @@
-//! Nodes whose clocks differ by an hour. Nothing compares them, so that nobody is taken for dead, and nothing is lost.
+//! Who is taken for dead, and when: nobody by a clock that is off, and everybody who is, though those that were to watch are.
 
 use std::time::Duration;
 
-use fulmar_core::model::Event;
+use fulmar_core::model::{Event, Incarnation};
+use fulmar_core::platform::{Clock, ProcessIdentity};
+use fulmar_core::queue::liveness::watchers;
+use fulmar_core::state::beat::{Beat, HOLDING_INTERVAL};
+use fulmar_core::state::layout;
 use fulmar_tests::faults::{Failure, Verb, Which};
 use futures::future::join_all;
 
@@ -78,4 +82,44 @@ fn a_node_whose_clock_is_an_hour_off_takes_nobody_for_dead_and_nothing_is_lost_w
         ledger::check(&world, &ledger, &context).await;
         second.kill();
     })));
+}
+
+/// Those that are to watch have died together.
+const WATCHERS: usize = 3;
+/// From a death until somebody else owns the entries.
+const TAKEOVER: Duration = Duration::from_secs(50);
+
+#[test]
+fn who_is_not_to_watch_does_so_while_those_that_are_show_no_sign_of_life() {
+    let ground = Ground::new();
+    smol::block_on(async {
+        let world = ground.world().await;
+        let node = world.start(1).await;
+        node.faults.fail(Which::new(Verb::Put, "account/"), Failure::Unavailable, usize::MAX);
+        let ledger = send(&node, vec![Letter::small("waiting")]).await;
+        assert_eq!(ledger::accepted(&ledger), 1);
+        let ours = node.incarnations()[0];
+        let comes_before = |log: &Incarnation| watchers([*log, ours].into_iter())[0] == *log;
+        let drawn = (0..=u8::MAX).map(|n| Incarnation::draw(ours.drawn_at(), [n; 10]));
+        let dead: Vec<Incarnation> = drawn.filter(comes_before).take(WATCHERS).collect();
+        for log in &dead {
+            let beat = Beat {
+                inc: *log,
+                seq: 1,
+                interval: HOLDING_INTERVAL,
+                next_due: None,
+                queued: 1,
+                hostname: "dead.test".parse().unwrap(),
+                process: ProcessIdentity::default(),
+            };
+            world.overwrite(&layout::beat(*log), beat.encode().payload.to_bytes()).await;
+        }
+        let died = world.clock.instant();
+        for log in dead {
+            world.advance_until("its adoption", || world.is_closed(log)).await;
+        }
+        let waited = world.clock.instant().since(died);
+        assert!(waited < TAKEOVER, "{waited:?}: {}", world.picture().await);
+        node.kill();
+    });
 }
