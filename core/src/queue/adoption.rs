@@ -69,6 +69,8 @@ pub enum AdoptionError {
     Owners(#[from] OwnersError),
     #[error("too many logs that adopted each other")]
     TooDeep,
+    #[error("its checkpoints are newer than what was read, again and again")]
+    Moving,
     /// After the log had been claimed, so that its writer may be fenced already: somebody has to go on with it.
     #[error("broke off: {0}")]
     BrokenOff(Box<AdoptionError>),
@@ -214,16 +216,17 @@ impl Adopter<'_> {
 
     /// Step 4.
     async fn seal_and_read(&self, log: Incarnation, seal: Seal) -> Result<Scanned, AdoptionError> {
-        for _ in 1..READS {
+        let mut moved = None;
+        for _ in 0..READS {
             match read_log(self.requests, log, Some(seal)).await {
-                Err(ScanError::Moved(_)) => {}
+                Err(error @ ScanError::Moved(_)) => moved = Some(error.into()),
                 Err(error) => return Err(error.into()),
                 // A checkpoint that its writer had under way may cover what now looks like a hole.
                 Ok(scanned) if self.latest_checkpoint(log).await? > Some(scanned.end) => {}
                 Ok(scanned) => return Ok(scanned),
             }
         }
-        Ok(read_log(self.requests, log, Some(seal)).await?)
+        Err(moved.unwrap_or(AdoptionError::Moving))
     }
 
     async fn latest_checkpoint(&self, log: Incarnation) -> Result<Option<u64>, StoreError> {
