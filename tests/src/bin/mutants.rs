@@ -5,17 +5,22 @@
 //! A patch is a unified diff under two lines of words: what it breaks, and `sim:` with the options of the scenarios that are to catch it.
 //! A defect counts as caught by a seed that fails with it and passes without. A patch that does not apply or does not build fails, as does
 //! a defect that no seed catches.
+//!
+//! Where whole nodes cannot come to the state in which the defect would show, the second line is `model:` with the variant of the model that
+//! has it: then the patch has to apply and to build, and it is the model that has to go wrong.
 
 // Printing is what this program is for.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Instant;
+use std::{fmt, fs};
 
 use fulmar_tests::Fallible;
+use fulmar_tests::model::explorer::explore;
+use fulmar_tests::model::writer::{self, Writer};
 
 /// Seeds within which each defect is to be caught.
 const SEEDS: u64 = 2_000;
@@ -29,15 +34,37 @@ struct Mutant {
     patch: PathBuf,
     /// What it breaks.
     words: String,
-    /// For the simulator.
-    options: Vec<String>,
+    /// What is to catch it.
+    proof: Proof,
 }
 
-/// The seed that caught a mutant.
+enum Proof {
+    /// The simulator, with these options.
+    Simulator(Vec<String>),
+    /// A variant of a model.
+    Model(writer::Mutant),
+}
+
+/// The seed, or the count of a model's states, that caught a mutant.
 struct Caught {
-    seed: u64,
-    /// What it found broken.
+    by: By,
+    /// What was found broken.
     reason: String,
+}
+
+#[derive(Clone, Copy)]
+enum By {
+    Seed(u64),
+    States(usize),
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seed(seed) => write!(f, "seed {seed}"),
+            Self::States(states) => write!(f, "{states} states of the model"),
+        }
+    }
 }
 
 /// A copy of the workspace that mutants are planted in, and the folder that it is built in.
@@ -78,19 +105,19 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Fallible<bool> {
     nursery.renew()?;
     let plain = nursery.target.join("sim-without-mutants");
     fs::copy(nursery.build()?, &plain)?;
-    println!("| mutant | breaks | caught at seed | by | seconds |\n|---|---|---|---|---|");
+    println!("| mutant | breaks | caught at | by | seconds |\n|---|---|---|---|---|");
     let mut all_caught = true;
     for mutant in &mutants {
         let began = Instant::now();
         let outcome = nursery.try_out(mutant, &plain, seeds);
-        let (seed, reason) = match outcome {
-            Ok(Some(Caught { seed, reason })) => (seed.to_string(), reason),
+        all_caught &= matches!(outcome, Ok(Some(_)));
+        let (by, reason) = match outcome {
+            Ok(Some(Caught { by, reason })) => (by.to_string(), reason),
             Ok(None) => ("not caught".to_owned(), format!("{seeds} seeds pass")),
             Err(error) => ("FAILED".to_owned(), error.to_string()),
         };
-        all_caught &= seed.parse::<u64>().is_ok();
         let seconds = began.elapsed().as_secs();
-        println!("| {} | {} | {seed} | {reason} | {seconds} |", mutant.name, mutant.words);
+        println!("| {} | {} | {by} | {reason} | {seconds} |", mutant.name, mutant.words);
     }
     nursery.renew()?;
     Ok(all_caught)
@@ -107,13 +134,21 @@ fn read_mutants(folder: &Path) -> Fallible<Vec<Mutant>> {
         let text = fs::read_to_string(&patch)?;
         let mut lines = text.lines();
         let words = lines.next().unwrap_or_default().to_owned();
-        let options = lines.next().and_then(|line| line.strip_prefix("sim:"));
-        let options = options.ok_or_else(|| format!("{name}: its second line does not begin with `sim:`"))?;
-        let options = options.split_whitespace().map(str::to_owned).collect();
-        mutants.push(Mutant { name: name.to_owned(), patch, words, options });
+        let proof = lines.next().and_then(read_proof);
+        let proof =
+            proof.ok_or_else(|| format!("{name}: its second line does not say what is to catch it"))?;
+        mutants.push(Mutant { name: name.to_owned(), patch, words, proof });
     }
     mutants.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(mutants)
+}
+
+fn read_proof(line: &str) -> Option<Proof> {
+    match line.split_once(':')? {
+        ("sim", options) => Some(Proof::Simulator(options.split_whitespace().map(str::to_owned).collect())),
+        ("model", " writer NoSecondLook") => Some(Proof::Model(writer::Mutant::NoSecondLook)),
+        _ => None,
+    }
 }
 
 impl Nursery {
@@ -149,21 +184,30 @@ impl Nursery {
         patch.args(["-p1", "--batch", "--forward", "--no-backup-if-mismatch"]).current_dir(&self.copy);
         done(patch.stdin(fs::File::open(&mutant.patch)?))?;
         let sim = self.build()?;
-        let mut from = 0;
-        while let Some(caught) = first_failure(&sim, &mutant.options, from, seeds)? {
-            let seed = caught.seed.to_string();
-            if Command::new(plain).args(&mutant.options).args(["--seed", &seed]).output()?.status.success() {
-                return Ok(Some(caught));
+        match &mutant.proof {
+            Proof::Simulator(options) => {
+                let mut from = 0;
+                while let Some((seed, reason)) = first_failure(&sim, options, from, seeds)? {
+                    let alone = ["--seed", &seed.to_string()];
+                    if Command::new(plain).args(options).args(alone).output()?.status.success() {
+                        return Ok(Some(Caught { by: By::Seed(seed), reason }));
+                    }
+                    println!("seed {seed} fails without {}, too: {reason}", mutant.name);
+                    from = seed + 1;
+                }
+                Ok(None)
             }
-            println!("seed {seed} fails without {}, too: {}", mutant.name, caught.reason);
-            from = caught.seed + 1;
+            Proof::Model(mutant) => {
+                let explored = explore(&Writer { mutant: Some(*mutant) });
+                let by = By::States(explored.states);
+                Ok(explored.found.map(|found| Caught { by, reason: found.reason.to_owned() }))
+            }
         }
-        Ok(None)
     }
 }
 
 /// The first seed that fails, from one on and below a bound.
-fn first_failure(sim: &Path, options: &[String], from: u64, below: u64) -> Fallible<Option<Caught>> {
+fn first_failure(sim: &Path, options: &[String], from: u64, below: u64) -> Fallible<Option<(u64, String)>> {
     let count = below.saturating_sub(from).to_string();
     let mut run = Command::new(sim);
     let output = run
@@ -179,7 +223,7 @@ fn first_failure(sim: &Path, options: &[String], from: u64, below: u64) -> Falli
     let seed = seed.ok_or_else(|| format!("the simulator failed: {}", last_lines(&output)))?;
     let reason = lines.next().unwrap_or_default().trim();
     let reason = reason.split_once(':').map_or(reason, |(invariant, _)| invariant).to_owned();
-    Ok(Some(Caught { seed, reason }))
+    Ok(Some((seed, reason)))
 }
 
 /// Runs a command to its end, and fails where it does.
