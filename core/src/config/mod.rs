@@ -165,7 +165,7 @@ pub struct StoreSettings {
     pub endpoint: Option<String>,
     /// That no other node will ever write the store: it need not prove anything.
     pub single_node: bool,
-    /// How long one try may take before it counts as unanswered.
+    /// How long one try may take before it counts as unanswered, beside a second for each MiB that it moves.
     pub attempt_timeout: Duration,
     /// How long an operation is repeated before its caller is told.
     pub deadline: Duration,

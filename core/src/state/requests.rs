@@ -19,6 +19,8 @@ use crate::model::event::Journal;
 use crate::model::{Event, Nonce};
 use crate::platform::{Instant, Listed, Object, Page, Payload, Platform, StoreError, When};
 
+/// Octets that a store is given a second for, beyond what any request is given: a checkpoint of a long queue has hundreds of millions.
+const OCTETS_A_SECOND: u64 = 1 << 20;
 /// Objects in one listing, at most: a bound against a store that never says it is done.
 const LISTING_LIMIT: usize = 10_000_000;
 
@@ -151,8 +153,9 @@ impl Requests {
 
     /// Reads an object or a range of it.
     pub async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Object, StoreError> {
+        let octets = range.as_ref().map_or(0, |range| range.end.saturating_sub(range.start));
         let object = self
-            .repeat("get", key, || {
+            .repeat("get", key, octets, || {
                 Meter::add(&self.shared.meter.get, 1);
                 self.shared.platform.store.get(key, range.clone())
             })
@@ -176,7 +179,7 @@ impl Requests {
             Meter::add(&self.shared.meter.head, 1);
             self.shared.platform.store.head(key)
         };
-        match self.repeat("head", key, send).await {
+        match self.repeat("head", key, 0, send).await {
             Ok(listed) => Ok(Some(listed)),
             Err(StoreError::NotFound) => Ok(None),
             Err(error) => Err(error),
@@ -185,17 +188,18 @@ impl Requests {
 
     /// Writes an object that nobody else writes, replacing what is there.
     pub async fn put(&self, key: &str, payload: &Payload) -> Result<(), StoreError> {
-        self.repeat("put", key, || self.send_put(key, payload, When::Always)).await
+        self.repeat("put", key, payload.len() as u64, || self.send_put(key, payload, When::Always)).await
     }
 
     /// Creates an object on a key that is never used again, and tells one's own from others' by the nonce in its header.
     ///
     /// `Unavailable` and `Refused` promise that the object does not exist through us; `Unknown` promises nothing.
     pub async fn create(&self, key: &str, payload: &Payload, nonce: Nonce) -> Result<Created, StoreError> {
-        let mut repeats = self.repeats();
+        let octets = payload.len() as u64;
+        let mut repeats = self.repeats(octets);
         let mut unanswered = None;
         loop {
-            let error = match self.attempt(self.send_put(key, payload, When::Absent)).await {
+            let error = match self.attempt(octets, self.send_put(key, payload, When::Absent)).await {
                 Ok(()) => return Ok(Created::Ours),
                 Err(StoreError::AlreadyExists) => match self.find(key).await {
                     Ok(Some(object)) if frame::nonce(&object.bytes) == Some(nonce) => {
@@ -217,7 +221,7 @@ impl Requests {
 
     /// Copies an object within the store.
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
-        self.repeat("copy", from, || {
+        self.repeat("copy", from, 0, || {
             Meter::add(&self.shared.meter.copy, 1);
             self.shared.platform.store.copy(from, to)
         })
@@ -227,7 +231,7 @@ impl Requests {
     /// Deletes objects.
     pub async fn delete(&self, keys: &[String]) -> Result<(), StoreError> {
         let Some(first) = keys.first() else { return Ok(()) };
-        self.repeat("delete", first, || {
+        self.repeat("delete", first, 0, || {
             Meter::add(&self.shared.meter.delete, keys.len() as u64);
             self.shared.platform.store.delete(keys)
         })
@@ -237,7 +241,7 @@ impl Requests {
     /// One page of a listing.
     pub async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
         let page = self
-            .repeat("list", prefix, || {
+            .repeat("list", prefix, 0, || {
                 Meter::add(&self.shared.meter.list, 1);
                 self.shared.platform.store.list(prefix, after)
             })
@@ -279,13 +283,19 @@ impl Requests {
         }
     }
 
-    async fn repeat<T, F>(&self, verb: &str, key: &str, mut send: impl FnMut() -> F) -> Result<T, StoreError>
+    async fn repeat<T, F>(
+        &self,
+        verb: &str,
+        key: &str,
+        octets: u64,
+        mut send: impl FnMut() -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
     {
-        let mut repeats = self.repeats();
+        let mut repeats = self.repeats(octets);
         loop {
-            match self.attempt(send()).await {
+            match self.attempt(octets, send()).await {
                 Err(error) if error.is_transient() => {
                     if !repeats.pause().await {
                         return Err(self.give_up(verb, key, error));
@@ -299,12 +309,14 @@ impl Requests {
 
     async fn attempt<T>(
         &self,
+        octets: u64,
         request: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let Shared { platform, settings, health, journal, .. } = &*self.shared;
         let (clock, began) = (&platform.clock, platform.clock.instant());
-        let unanswered = || StoreError::Unknown(format!("no answer within {:?}", settings.attempt_timeout));
-        let answer = clock.before(began + settings.attempt_timeout, request).await;
+        let timeout = settings.attempt_timeout + moving(octets);
+        let unanswered = || StoreError::Unknown(format!("no answer within {timeout:?}"));
+        let answer = clock.before(began + timeout, request).await;
         let result = answer.unwrap_or_else(|| Err(unanswered()));
         match &result {
             Ok(_) | Err(StoreError::NotFound | StoreError::AlreadyExists) => health.answered(began, journal),
@@ -313,8 +325,8 @@ impl Requests {
         result
     }
 
-    fn repeats(&self) -> Repeats<'_> {
-        let deadline = self.shared.platform.clock.instant() + self.shared.settings.deadline;
+    fn repeats(&self, octets: u64) -> Repeats<'_> {
+        let deadline = self.shared.platform.clock.instant() + self.shared.settings.deadline + moving(octets);
         Repeats { requests: self, deadline, pause: self.shared.settings.pause }
     }
 
@@ -334,6 +346,11 @@ impl Requests {
         self.shared.journal.report(&Event::StoreTrouble { operation, error: error.to_string() });
         error
     }
+}
+
+/// What a request is given for its octets.
+fn moving(octets: u64) -> Duration {
+    Duration::from_secs(octets / OCTETS_A_SECOND)
 }
 
 /// The pauses between the attempts at one operation.

@@ -2,6 +2,7 @@
 
 mod machine;
 mod net;
+mod slow;
 mod store;
 
 use std::future::pending;

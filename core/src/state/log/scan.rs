@@ -184,7 +184,9 @@ async fn latest_checkpoint(requests: &Requests, log: Incarnation) -> Result<(Liv
     let mut listed = requests.list(&layout::checkpoints(log), None).await?;
     listed.sort_by(|a, b| b.key.cmp(&a.key));
     for object in listed {
-        let octets = requests.get(&object.key, None).await?.bytes;
+        // A request that names the octets is given time for them.
+        let whole = (object.size > 0).then_some(0..object.size);
+        let octets = requests.get(&object.key, whole).await?.bytes;
         let reason = match Checkpoint::decode(&octets) {
             Ok(checkpoint) if checkpoint.inc == log => return Ok((checkpoint.live, checkpoint.covers)),
             Ok(checkpoint) => format!("it says that it belongs to {}", checkpoint.inc),
