@@ -15,8 +15,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::de::IgnoredAny;
 
 use super::{Admin, AdminError};
-use crate::model::{Incarnation, Nonce, UtcTime};
-use crate::platform::{Listed, Payload, StoreError};
+use crate::model::{Incarnation, UtcTime};
+use crate::platform::Listed;
 use crate::state::StateError;
 use crate::state::account::Account;
 use crate::state::collect::chain::ChainFolder;
@@ -25,6 +25,7 @@ use crate::state::collect::{Clearing, Fate, Halt, Pace, Tally, read_head, strays
 use crate::state::domain::LocalDomain;
 use crate::state::frame::FrameError;
 use crate::state::layout::{self, ChainKey, SpoolKey};
+use crate::state::now::store_now;
 use crate::state::requests::RequestCounts;
 
 /// Objects whose headers are read at a time.
@@ -109,20 +110,12 @@ impl Admin {
         look: &mut (dyn FnMut(&Found) + Send),
     ) -> Result<Audit, AdminError> {
         let before = self.requests.meter().counts();
-        let (at, entropy) = self.platform.draw();
-        let nonce = Nonce::draw(at, entropy);
-        let key = layout::check(nonce) + "now";
-        self.requests.put(&key, &Payload::default()).await?;
-        let now = match self.requests.head(&key).await? {
-            Some(listed) => listed.modified,
-            None => return Err(StoreError::Unavailable(format!("{key} is gone")).into()),
-        };
+        let now = store_now(&self.requests).await?;
         let clearing = Clearing::new(&self.requests, Pace::unhurried(self.platform.clock.clone()));
         let mut auditor =
             Auditor { clearing, now, repair, look, audit: Audit::default(), unread: Vec::new() };
-        let audited = auditor.run(&key).await;
+        let audited = auditor.run().await;
         let (mut audit, Tally { deleted, octets, .. }) = (auditor.audit, auditor.clearing.tally);
-        self.requests.delete(&[key]).await?;
         audited.map_err(|halt| match halt {
             Halt::State(error) => AdminError::from(error),
             Halt::Stopped => StateError::Unavailable(halt.to_string()).into(),
@@ -152,14 +145,10 @@ struct Amid {
 }
 
 impl Auditor<'_> {
-    /// `own` is the object that the audit itself has written.
-    async fn run(&mut self, own: &str) -> Result<(), Halt> {
+    async fn run(&mut self) -> Result<(), Halt> {
         let mut amid = Amid::default();
         let mut walk = self.clearing.walk("");
         while let Some(object) = walk.next().await? {
-            if object.key == own {
-                continue;
-            }
             self.audit.total.objects += 1;
             self.audit.total.octets += object.size;
             self.take(&mut amid, object).await?;

@@ -4,17 +4,24 @@
 //! A released log is left alone until it is due, so that a queue whose next attempt is hours away costs one small request a run and not its
 //! contents. Logs that may be dying are waited for: a heartbeat that announces 10 s and has not been seen to change shows nothing yet, and
 //! counts as dead only after standing still for 30 s. Idle heartbeats are not waited for: they hold nothing.
+//!
+//! Where the queue is worked by nothing but drains, they are also who sweeps the store once a day: the first that comes to its end with
+//! [`SWEEP_TIME`] left.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
 use super::maintenance::{ReadBeat, Released, Seen, Watch, read_beat};
 use super::pickup::Pickup;
-use crate::model::UtcTime;
+use super::sweep::sweep_if_due;
+use crate::model::{Incarnation, UtcTime};
 use crate::platform::{Host, Instant, StoreError};
 use crate::queue::Current;
 use crate::state::layout;
+use crate::state::now::store_now;
+use crate::state::sweep_mark::day;
 
 /// Pause between rounds while there is something to wait for.
 const WATCHING: Duration = Duration::from_secs(10);
@@ -25,6 +32,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long logs that may be dying, and objects of `pickup/` that somebody else has taken or that could not be, are waited for since one was last
 /// adopted. It takes 30 s to see one dead.
 const DYING_PATIENCE: Duration = Duration::from_mins(1);
+/// What a drain has to have left to begin a sweep.
+const SWEEP_TIME: Duration = Duration::from_mins(5);
 /// How long a store that is away is asked for where there is no deadline.
 const OUTAGE_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -123,6 +132,7 @@ impl Drain {
         loop {
             self.is_done = false;
             let pause = match self.round().await {
+                Ok(Next::End) if self.is_done && self.sweep().await => LOOK,
                 Ok(Next::End) => return,
                 Ok(Next::Again(pause)) => {
                     self.failing_since = None;
@@ -176,6 +186,30 @@ impl Drain {
         let longest = if others > 0 { WATCHING } else { IDLE };
         let due = remains.next_due.map_or(longest, |due| due.since(clock.utc()));
         Ok(Next::Again(due.clamp(LOOK, longest)))
+    }
+
+    /// Sweeps the store if that is due. Whether logs were found that are to be adopted.
+    async fn sweep(&mut self) -> bool {
+        let now = self.context.requests.platform().clock.instant();
+        if self.limits.until.is_some_and(|until| until.since(now) < SWEEP_TIME) {
+            return false;
+        }
+        // What goes wrong with it has been reported, and leaves nothing undone that was due.
+        let unattended = self.unattended().await.unwrap_or_default();
+        unattended.iter().for_each(|log| self.watch.add_unattended(*log));
+        !unattended.is_empty()
+    }
+
+    async fn unattended(&self) -> Result<Vec<Incarnation>, StoreError> {
+        let requests = &self.context.requests;
+        // A request for what is so nearly always.
+        let today = day(requests.platform().clock.utc());
+        if requests.head(&layout::sweep(today)).await?.is_some() {
+            return Ok(Vec::new());
+        }
+        let store_now = store_now(requests).await?;
+        let (_open, shutdown) = async_channel::bounded::<Infallible>(1);
+        Ok(sweep_if_due(&self.context, store_now, &shutdown).await?.unattended)
     }
 
     /// Waits until nothing of this node's is due or under way; until then at the latest. Whether something still is.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use fulmar_core::engine::DrainSettings;
+use fulmar_core::model::Event;
 use fulmar_core::state::layout;
 use fulmar_tests::faults::{Failure, Faulty, Verb, Which};
 
 use super::world::{FIRST_PAUSE, in_world};
+
+const AT_ONCE: DrainSettings = DrainSettings { deadline: None, until_empty: false };
 
 fn within(deadline: u64) -> DrainSettings {
     DrainSettings { deadline: Some(Duration::from_secs(deadline)), until_empty: false }
@@ -116,5 +119,27 @@ fn until_empty_ends_at_its_deadline_and_is_done_where_nothing_is_due_by_then() {
         let said = drained.said();
         assert!(drained.took <= Duration::from_secs(20), "{:?}", drained.took);
         assert_eq!((said.delivered, said.remaining, said.is_done), (0, Some(1), true));
+    });
+}
+
+#[test]
+fn drains_alone_sweep_the_store_once_a_day_where_they_have_the_time() {
+    in_world(async |world| {
+        world.released(2).await;
+        world.pass(FIRST_PAUSE).await;
+        assert_eq!(world.drain(within(60)).await.said().delivered, 2);
+        assert_eq!(world.keys(layout::SWEEPS).await.len(), 0, "it had no time for a sweep");
+        assert_ne!(world.keys(layout::SPOOL).await.len(), 0);
+        for day in 1..=3 {
+            world.pass(Duration::from_hours(25)).await;
+            for swept in [1, 0] {
+                let drained = world.drain(AT_ONCE).await;
+                assert!(drained.said().is_done);
+                let is_sweep = |event: &Event| matches!(event, Event::Swept { complete: true, .. });
+                assert_eq!(drained.way.events(is_sweep), swept, "day {day}");
+            }
+        }
+        assert_eq!(world.keys(layout::SPOOL).await, Vec::<String>::new());
+        assert_eq!(world.keys(layout::CHECKS).await, Vec::<String>::new());
     });
 }
