@@ -132,7 +132,7 @@ impl Drain {
         loop {
             self.is_done = false;
             let pause = match self.round().await {
-                Ok(Next::End) if self.is_done && self.sweep().await => LOOK,
+                Ok(Next::End) if self.sweep().await => LOOK,
                 Ok(Next::End) => return,
                 Ok(Next::Again(pause)) => {
                     self.failing_since = None;

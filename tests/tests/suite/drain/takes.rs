@@ -1,12 +1,13 @@
 //! What a drain takes over, and what it leaves alone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fulmar_core::admin::Action;
 use fulmar_core::engine::DrainSettings;
 use fulmar_core::model::{Event, UtcTime};
 use fulmar_core::state::layout;
-use fulmar_tests::faults::{Verb, Which};
+use fulmar_tests::faults::{Failure, Faulty, Verb, Which};
 
 use super::world::{FIRST_PAUSE, in_world, send};
 
@@ -177,5 +178,32 @@ fn who_sends_one_message_adopts_nothing_and_leaves_nothing_behind_that_is_done()
         engine.shutdown(Duration::from_secs(5)).await;
         assert_eq!(world.delivered().await, 1);
         assert_eq!(world.keys(layout::LIVE).await, before);
+    });
+}
+
+#[test]
+fn the_chain_of_a_pickup_stays_while_its_object_does_and_goes_some_days_after_it() {
+    in_world(async |world| {
+        for name in ["gone", "kept"] {
+            let key = format!("{}{name}.eml", layout::PICKUP);
+            world
+                .put(&key, &format!("From: x@y.test\nTo: alice@home.test\nSubject: {name}\n\nHello\n"))
+                .await;
+        }
+        let cannot_delete = |faults: &Faulty| {
+            faults.fail(Which::new(Verb::Delete, "pickup/kept"), Failure::Refused, usize::MAX);
+        };
+        let chains = async || {
+            let links = world.keys(layout::PICKUP_CHAINS).await;
+            links.iter().filter_map(|link| Some(link.rsplit_once('/')?.0.to_owned())).collect::<BTreeSet<_>>()
+        };
+        for day in 0..4 {
+            let drained = world.drain_by(AT_ONCE, cannot_delete).await;
+            assert_eq!(drained.way.events(|event| matches!(event, Event::Swept { .. })), 1, "day {day}");
+            assert_eq!(world.delivered().await, 2, "once each");
+            assert_eq!(world.keys(layout::PICKUP).await, ["pickup/kept.eml"]);
+            assert_eq!(chains().await.len(), if day < 2 { 2 } else { 1 }, "day {day}");
+            world.pass(Duration::from_hours(25)).await;
+        }
     });
 }
