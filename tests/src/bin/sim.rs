@@ -41,6 +41,14 @@ struct Order {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| matches!(argument.as_str(), "-h" | "--help")) {
+        println!(
+            "{USAGE}\n\nprofiles: {}\nfaults: {}",
+            profiles().join(", "),
+            names(&Fault::ALL.iter().copied().collect())
+        );
+        return ExitCode::SUCCESS;
+    }
     let order = match parse(&arguments) {
         Ok(order) => order,
         Err(error) => {
@@ -116,8 +124,12 @@ fn plant(name: &str, runs: &mut Runs) -> Fallible<()> {
 }
 
 fn profile(name: &str) -> Fallible<&'static Profile> {
-    let names: Vec<_> = Profile::ALL.iter().map(|profile| profile.name).chain([THOUSAND]).collect();
-    Profile::named(name).ok_or_else(|| format!("no profile {name}; there are: {}", names.join(", ")).into())
+    let known = || profiles().join(", ");
+    Profile::named(name).ok_or_else(|| format!("no profile {name}; there are: {}", known()).into())
+}
+
+fn profiles() -> Vec<&'static str> {
+    Profile::ALL.iter().map(|profile| profile.name).chain([THOUSAND]).collect()
 }
 
 fn replay(seed: u64, order: &Order) -> bool {
