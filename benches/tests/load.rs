@@ -1,5 +1,7 @@
 //! The load generator against the sink, as the processes that they are.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what does not go as expected fails the test")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 

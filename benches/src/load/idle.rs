@@ -33,7 +33,7 @@ impl Idle {
     }
 
     /// Looks which of them the server has kept till now.
-    pub(super) async fn to_json(mut self) -> Value {
+    pub(super) async fn into_json(mut self) -> Value {
         let opened = self.connections.len();
         let mut kept = 0;
         for connection in &mut self.connections {

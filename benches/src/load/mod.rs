@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<Value, LoadError> {
         (&mut json, tally.to_json(started_unix.as_millis() as u64))
     {
         all.extend(counts);
-        all.insert("idle".to_owned(), async_io::block_on(idle.to_json()));
+        all.insert("idle".to_owned(), async_io::block_on(idle.into_json()));
         all.insert("cpu_seconds".to_owned(), cpu_seconds().into());
     }
     Ok(json)
