@@ -11,7 +11,7 @@ use super::options::Size;
 
 /// Half of typical messages are smaller, in octets.
 pub const TYPICAL_MEDIAN: usize = 30 << 10;
-/// Standard deviation of the logarithm: one message in ten is over 160 KiB, one in thirty over 340 KiB.
+/// Standard deviation of the logarithm: one message in ten is over 160 KiB, one in thirty over 320 KiB.
 const TYPICAL_SPREAD: f64 = 1.3;
 /// No typical message is larger, in octets.
 pub const TYPICAL_MOST: usize = 1 << 20;
