@@ -15,6 +15,7 @@ use crate::model::UtcTime;
 use crate::platform::{Host, Instant, StoreError};
 use crate::queue::Current;
 use crate::state::layout;
+use crate::state::requests::Purpose;
 
 /// Pause between rounds while there is something to wait for.
 const WATCHING: Duration = Duration::from_secs(10);
@@ -192,7 +193,7 @@ impl Drain {
 
     /// What heartbeats of others tell.
     async fn others(&self) -> Result<Remains, StoreError> {
-        let requests = &self.context.requests;
+        let requests = &self.context.requests.of(Purpose::Watch);
         let ours = self.context.spool.current().await.map(|current| current.incarnation);
         let mut remains = Remains::default();
         for object in requests.list(layout::LIVE, None).await? {
