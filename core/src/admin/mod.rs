@@ -4,6 +4,7 @@
 mod accounts;
 mod domains;
 mod fsck;
+pub mod prices;
 mod queue;
 
 use std::time::Duration;
