@@ -17,7 +17,6 @@ use bytes::Bytes;
 use event_listener::Event as Signal;
 use futures::future::{Either, select};
 use futures::io::AsyncWriteExt;
-use serde::Serialize;
 
 use crate::config::{Config, Listener, Protocol};
 use crate::model::event::Journal;
@@ -33,7 +32,7 @@ pub use drain::{DrainReport, DrainSettings};
 
 pub use crate::state::health::Readiness;
 use crate::state::probe::{self, ProbeError};
-use crate::state::requests::{RequestCounts, Requests};
+use crate::state::requests::{PurposeCounts, RequestCounts, Requests};
 use crate::{conversation, pop3, smtp, transport};
 
 /// How long a client that is turned away may take to read why.
@@ -76,7 +75,7 @@ impl StartError {
 }
 
 /// What a node has done since it started.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug)]
 pub struct Statistics {
     /// Messages that were acknowledged.
     pub accepted: u64,
@@ -84,6 +83,8 @@ pub struct Statistics {
     pub delivered: u64,
     /// Store requests.
     pub store: RequestCounts,
+    /// The same, by what they were sent for.
+    pub by_purpose: PurposeCounts,
 }
 
 impl fmt::Display for Statistics {
@@ -244,10 +245,12 @@ impl Engine {
     /// What the node has done so far.
     pub fn statistics(&self) -> Statistics {
         let Shared { context, counters, .. } = &*self.shared;
+        let by_purpose = context.requests.meter().by_purpose();
         Statistics {
             accepted: counters.accepted.load(Ordering::Relaxed),
             delivered: counters.delivered.load(Ordering::Relaxed),
-            store: context.requests.meter().counts(),
+            store: by_purpose.total(),
+            by_purpose,
         }
     }
 

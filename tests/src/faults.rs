@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use event_listener::Event;
 use fulmar_core::platform::{Job, Listed, Object, Page, Payload, Spawn, Store, StoreError, When};
+use fulmar_core::state::requests::RequestCounts;
 use futures::future::select;
 use futures::pin_mut;
 
@@ -28,6 +29,20 @@ impl Verb {
     /// Whether it changes the store.
     pub fn is_write(self) -> bool {
         matches!(self, Self::Put | Self::Delete | Self::Copy)
+    }
+
+    /// One request of it.
+    pub fn counted(self) -> RequestCounts {
+        let mut counts = RequestCounts::default();
+        *match self {
+            Self::Put => &mut counts.put,
+            Self::Get => &mut counts.get,
+            Self::Head => &mut counts.head,
+            Self::Delete => &mut counts.delete,
+            Self::Copy => &mut counts.copy,
+            Self::List => &mut counts.list,
+        } = 1;
+        counts
     }
 }
 

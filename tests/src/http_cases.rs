@@ -106,7 +106,8 @@ fn metrics_of_one_delivery(server: &mut Server, pages: SocketAddr) -> Fallible<u
             return Err(format!("{series} is {told} and not {value}").into());
         }
     }
-    if metrics.value("fulmar_store_requests_total{verb=\"put\"}")? < 1.0 || text.contains('@') {
+    if metrics.value("fulmar_store_requests_total{work=\"accept\",verb=\"put\"}")? < 1.0 || text.contains('@')
+    {
         return Err(format!("a delivery without a PUT, or an address: {text}").into());
     }
     Ok(metrics.len())

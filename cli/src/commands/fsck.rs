@@ -1,18 +1,13 @@
 //! `fulmar fsck`.
 
+use fulmar_core::admin::prices::{dollars, dollars_per_month};
 use fulmar_core::admin::{Amount, Audit, Finding, Found};
+use fulmar_core::state::requests::RequestCounts;
 use serde_json::{Value, json};
 
 use super::Context;
 use crate::failure::Failure;
 use crate::output::Output;
-
-/// S3 Standard in us-east-1, the first 50 TB: dollars for a GB (2^30 octets) and month.
-const STORED_GB_MONTH: f64 = 0.023;
-/// The same: dollars for a thousand PUT, COPY or LIST requests. DELETE is free.
-const THOUSAND_WRITES: f64 = 0.005;
-/// The same: dollars for a thousand of all other requests.
-const THOUSAND_READS: f64 = 0.0004;
 
 pub(super) async fn fsck(context: &Context, repair: bool) -> Result<(), Failure> {
     let output = context.output;
@@ -45,12 +40,13 @@ fn tell(output: Output, found: &Found) -> std::io::Result<()> {
 
 fn summarise(output: Output, audit: &Audit, repair: bool) -> std::io::Result<()> {
     let Audit { total, unreachable, waiting, dangling, damaged, foreign, deleted, .. } = audit;
-    let per_month = |amount: &Amount| amount.octets as f64 / f64::from(1 << 30) * STORED_GB_MONTH;
+    let per_month = |amount: &Amount| dollars_per_month(amount.octets);
     let requests = audit.requests;
     let writes = requests.put + requests.copy + requests.list;
-    let spent = dollars(writes, requests.get + requests.head);
+    let spent = dollars(&requests);
     // A repair looks through everything as this audit has, writes one commit in each account with unneeded bodies, and deletes.
-    let repair_cost = if repair { 0.0 } else { spent + dollars(audit.fences, 0) };
+    let commits = RequestCounts { put: audit.fences, ..RequestCounts::default() };
+    let repair_cost = if repair { 0.0 } else { spent + dollars(&commits) };
     let lines = [
         format!("objects     {}, ${:.6} a month", amount(total), per_month(total)),
         format!("unreachable {}, ${:.6} a month", amount(unreachable), per_month(unreachable)),
@@ -93,10 +89,6 @@ fn name(finding: Finding) -> &'static str {
         Finding::Damaged => "damaged",
         Finding::Foreign => "foreign",
     }
-}
-
-fn dollars(writes: u64, reads: u64) -> f64 {
-    (writes as f64 * THOUSAND_WRITES + reads as f64 * THOUSAND_READS) / 1000.0
 }
 
 fn amount(amount: &Amount) -> String {

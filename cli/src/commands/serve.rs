@@ -67,7 +67,7 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
         // Whoever asks twice does not want to wait for threads either.
         std::process::exit(1);
     }
-    let Statistics { accepted, delivered, store } = engine.statistics();
+    let Statistics { accepted, delivered, store, .. } = engine.statistics();
     let statistics =
         json!({"event": "statistics", "accepted": accepted, "delivered": delivered, "store": store});
     logging::report(tracing::Level::INFO, &statistics);

@@ -1,11 +1,12 @@
 //! Figures in the text format of OpenMetrics, which Prometheus reads.
 //!
-//! Labels come from closed sets (kinds of event, protocols, verbs), so that their number is bounded, and no address of a
+//! Labels come from closed sets (kinds of event, protocols, purposes, verbs), so that their number is bounded, and no address of a
 //! person is ever among them.
 
 use fulmar_core::config::Protocol;
 use fulmar_core::engine::{Current, Readiness, Statistics};
 use fulmar_core::model::{Event, Outcome, UtcTime};
+use fulmar_core::state::requests::PurposeCounts;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -20,6 +21,8 @@ const PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Pop3];
 
 /// One label: its name and its value.
 type Label = [(&'static str, &'static str); 1];
+/// What a request to the store is sent for, and its verb.
+type Request = [(&'static str, &'static str); 2];
 
 /// What is counted as it happens.
 #[derive(Debug)]
@@ -94,23 +97,12 @@ impl Figures {
             let ready = ConstGauge::new(u64::from(*readiness == Readiness::Ready));
             own.register("store_ready", "Whether the store does as asked", ready);
         }
-        if let Some(Statistics { accepted, delivered, store }) = self.statistics {
+        if let Some(Statistics { accepted, delivered, by_purpose, .. }) = self.statistics {
             let accepted = ConstCounter::new(accepted);
             own.register("messages_accepted", "Messages that were acknowledged", accepted);
             let delivered = ConstCounter::new(delivered);
             own.register("recipients_delivered", "Recipients that were delivered to", delivered);
-            let requests = [
-                ("put", store.put),
-                ("get", store.get),
-                ("head", store.head),
-                ("list", store.list),
-                ("delete", store.delete),
-                ("copy", store.copy),
-            ];
-            own.register("store_requests", "Requests to the store, by verb", filled("verb", &requests));
-            let octets = filled("verb", &[("put", store.put_bytes), ("get", store.get_bytes)]);
-            let help = "Octets to and from the store, by verb";
-            own.register_with_unit("store_transferred", help, Unit::Bytes, octets);
+            register_requests(own, &by_purpose);
         }
         if let Some(queue) = self.queue {
             let number = |of: fn(Current) -> usize| ConstGauge::new(queue.map_or(0, of) as u64);
@@ -127,17 +119,32 @@ impl Figures {
     }
 }
 
-/// Counters at 0, one for each value of a label.
-fn family(label: &'static str, values: &[&'static str]) -> Family<Label, Counter> {
-    let values: Vec<_> = values.iter().map(|value| (*value, 0)).collect();
-    filled(label, &values)
+/// What a store bills. There is no series of all purposes together: a sum over `work` would count it twice.
+fn register_requests(own: &mut Registry, by_purpose: &PurposeCounts) {
+    let (requests, octets) = (Family::<Request, Counter>::default(), Family::<Request, Counter>::default());
+    for (purpose, counts) in by_purpose.iter() {
+        let set = |family: &Family<Request, Counter>, verb, count| {
+            family.get_or_create(&[("work", purpose.name()), ("verb", verb)]).inc_by(count);
+        };
+        set(&requests, "put", counts.put);
+        set(&requests, "get", counts.get);
+        set(&requests, "head", counts.head);
+        set(&requests, "list", counts.list);
+        set(&requests, "delete", counts.delete);
+        set(&requests, "copy", counts.copy);
+        set(&octets, "put", counts.put_bytes);
+        set(&octets, "get", counts.get_bytes);
+    }
+    own.register("store_requests", "Requests to the store, by kind of work and verb", requests);
+    let help = "Octets to and from the store, by kind of work and verb";
+    own.register_with_unit("store_transferred", help, Unit::Bytes, octets);
 }
 
-/// Counters as they stand.
-fn filled(label: &'static str, values: &[(&'static str, u64)]) -> Family<Label, Counter> {
+/// Counters at 0, one for each value of a label.
+fn family(label: &'static str, values: &[&'static str]) -> Family<Label, Counter> {
     let family: Family<Label, Counter> = Family::default();
-    for (value, count) in values {
-        family.get_or_create(&[(label, *value)]).inc_by(*count);
+    for value in values {
+        drop(family.get_or_create(&[(label, *value)]));
     }
     family
 }

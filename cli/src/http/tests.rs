@@ -9,7 +9,7 @@ use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, Incarnation, Outcome, QueueId, Reply, UtcTime};
 use fulmar_core::platform::{Host, Instant};
 use fulmar_core::resolver::Resolver;
-use fulmar_core::state::requests::RequestCounts;
+use fulmar_core::state::requests::{Purpose, PurposeCounts, RequestCounts};
 use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, listen};
 use fulmar_storage_s3::MemoryStore;
 use futures::FutureExt;
@@ -251,7 +251,11 @@ fn metrics_tell_what_happened_and_name_nobody() {
     ] {
         metrics.count(&event);
     }
-    let store = RequestCounts { put: 5, get: 4, put_bytes: 300, get_bytes: 200, ..RequestCounts::default() };
+    let accept = RequestCounts { put: 5, put_bytes: 300, ..RequestCounts::default() };
+    let deliver =
+        RequestCounts { put: 2, get: 4, head: 1, list: 7, delete: 8, copy: 9, put_bytes: 50, get_bytes: 200 };
+    let counted = [(Purpose::Accept, accept), (Purpose::Deliver, deliver)];
+    let by_purpose: PurposeCounts = counted.into_iter().collect();
     let incarnation = Incarnation::draw(UtcTime(1), [1; 10]);
     let queue = Current {
         incarnation,
@@ -264,11 +268,20 @@ fn metrics_tell_what_happened_and_name_nobody() {
     let text = metrics.render(&Figures {
         is_ready: true,
         readiness: Some(Readiness::Ready),
-        statistics: Some(Statistics { accepted: 12, delivered: 9, store }),
+        statistics: Some(Statistics { accepted: 12, delivered: 9, store: by_purpose.total(), by_purpose }),
         queue: Some(Some(queue)),
     });
-    let samples: BTreeSet<&str> =
-        text.lines().filter(|line| !line.starts_with('#') && !line.contains("fulmar_events_total")).collect();
+    // What was never asked for has its series as well.
+    let idle = |line: &&str| {
+        ["accept", "deliver"].iter().all(|work| !line.contains(&format!("work=\"{work}\"")))
+            && line.contains("work=")
+            && line.ends_with(" 0")
+    };
+    let series = text.lines().filter(idle).count();
+    assert_eq!(series, (Purpose::ALL.len() - counted.len()) * 8);
+    let is_left =
+        |line: &&str| !line.starts_with('#') && !line.contains("fulmar_events_total") && !idle(line);
+    let samples: BTreeSet<&str> = text.lines().filter(is_left).collect();
     let version = format!("fulmar_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
     let expected = [
         version.as_str(),
@@ -285,14 +298,22 @@ fn metrics_tell_what_happened_and_name_nobody() {
         "fulmar_sessions_opened_total{protocol=\"pop3\"} 0",
         "fulmar_sessions_closed_total{protocol=\"smtp\"} 1",
         "fulmar_sessions_closed_total{protocol=\"pop3\"} 0",
-        "fulmar_store_requests_total{verb=\"put\"} 5",
-        "fulmar_store_requests_total{verb=\"get\"} 4",
-        "fulmar_store_requests_total{verb=\"head\"} 0",
-        "fulmar_store_requests_total{verb=\"list\"} 0",
-        "fulmar_store_requests_total{verb=\"delete\"} 0",
-        "fulmar_store_requests_total{verb=\"copy\"} 0",
-        "fulmar_store_transferred_bytes_total{verb=\"put\"} 300",
-        "fulmar_store_transferred_bytes_total{verb=\"get\"} 200",
+        "fulmar_store_requests_total{work=\"accept\",verb=\"put\"} 5",
+        "fulmar_store_requests_total{work=\"accept\",verb=\"get\"} 0",
+        "fulmar_store_requests_total{work=\"accept\",verb=\"head\"} 0",
+        "fulmar_store_requests_total{work=\"accept\",verb=\"list\"} 0",
+        "fulmar_store_requests_total{work=\"accept\",verb=\"delete\"} 0",
+        "fulmar_store_requests_total{work=\"accept\",verb=\"copy\"} 0",
+        "fulmar_store_requests_total{work=\"deliver\",verb=\"put\"} 2",
+        "fulmar_store_requests_total{work=\"deliver\",verb=\"get\"} 4",
+        "fulmar_store_requests_total{work=\"deliver\",verb=\"head\"} 1",
+        "fulmar_store_requests_total{work=\"deliver\",verb=\"list\"} 7",
+        "fulmar_store_requests_total{work=\"deliver\",verb=\"delete\"} 8",
+        "fulmar_store_requests_total{work=\"deliver\",verb=\"copy\"} 9",
+        "fulmar_store_transferred_bytes_total{work=\"accept\",verb=\"put\"} 300",
+        "fulmar_store_transferred_bytes_total{work=\"accept\",verb=\"get\"} 0",
+        "fulmar_store_transferred_bytes_total{work=\"deliver\",verb=\"put\"} 50",
+        "fulmar_store_transferred_bytes_total{work=\"deliver\",verb=\"get\"} 200",
         "fulmar_queue_entries 7",
         "fulmar_queue_attempts 2",
         "fulmar_queue_next_due_timestamp_seconds 2.5",
@@ -320,7 +341,8 @@ fn metrics_of_a_node_that_runs_hold_its_own_figures() {
     for line in of_engine {
         assert!(after.contains(line), "{line}: {after}");
     }
-    let put =
-        after.lines().find(|line| line.starts_with("fulmar_store_requests_total{verb=\"put\"}")).unwrap();
-    assert_ne!(put.rsplit(' ').next(), Some("0"), "a node that has started has written: {put}");
+    // A node that has started has written.
+    let put = "fulmar_store_requests_total{work=\"administer\",verb=\"put\"} ";
+    let put = after.lines().find_map(|line| line.strip_prefix(put)).unwrap();
+    assert_ne!(put, "0");
 }

@@ -4,9 +4,9 @@
 mod accounts;
 mod domains;
 mod fsck;
+pub mod prices;
 mod queue;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 pub use accounts::AccountSummary;
@@ -79,7 +79,7 @@ impl From<FormatError> for AdminError {
 pub struct Admin {
     platform: Platform,
     requests: Requests,
-    accounts: Arc<Chains<Account>>,
+    accounts: Chains<Account>,
     domains: Chains<LocalDomain>,
     mailboxes: Mailboxes,
 }
@@ -88,7 +88,7 @@ impl Admin {
     /// Orders to the platform's store.
     pub fn new(config: Config, platform: Platform, journal: Journal) -> Self {
         let requests = Requests::new(platform.clone(), config.store, journal);
-        let accounts = Arc::new(Chains::new(requests.clone()));
+        let accounts = Chains::new(requests.clone());
         let domains = Chains::new(requests.clone());
         let mailboxes = Mailboxes::new(requests.clone(), accounts.clone());
         Self { platform, requests, accounts, domains, mailboxes }

@@ -35,14 +35,14 @@ pub struct Directory {
 struct Shared {
     requests: Requests,
     domains: Chains<LocalDomain>,
-    accounts: Arc<Chains<Account>>,
+    accounts: Chains<Account>,
     /// Whether an account was there, and when that was found. Kept apart from the accounts so that asking does not wait for a delivery into one.
     existing: Mutex<BTreeMap<Address, (bool, Instant)>>,
 }
 
 impl Directory {
     /// A directory that shares the node's accounts with its mailboxes.
-    pub fn new(requests: Requests, accounts: Arc<Chains<Account>>) -> Self {
+    pub fn new(requests: Requests, accounts: Chains<Account>) -> Self {
         let domains = Chains::new(requests.clone());
         Self { shared: Arc::new(Shared { requests, domains, accounts, existing: Mutex::default() }) }
     }

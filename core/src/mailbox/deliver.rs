@@ -27,7 +27,7 @@ use crate::state::content::{Fresh, missing, read_inline};
 use crate::state::frame::Data;
 use crate::state::layout;
 use crate::state::log::{Body, Envelope, Pieces};
-use crate::state::requests::Requests;
+use crate::state::requests::{Purpose, Requests};
 use std::time::Duration;
 
 /// Octets of content in one commit, at most, unless a single message has more.
@@ -52,7 +52,7 @@ pub struct Letter {
 #[derive(Clone, Debug)]
 pub struct Mailboxes {
     requests: Requests,
-    accounts: Arc<Chains<Account>>,
+    accounts: Chains<Account>,
     /// By account; present as long as somebody is delivering into it.
     waiting: Arc<Mutex<BTreeMap<Address, Vec<Waiting>>>>,
 }
@@ -95,8 +95,14 @@ struct Appended {
 
 impl Mailboxes {
     /// Mailboxes that share the node's accounts with its directory.
-    pub fn new(requests: Requests, accounts: Arc<Chains<Account>>) -> Self {
+    pub fn new(requests: Requests, accounts: Chains<Account>) -> Self {
         Self { requests, accounts, waiting: Arc::default() }
+    }
+
+    /// The same mailboxes, asked for this purpose.
+    pub fn of(&self, purpose: Purpose) -> Self {
+        let (requests, accounts) = (self.requests.of(purpose), self.accounts.of(purpose));
+        Self { requests, accounts, waiting: self.waiting.clone() }
     }
 
     /// The node's accounts.

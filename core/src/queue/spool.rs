@@ -12,7 +12,7 @@ use crate::model::{Incarnation, Outcome, UtcTime};
 use crate::platform::Instant;
 use crate::state::log::Record;
 use crate::state::order::Order;
-use crate::state::requests::Requests;
+use crate::state::requests::{Purpose, Requests};
 
 /// The queue, to everybody else. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Spool {
     /// Begins to upload a large body under the current incarnation.
     pub async fn upload(&self) -> Result<Upload, Refusal> {
         let incarnation = self.ask(|done| Command::Lease { done }).await??;
-        Ok(Upload::new(incarnation, self.commands.clone(), self.requests.clone()))
+        Ok(Upload::new(incarnation, self.commands.clone(), self.requests.of(Purpose::Accept)))
     }
 
     /// What is to be handed to other hosts. Each must be answered with [`Spool::attempted`].

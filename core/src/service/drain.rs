@@ -21,6 +21,7 @@ use crate::platform::{Host, Instant, StoreError};
 use crate::queue::Current;
 use crate::state::layout;
 use crate::state::now::store_now;
+use crate::state::requests::Purpose;
 use crate::state::sweep_mark::day;
 
 /// Pause between rounds while there is something to wait for.
@@ -226,7 +227,7 @@ impl Drain {
 
     /// What heartbeats of others tell.
     async fn others(&self) -> Result<Remains, StoreError> {
-        let requests = &self.context.requests;
+        let requests = &self.context.requests.of(Purpose::Watch);
         let ours = self.context.spool.current().await.map(|current| current.incarnation);
         let mut remains = Remains::default();
         for object in requests.list(layout::LIVE, None).await? {

@@ -21,14 +21,14 @@ use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
 use crate::queue::Spool;
 use crate::state::chains::Chains;
-use crate::state::requests::Requests;
+use crate::state::requests::{Purpose, Requests};
 
 /// What every service needs. Shared by all sessions of a node.
 #[derive(Debug)]
 pub struct Context {
     /// The settings.
     pub config: Config,
-    /// The store.
+    /// The store. Whoever asks it for something takes a handle for that purpose.
     pub requests: Requests,
     /// Who is who.
     pub directory: Directory,
@@ -49,11 +49,11 @@ pub struct Context {
 impl Context {
     /// What the services of a node share, with nothing looked up yet.
     pub fn new(config: Config, requests: Requests, spool: Spool) -> Self {
-        let accounts = Arc::new(Chains::new(requests.clone()));
+        let accounts = Chains::new(requests.of(Purpose::Deliver));
         Self {
             config,
-            directory: Directory::new(requests.clone(), accounts.clone()),
-            mailboxes: Mailboxes::new(requests.clone(), accounts),
+            directory: Directory::new(requests.of(Purpose::Directory), accounts.of(Purpose::Directory)),
+            mailboxes: Mailboxes::new(requests.of(Purpose::Deliver), accounts),
             spool,
             journal: requests.journal().clone(),
             requests,

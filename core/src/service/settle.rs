@@ -14,6 +14,7 @@ use crate::model::{Address, Event, Outcome, Reply, ReversePath};
 use crate::queue::{Bounce, Work};
 use crate::state::content::read_part;
 use crate::state::log::{Class, Recipient};
+use crate::state::requests::Purpose;
 use crate::state::{StateError, layout};
 
 /// Final recipients, as the queue takes them: address, the alias that led there, and how it is delivered.
@@ -148,7 +149,8 @@ async fn original_header(context: &Context, work: &Work) -> Result<Option<Bytes>
     }
     let part = &work.envelope.content.header;
     let key = layout::segment(part.inc, part.seq);
-    match read_part(&context.requests, &key, &part.extent).await {
+    let purpose = if work.destination.is_some() { Purpose::Relay } else { Purpose::Deliver };
+    match read_part(&context.requests.of(purpose), &key, &part.extent).await {
         Ok(header) => Ok(Some(header)),
         Err(StateError::Damaged { key, reason }) => {
             context.journal.report(&Event::ObjectDamaged { key, reason });

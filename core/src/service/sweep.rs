@@ -26,7 +26,7 @@ use crate::state::collect::spool::{SpoolFolder, Survey};
 use crate::state::collect::{Clearing, Halt, Holding, Pace, Tally, strays};
 use crate::state::domain::LocalDomain;
 use crate::state::layout;
-use crate::state::requests::Created;
+use crate::state::requests::{Created, Purpose};
 use crate::state::sweep_mark::{Done, SweepMark, day, was_done_within};
 
 /// Pause before each page of a listing, each folder that is looked into, and each request that deletes.
@@ -61,7 +61,7 @@ pub async fn sweep_if_due(
     if context.swept.load(Ordering::Relaxed) >= today {
         return Ok(Swept::default());
     }
-    let requests = &context.requests;
+    let requests = &context.requests.of(Purpose::Maintain);
     let (at, entropy) = requests.platform().draw();
     let mut mark = SweepMark { nonce: Nonce::draw(at, entropy), day: today, at, done: None };
     let created = requests.create(&layout::sweep(today), &mark.encode().payload, mark.nonce).await?;

@@ -7,17 +7,22 @@ use std::time::Duration;
 
 use super::StateError;
 use super::chain::{Chain, State};
-use super::requests::Requests;
+use super::requests::{Purpose, Requests};
 use super::turns::{Turn, Turns};
 
 /// Chains kept, at most; the longest unused go first.
 const KEPT: usize = 10_000;
 
-/// Chains of one kind, loaded when asked for and kept.
+/// Chains of one kind, loaded when asked for and kept. Clones share them, whatever they read them for.
 #[derive(Debug)]
 pub struct Chains<S> {
     requests: Requests,
-    kept: Mutex<BTreeMap<String, Arc<Slot<S>>>>,
+    kept: Arc<Kept<S>>,
+}
+
+#[derive(Debug)]
+struct Kept<S> {
+    slots: Mutex<BTreeMap<String, Arc<Slot<S>>>>,
     uses: AtomicU64,
 }
 
@@ -27,10 +32,21 @@ struct Slot<S> {
     last_use: AtomicU64,
 }
 
+impl<S> Clone for Chains<S> {
+    fn clone(&self) -> Self {
+        Self { requests: self.requests.clone(), kept: self.kept.clone() }
+    }
+}
+
 impl<S: State> Chains<S> {
     /// No chain loaded yet.
     pub fn new(requests: Requests) -> Self {
-        Self { requests, kept: Mutex::default(), uses: AtomicU64::new(0) }
+        Self { requests, kept: Arc::new(Kept { slots: Mutex::default(), uses: AtomicU64::new(0) }) }
+    }
+
+    /// The same chains, read for this purpose.
+    pub fn of(&self, purpose: Purpose) -> Self {
+        Self { requests: self.requests.of(purpose), kept: self.kept.clone() }
     }
 
     /// Waits for its turn with the chain in this folder, and reads on to its tip unless that was confirmed within
@@ -44,12 +60,12 @@ impl<S: State> Chains<S> {
     }
 
     fn slot(&self, folder: &str) -> Arc<Turns<Chain<S>>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.uses.fetch_add(1, Ordering::Relaxed);
-        if kept.len() >= KEPT && !kept.contains_key(folder) {
-            make_room(&mut kept);
+        let mut slots = self.kept.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.kept.uses.fetch_add(1, Ordering::Relaxed);
+        if slots.len() >= KEPT && !slots.contains_key(folder) {
+            make_room(&mut slots);
         }
-        let slot = kept.entry(folder.to_owned()).or_insert_with(|| {
+        let slot = slots.entry(folder.to_owned()).or_insert_with(|| {
             let chain = Arc::new(Turns::new(Chain::new(folder.to_owned())));
             Arc::new(Slot { chain, last_use: AtomicU64::new(now) })
         });
@@ -59,13 +75,13 @@ impl<S: State> Chains<S> {
 }
 
 /// Drops the half of the chains that has been unused for longest.
-fn make_room<S>(kept: &mut BTreeMap<String, Arc<Slot<S>>>) {
-    let mut uses: Vec<u64> = kept.values().map(|slot| slot.last_use.load(Ordering::Relaxed)).collect();
+fn make_room<S>(slots: &mut BTreeMap<String, Arc<Slot<S>>>) {
+    let mut uses: Vec<u64> = slots.values().map(|slot| slot.last_use.load(Ordering::Relaxed)).collect();
     let middle = uses.len() / 2;
     let (_, median, _) = uses.select_nth_unstable(middle);
     let median = *median;
     // A slot in use elsewhere stays, lest two copies of one chain be written by this node.
-    kept.retain(|_, slot| {
+    slots.retain(|_, slot| {
         slot.last_use.load(Ordering::Relaxed) > median || Arc::strong_count(&slot.chain) > 1
     });
 }

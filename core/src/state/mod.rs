@@ -15,6 +15,7 @@ pub mod frame;
 pub mod health;
 pub mod layout;
 pub mod log;
+mod meter;
 pub mod now;
 pub mod order;
 pub mod owner;

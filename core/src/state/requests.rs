@@ -7,13 +7,12 @@
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use serde::Serialize;
 
 use super::frame;
 use super::health::{Health, Permission, Readiness};
+use super::meter::Counters;
+pub use super::meter::{Meter, Purpose, PurposeCounts, RequestCounts};
 use crate::config::StoreSettings;
 use crate::model::event::Journal;
 use crate::model::{Event, Nonce};
@@ -33,76 +32,11 @@ pub enum Created {
     Foreign,
 }
 
-/// Requests sent, by kind, repeated ones included; what a store bills.
-#[derive(Debug, Default)]
-pub struct Meter {
-    put: AtomicU64,
-    get: AtomicU64,
-    head: AtomicU64,
-    list: AtomicU64,
-    delete: AtomicU64,
-    copy: AtomicU64,
-    put_bytes: AtomicU64,
-    get_bytes: AtomicU64,
-}
-
-/// Counts read off a [`Meter`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs)]
-pub struct RequestCounts {
-    pub put: u64,
-    pub get: u64,
-    pub head: u64,
-    pub list: u64,
-    pub delete: u64,
-    pub copy: u64,
-    /// Octets.
-    pub put_bytes: u64,
-    /// Octets.
-    pub get_bytes: u64,
-}
-
-impl RequestCounts {
-    /// What came after `before`.
-    pub fn since(&self, before: &Self) -> Self {
-        Self {
-            put: self.put - before.put,
-            get: self.get - before.get,
-            head: self.head - before.head,
-            list: self.list - before.list,
-            delete: self.delete - before.delete,
-            copy: self.copy - before.copy,
-            put_bytes: self.put_bytes - before.put_bytes,
-            get_bytes: self.get_bytes - before.get_bytes,
-        }
-    }
-}
-
-impl Meter {
-    /// The counts so far.
-    pub fn counts(&self) -> RequestCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        RequestCounts {
-            put: read(&self.put),
-            get: read(&self.get),
-            head: read(&self.head),
-            list: read(&self.list),
-            delete: read(&self.delete),
-            copy: read(&self.copy),
-            put_bytes: read(&self.put_bytes),
-            get_bytes: read(&self.get_bytes),
-        }
-    }
-
-    fn add(counter: &AtomicU64, amount: u64) {
-        counter.fetch_add(amount, Ordering::Relaxed);
-    }
-}
-
-/// The store, asked properly. Cheap to clone.
+/// The store, asked properly. Cheap to clone. Each handle counts what it asks under one purpose.
 #[derive(Clone, Debug)]
 pub struct Requests {
     shared: Arc<Shared>,
+    purpose: Purpose,
 }
 
 #[derive(Debug)]
@@ -115,10 +49,16 @@ struct Shared {
 }
 
 impl Requests {
-    /// Requests to the platform's store.
+    /// Requests to the platform's store: an operator's, until [`Requests::of`] says otherwise.
     pub fn new(platform: Platform, settings: StoreSettings, journal: Journal) -> Self {
         let health = Health::new(settings.deadline);
-        Self { shared: Arc::new(Shared { platform, settings, meter: Meter::default(), health, journal }) }
+        let shared = Shared { platform, settings, meter: Meter::default(), health, journal };
+        Self { shared: Arc::new(shared), purpose: Purpose::Administer }
+    }
+
+    /// The same store, asked for this purpose.
+    pub fn of(&self, purpose: Purpose) -> Self {
+        Self { shared: self.shared.clone(), purpose }
     }
 
     /// The doors behind it.
@@ -131,7 +71,7 @@ impl Requests {
         &self.shared.journal
     }
 
-    /// Requests so far.
+    /// Requests so far, of all handles.
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
     }
@@ -156,11 +96,11 @@ impl Requests {
         let octets = range.as_ref().map_or(0, |range| range.end.saturating_sub(range.start));
         let object = self
             .repeat("get", key, octets, || {
-                Meter::add(&self.shared.meter.get, 1);
+                self.counters().get.add(1);
                 self.shared.platform.store.get(key, range.clone())
             })
             .await?;
-        Meter::add(&self.shared.meter.get_bytes, object.bytes.len() as u64);
+        self.counters().get_bytes.add(object.bytes.len() as u64);
         Ok(object)
     }
 
@@ -176,7 +116,7 @@ impl Requests {
     /// What a listing would show of an object, or nothing where there is none.
     pub async fn head(&self, key: &str) -> Result<Option<Listed>, StoreError> {
         let send = || {
-            Meter::add(&self.shared.meter.head, 1);
+            self.counters().head.add(1);
             self.shared.platform.store.head(key)
         };
         match self.repeat("head", key, 0, send).await {
@@ -222,7 +162,7 @@ impl Requests {
     /// Copies an object within the store.
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
         self.repeat("copy", from, 0, || {
-            Meter::add(&self.shared.meter.copy, 1);
+            self.counters().copy.add(1);
             self.shared.platform.store.copy(from, to)
         })
         .await
@@ -232,7 +172,7 @@ impl Requests {
     pub async fn delete(&self, keys: &[String]) -> Result<(), StoreError> {
         let Some(first) = keys.first() else { return Ok(()) };
         self.repeat("delete", first, 0, || {
-            Meter::add(&self.shared.meter.delete, keys.len() as u64);
+            self.counters().delete.add(keys.len() as u64);
             self.shared.platform.store.delete(keys)
         })
         .await
@@ -242,7 +182,7 @@ impl Requests {
     pub async fn page(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
         let page = self
             .repeat("list", prefix, 0, || {
-                Meter::add(&self.shared.meter.list, 1);
+                self.counters().list.add(1);
                 self.shared.platform.store.list(prefix, after)
             })
             .await;
@@ -266,14 +206,18 @@ impl Requests {
         Ok(objects)
     }
 
+    fn counters(&self) -> &Counters {
+        self.shared.meter.of(self.purpose)
+    }
+
     fn send_put<'a>(
         &'a self,
         key: &'a str,
         payload: &Payload,
         when: When,
     ) -> impl Future<Output = Result<(), StoreError>> + Send + 'a {
-        Meter::add(&self.shared.meter.put, 1);
-        Meter::add(&self.shared.meter.put_bytes, payload.len() as u64);
+        self.counters().put.add(1);
+        self.counters().put_bytes.add(payload.len() as u64);
         let Shared { platform, health, .. } = &*self.shared;
         let writing = platform.store.put(key, payload.clone(), when);
         async move {

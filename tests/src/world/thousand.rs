@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use fulmar_core::admin::prices::dollars;
 use fulmar_core::config::Config;
 use fulmar_core::engine::{DrainSettings, Engine};
 use fulmar_core::model::event::Journal;
@@ -36,9 +37,6 @@ const DRAIN: Duration = Duration::from_secs(50);
 const LATER: Duration = Duration::from_hours(72);
 /// Octets of a message.
 const OCTETS: usize = 2_000;
-/// What a request costs on S3 in US East, in dollars: PUT, COPY and LIST, and GET and HEAD. DELETE is free.
-const WRITE_PRICE: f64 = 0.005 / 1_000.0;
-const READ_PRICE: f64 = 0.0004 / 1_000.0;
 
 /// What it came to.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +58,7 @@ pub struct Bill {
 impl Bill {
     /// What the requests cost, in dollars.
     pub fn dollars(&self) -> f64 {
-        let RequestCounts { put, get, head, list, copy, .. } = self.requests;
-        (put + copy + list) as f64 * WRITE_PRICE + (get + head) as f64 * READ_PRICE
+        dollars(&self.requests)
     }
 }
 
@@ -105,8 +102,8 @@ async fn live(simulator: Simulator) -> Bill {
         nodes.push(machine);
         if simulator.now() >= minute + Duration::from_mins(1) {
             let sent = sum(&nodes);
-            bill.busiest_minute = bill.busiest_minute.max(all(&sent) - before);
-            (minute, before) = (simulator.now(), all(&sent));
+            bill.busiest_minute = bill.busiest_minute.max(sent.requests() - before);
+            (minute, before) = (simulator.now(), sent.requests());
         }
     }
     simulator.sleep(Duration::from_mins(5)).await;
@@ -154,20 +151,7 @@ fn config(name: &str) -> Config {
 }
 
 fn sum(nodes: &[Machine]) -> RequestCounts {
-    let mut sum = RequestCounts::default();
-    for counts in nodes.iter().map(Machine::requests) {
-        sum.put += counts.put;
-        sum.get += counts.get;
-        sum.head += counts.head;
-        sum.list += counts.list;
-        sum.delete += counts.delete;
-        sum.copy += counts.copy;
-    }
-    sum
-}
-
-fn all(counts: &RequestCounts) -> u64 {
-    counts.put + counts.get + counts.head + counts.list + counts.delete + counts.copy
+    nodes.iter().map(Machine::requests).sum()
 }
 
 /// How many objects there are of each kind.

@@ -4,6 +4,7 @@
 mod client;
 mod collecting;
 mod mail;
+mod metering;
 mod nodes;
 mod relay;
 mod sink;

@@ -10,7 +10,7 @@ use crate::state::beat::Release;
 use crate::state::layout;
 use crate::state::log::Record;
 use crate::state::owner::Claim;
-use crate::state::requests::Requests;
+use crate::state::requests::{Purpose, Requests};
 
 /// An idle log is ended when its right has got this old; the next message begins another.
 const RETIREMENT: Duration = Duration::from_mins(50);
@@ -65,7 +65,7 @@ impl Manager {
         });
         let is_unwritten = log.is_unwritten();
         let adopted: Vec<Incarnation> = log.live.folders.iter().copied().collect();
-        let requests = self.requests.clone();
+        let requests = self.requests.of(Purpose::Heartbeat);
         self.ending.insert(incarnation);
         if released.is_none() && self.closing.is_none() {
             // Retired: the next message begins another log.

@@ -29,7 +29,7 @@ use crate::platform::{Host, Instant, StoreError};
 use crate::state::beat::Beat;
 use crate::state::layout;
 use crate::state::log::Checkpoint;
-use crate::state::requests::{Created, Requests};
+use crate::state::requests::{Created, Purpose, Requests};
 
 /// How long a record that nobody waits for may wait for company.
 const NOTE_DELAY: Duration = Duration::from_millis(250);
@@ -402,7 +402,7 @@ impl Manager {
             process: self.host.process.clone(),
         };
         let (incarnation, payload) = (log.incarnation, beat.encode().payload);
-        let (requests, end) = (self.requests.clone(), log.end_of_writing());
+        let (requests, end) = (self.requests.of(Purpose::Heartbeat), log.end_of_writing());
         self.jobs.push(Box::pin(async move {
             let key = layout::beat(incarnation);
             let (writing, end) = (requests.put(&key, &payload), end);
@@ -430,7 +430,7 @@ impl Manager {
         let incarnation = log.incarnation;
         let nonce = Nonce::draw(time, entropy);
         let checkpoint = Checkpoint { inc: incarnation, covers, nonce, live: log.live.clone() };
-        let requests = self.requests.clone();
+        let requests = self.requests.of(Purpose::Maintain);
         self.jobs.push(Box::pin(async move {
             let encode = move || checkpoint.encode().payload;
             let result = match requests.platform().spawn.unblock(encode).await {

@@ -11,6 +11,7 @@ use crate::queue::open_log::{Pending, RIGHT, SEGMENT_OCTETS, Waiter};
 use crate::queue::schedule::Schedule;
 use crate::state::layout;
 use crate::state::log::{Class, Record};
+use crate::state::requests::Purpose;
 
 /// A log that holds entries writes at least this often, to keep its right.
 const KEEPALIVE: Duration = Duration::from_mins(30);
@@ -53,7 +54,7 @@ impl Manager {
         let Some(log) = &self.log else { return };
         let Some(segment) = log.under_way.get(&number) else { return };
         let (incarnation, nonce, payload) = (log.incarnation, segment.nonce, segment.payload.clone());
-        let requests = self.requests.clone();
+        let requests = self.requests.of(Purpose::Accept);
         self.jobs.push(Box::pin(async move {
             requests.platform().clock.sleep(pause).await;
             let result = requests.create(&layout::segment(incarnation, number), &payload, nonce).await;

@@ -21,13 +21,14 @@ const DELAY_SPAN: u16 = 2_000;
 /// without a password refuses everybody.
 pub(super) async fn is_password_of(
     context: &Context,
+    mailboxes: &Mailboxes,
     account: Option<&Address>,
     password: String,
 ) -> Result<bool, StateError> {
     let platform = context.requests.platform();
     let due = platform.clock.instant() + delay(platform);
     let verifier = match account {
-        Some(account) => verifier(&context.mailboxes, account).await?,
+        Some(account) => verifier(mailboxes, account).await?,
         None => None,
     };
     let may_match = verifier.is_some();

@@ -14,15 +14,17 @@ use bytes::Bytes;
 pub use self::login::COMPARISONS;
 use super::Context;
 use crate::conversation::pop3::Handler;
-use crate::mailbox::{MessageReader, ReadError, Snapshot};
+use crate::mailbox::{Mailboxes, MessageReader, ReadError, Snapshot};
 use crate::model::{Address, Event};
 use crate::pop3::{Credentials, Denial, Entry, Maildrop, Unavailable};
 use crate::state::account::INBOX;
+use crate::state::requests::Purpose;
 
 /// One client's session.
 #[derive(Debug)]
 pub struct Access {
     context: Arc<Context>,
+    mailboxes: Mailboxes,
     session: u64,
     peer: SocketAddr,
     /// After the login.
@@ -34,7 +36,8 @@ pub struct Access {
 impl Access {
     /// A session, by its number on this node.
     pub fn new(context: Arc<Context>, session: u64, peer: SocketAddr) -> Self {
-        Self { context, session, peer, inbox: None, reader: None }
+        let mailboxes = context.mailboxes.of(Purpose::Read);
+        Self { context, mailboxes, session, peer, inbox: None, reader: None }
     }
 
     /// Whether its client may send a password in clear text.
@@ -55,9 +58,10 @@ impl Access {
         account: Option<Address>,
         password: String,
     ) -> Result<Option<Maildrop>, ReadError> {
-        let is_owner = login::is_password_of(&self.context, account.as_ref(), password).await?;
+        let is_owner =
+            login::is_password_of(&self.context, &self.mailboxes, account.as_ref(), password).await?;
         let (Some(account), true) = (&account, is_owner) else { return Ok(None) };
-        let inbox = self.context.mailboxes.snapshot(account, INBOX).await?;
+        let inbox = self.mailboxes.snapshot(account, INBOX).await?;
         let messages = inbox.messages().map(|(uid, octets)| Entry { uid, octets }).collect();
         let maildrop = Maildrop { uid_validity: inbox.uid_validity(), messages };
         self.inbox = Some(inbox);

@@ -13,6 +13,7 @@ use crate::model::{Event, Incarnation};
 use crate::queue::compaction::Compaction;
 use crate::service::Context;
 use crate::service::sweep::sweep_if_due;
+use crate::state::requests::Purpose;
 
 /// Pause between looks at the store's clock, of which the node is told without a request of its own.
 const LOOK: Duration = Duration::from_mins(1);
@@ -57,9 +58,10 @@ async fn sweep(
 
 async fn compact(context: &Context) -> Infallible {
     let mut compaction = Compaction::default();
+    let requests = context.requests.of(Purpose::Maintain);
     loop {
-        context.requests.platform().clock.sleep(COMPACTION).await;
-        if let Err(error) = compaction.round(&context.requests, &context.spool).await {
+        requests.platform().clock.sleep(COMPACTION).await;
+        if let Err(error) = compaction.round(&requests, &context.spool).await {
             trouble(context, "compacting the log", error);
         }
     }

@@ -8,6 +8,7 @@ use crate::platform::Listed;
 use crate::queue::Ordered;
 use crate::service::Context;
 use crate::state::order::Order;
+use crate::state::requests::Purpose;
 use crate::state::{frame, layout};
 
 /// Orders that are looked at in one round.
@@ -39,7 +40,7 @@ impl Orders {
                     context.journal.report(&Event::Trouble { doing: format!("carrying out {key}"), error });
                 }
                 // If that fails it is carried out again, which changes nothing.
-                _ => drop(context.requests.delete(&[key]).await),
+                _ => drop(context.requests.of(Purpose::Administer).delete(&[key]).await),
             }
         }
     }
@@ -48,7 +49,12 @@ impl Orders {
         let order = match self.read.get(&nonce) {
             Some(order) => order.clone(),
             None => {
-                let found = context.requests.find(key).await.map_err(|error| error.to_string())?;
+                let found = context
+                    .requests
+                    .of(Purpose::Administer)
+                    .find(key)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 let Some(object) = found else { return Ok(Ordered::Done) };
                 let order = frame::decode::<Order>(&object.bytes).map_err(|error| error.to_string())?.header;
                 self.read.insert(nonce, order.clone());

@@ -12,7 +12,7 @@ use crate::queue::liveness::{MISSED_BEATS, Observer, is_dead, watchers};
 use crate::service::Context;
 use crate::state::beat::{Beat, HOLDING_INTERVAL, IDLE_INTERVAL, Release, announced};
 use crate::state::frame::FrameError;
-use crate::state::requests::Requests;
+use crate::state::requests::{Purpose, Requests};
 use crate::state::{frame, layout};
 
 /// When released logs are adopted.
@@ -51,6 +51,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub struct Watch {
     context: Arc<Context>,
+    requests: Requests,
     host: Host,
     observer: Observer,
     /// Logs whose process on this machine is known to be gone.
@@ -68,6 +69,7 @@ impl Watch {
     /// Nothing is known yet.
     pub fn new(context: Arc<Context>, host: Host) -> Self {
         Self {
+            requests: context.requests.of(Purpose::Watch),
             context,
             host,
             observer: Observer::default(),
@@ -86,7 +88,7 @@ impl Watch {
 
     /// One listing and what follows from it.
     pub async fn round(&mut self, released: Released) -> Result<Seen, StoreError> {
-        let requests = self.context.requests.clone();
+        let requests = self.requests.clone();
         let now = requests.platform().clock.instant();
         let listed = requests.list(layout::LIVE, None).await?;
         let ours = self.context.spool.current().await.map(|current| current.incarnation);
@@ -161,7 +163,7 @@ impl Watch {
         if released == Released::AtOnce {
             return Ok(free.iter().copied().collect());
         }
-        let requests = &self.context.requests;
+        let requests = &self.requests;
         self.waiting.retain(|log, _| free.contains(log));
         for log in free {
             if !self.waiting.contains_key(log)
@@ -185,7 +187,7 @@ impl Watch {
         still_for: Duration,
         etag: &str,
     ) -> Result<bool, StoreError> {
-        let Some(read) = read_beat(&self.context.requests, log).await? else { return Ok(false) };
+        let Some(read) = read_beat(&self.requests, log).await? else { return Ok(false) };
         Ok(match read.beat {
             // Written since it was listed: it has not stood still.
             _ if read.etag != etag => false,
@@ -199,7 +201,8 @@ impl Watch {
 
     /// Adopts a log; whether nothing is left to be done about it.
     async fn adopt(&mut self, from: Incarnation, dead: &BTreeSet<Incarnation>) -> bool {
-        let adopter = Adopter { requests: &self.context.requests, spool: &self.context.spool, dead };
+        let requests = &self.requests.of(Purpose::Adopt);
+        let adopter = Adopter { requests, spool: &self.context.spool, dead };
         let adoption = adopter.adopt(from).await;
         match &adoption {
             Ok(_) => self.unfinished.remove(&from),

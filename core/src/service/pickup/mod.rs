@@ -64,6 +64,7 @@ use crate::platform::{Instant, Listed, StoreError};
 use crate::queue::{AcceptedBody, Refusal};
 use crate::state::layout;
 use crate::state::pickup::{PickupClaim, PickupHash};
+use crate::state::requests::{Purpose, Requests};
 
 /// What names of messages end with. Others are left alone without a word.
 const SUFFIX: &str = ".eml";
@@ -89,6 +90,7 @@ const PAUSE_LIMIT: Duration = Duration::from_hours(1);
 #[derive(Debug)]
 pub struct Pickup {
     context: Arc<Context>,
+    requests: Requests,
     known: Mutex<BTreeMap<PickupHash, Known>>,
     /// Where the next round goes on, if the last one did not come to the end.
     after: Option<String>,
@@ -149,13 +151,13 @@ impl From<StoreError> for Taken {
 impl Pickup {
     /// A pickup that has seen nothing.
     pub fn new(context: Arc<Context>) -> Self {
-        Self { context, known: Mutex::default(), after: None }
+        Self { requests: context.requests.of(Purpose::Pickup), context, known: Mutex::default(), after: None }
     }
 
     /// Looks into `pickup/` and sees to what is new there, a bounded part of it. Gives how many objects are done with. May be dropped at any
     /// await. Fails where the folder cannot be listed; trouble with one object is reported, and keeps nobody else waiting.
     pub async fn round(&mut self) -> Result<usize, StoreError> {
-        let until = self.context.requests.platform().clock.instant() + ROUND_TIME;
+        let until = self.requests.platform().clock.instant() + ROUND_TIME;
         let found = self.look().await?;
         let this = &*self;
         let done = stream::iter(found).map(|listed| this.see_to(listed, until)).buffer_unordered(AT_ONCE);
@@ -174,7 +176,7 @@ impl Pickup {
 
     /// Whether it is done with. What is not begun in time is as new to the next round.
     async fn see_to(&self, listed: Listed, until: Instant) -> bool {
-        if self.context.requests.platform().clock.instant() > until {
+        if self.requests.platform().clock.instant() > until {
             return false;
         }
         let taken = self.take(&listed).await.unwrap_or_else(|early| early);
@@ -183,7 +185,7 @@ impl Pickup {
 
     /// The objects to be seen to in this round.
     async fn look(&mut self) -> Result<Vec<Listed>, StoreError> {
-        let requests = self.context.requests.clone();
+        let requests = self.requests.clone();
         let now = requests.platform().clock.instant();
         let (mut found, mut seen) = (Vec::<Listed>::new(), BTreeSet::new());
         let is_from_start = self.after.is_none();
@@ -230,7 +232,7 @@ impl Pickup {
 
     /// Does whatever can be done now about one object. What ends it early is no failure.
     async fn take(&self, listed: &Listed) -> Result<Taken, Taken> {
-        let (requests, hash) = (&self.context.requests, PickupHash::of(listed));
+        let (requests, hash) = (&self.requests, PickupHash::of(listed));
         let limit = self.context.config.smtp.message_size;
         if listed.size > limit {
             return Ok(Taken::Left(format!("it has more than {limit} octets")));
@@ -267,7 +269,7 @@ impl Pickup {
             Err(Refusal::Closing) => return Ok(Taken::Claimed),
             Err(refusal) => return Ok(Taken::Later(refusal.to_string())),
         };
-        if !claims::link(&self.context.requests, listed, epoch, PickupClaim::By(owner)).await? {
+        if !claims::link(&self.requests, listed, epoch, PickupClaim::By(owner)).await? {
             return Ok(Taken::Claimed);
         }
         self.send(listed, epoch, owner).await
@@ -281,7 +283,7 @@ impl Pickup {
             Err(Fault::Later(reason)) => return self.give_up(listed, epoch, reason).await,
             Err(Fault::Unsendable(reason)) => {
                 let refused = PickupClaim::Refused(reason.clone());
-                claims::link(&self.context.requests, listed, epoch + 1, refused).await?;
+                claims::link(&self.requests, listed, epoch + 1, refused).await?;
                 return Ok(Taken::Left(reason));
             }
         };
@@ -301,7 +303,7 @@ impl Pickup {
     async fn give_up(&self, listed: &Listed, epoch: u64, reason: String) -> Result<Taken, Taken> {
         self.set(listed, State::Waiting);
         // If that fails the claim is still ours, and a later round goes on with it.
-        claims::link(&self.context.requests, listed, epoch + 1, PickupClaim::GivenUp).await?;
+        claims::link(&self.requests, listed, epoch + 1, PickupClaim::GivenUp).await?;
         Ok(Taken::Later(reason))
     }
 
@@ -311,14 +313,14 @@ impl Pickup {
         let taken = self.remove(listed, id).await;
         if let Taken::Unremoved(_) = taken {
             // If that fails, too, the next round does the same.
-            let _ = claims::link(&self.context.requests, listed, epoch + 1, PickupClaim::Accepted(id)).await;
+            let _ = claims::link(&self.requests, listed, epoch + 1, PickupClaim::Accepted(id)).await;
         }
         taken
     }
 
     /// Removes an object that is in the queue, unless it is another one by now.
     async fn remove(&self, listed: &Listed, id: QueueId) -> Taken {
-        let requests = &self.context.requests;
+        let requests = &self.requests;
         let removed = match requests.head(&listed.key).await {
             Ok(Some(now)) if content::is_same(listed, &now) => {
                 requests.delete(std::slice::from_ref(&listed.key)).await
@@ -335,7 +337,7 @@ impl Pickup {
         listed: &Listed,
         owner: Incarnation,
     ) -> Result<(Submission<'static>, Vec<u8>, AcceptedBody), Fault> {
-        let mut reader = Reader::new(&self.context.requests, listed);
+        let mut reader = Reader::new(&self.requests, listed);
         let (envelope, body) = reader.header(self.context.config.smtp.header_block).await?;
         let recipients = resolve_all(&self.context, &envelope.forward_paths).await.map_err(refused)?;
         let mut sink = ContentSink::new(self.context.clone());
@@ -423,7 +425,7 @@ impl Pickup {
     }
 
     fn change(&self, listed: &Listed, change: impl FnOnce(&mut Known, Instant)) {
-        let now = self.context.requests.platform().clock.instant();
+        let now = self.requests.platform().clock.instant();
         let mut known = self.known();
         if known.len() >= REMEMBERED {
             known.retain(|_, known| known.state != State::Left);

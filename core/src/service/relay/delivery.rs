@@ -217,7 +217,7 @@ impl Spooled<'_> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             none => {
-                let (requests, work) = (&self.relay.context.requests, self.work);
+                let (requests, work) = (&self.relay.requests, self.work);
                 none.insert(ContentReader::open(requests, &work.envelope, work.fresh.as_ref()).await?)
             }
         };

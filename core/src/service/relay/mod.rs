@@ -24,6 +24,7 @@ use crate::model::Event;
 use crate::platform::Instant;
 use crate::queue::Work;
 use crate::smtp::client::Closing;
+use crate::state::requests::{Purpose, Requests};
 use crate::transport::TlsClient;
 
 /// How long one address may take to answer a connection.
@@ -60,6 +61,7 @@ async fn attempt(relay: Arc<Relay>, work: Work) {
 #[derive(Debug)]
 struct Relay {
     context: Arc<Context>,
+    requests: Requests,
     connections: Connections,
     tls: Option<TlsClient>,
 }
@@ -82,7 +84,7 @@ impl Relay {
             let doing = "setting up TLS for other hosts; mail goes out in the clear".to_owned();
             context.journal.report(&Event::Trouble { doing, error: error.to_string() });
         });
-        Self { connections, tls: tls.ok(), context }
+        Self { requests: context.requests.of(Purpose::Relay), connections, tls: tls.ok(), context }
     }
 
     /// Opens a session with a host, encrypted where it offers that: in the clear where the handshake fails, since a certificate

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use fulmar_core::admin::prices::dollars;
 use fulmar_core::engine::{DrainSettings, Engine};
 use fulmar_core::model::event::Journal;
 use fulmar_core::platform::Host;
 use fulmar_core::state::layout;
+use fulmar_core::state::requests::RequestCounts;
 use fulmar_tests::faults::{Failure, Verb, Which};
 use futures::future::join_all;
 
@@ -15,9 +17,9 @@ const NODES: usize = 1_000;
 const HOUR: Duration = Duration::from_hours(1);
 /// What one node may ask for: a storm would show as many more. Whoever delivers into an account reads what was committed since its last
 /// snapshot, which is up to 64 objects.
-const REQUESTS_A_NODE: usize = 150;
+const REQUESTS_A_NODE: u64 = 150;
 /// What all of them may ask for, by the node, on average.
-const REQUESTS_ON_AVERAGE: usize = 45;
+const REQUESTS_ON_AVERAGE: u64 = 45;
 /// What may be left in the end of each node that had something to write, on average.
 const OBJECTS_A_NODE: usize = 5;
 /// After this long a node that stays has collected what they left.
@@ -25,57 +27,18 @@ const DAYS: Duration = Duration::from_hours(4 * 24);
 /// What may be left in the spool then.
 const OBJECTS_LEFT: usize = 20;
 
-/// Dollars for a thousand requests, by the list of S3.
-const DEAR: f64 = 0.005;
-const CHEAP: f64 = 0.0004;
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Bill {
-    put: usize,
-    get: usize,
-    list: usize,
-    delete: usize,
-}
-
-impl Bill {
-    fn of(requests: &[(Verb, String)]) -> Self {
-        let count = |of: &[Verb]| requests.iter().filter(|(verb, _)| of.contains(verb)).count();
-        Self {
-            put: count(&[Verb::Put, Verb::Copy]),
-            get: count(&[Verb::Get, Verb::Head]),
-            list: count(&[Verb::List]),
-            delete: count(&[Verb::Delete]),
-        }
-    }
-
-    fn requests(self) -> usize {
-        self.put + self.get + self.list + self.delete
-    }
-
-    fn dollars(self) -> f64 {
-        ((self.put + self.list) as f64 * DEAR + self.get as f64 * CHEAP) / 1_000.0
-    }
-}
-
-impl std::iter::Sum for Bill {
-    fn sum<I: Iterator<Item = Self>>(bills: I) -> Self {
-        bills.fold(Self::default(), |sum, bill| Self {
-            put: sum.put + bill.put,
-            get: sum.get + bill.get,
-            list: sum.list + bill.list,
-            delete: sum.delete + bill.delete,
-        })
-    }
+fn count(requests: &[(Verb, String)]) -> RequestCounts {
+    requests.iter().map(|(verb, _)| verb.counted()).sum()
 }
 
 /// Every third only drains; the others send one to three messages, and every seventh of those cannot deliver what it sent.
-async fn visit(world: &World, number: usize) -> (usize, Bill) {
+async fn visit(world: &World, number: usize) -> (usize, RequestCounts) {
     // Spread over the hour, in no order.
     world.pass(HOUR * ((number * 7_919) % NODES) as u32 / NODES as u32).await;
     if number.is_multiple_of(3) {
         let drained =
             world.drain(DrainSettings { deadline: Some(Duration::from_secs(50)), until_empty: false });
-        return (0, Bill::of(&drained.await.way.faults.requests()));
+        return (0, count(&drained.await.way.faults.requests()));
     }
     let way = world.way();
     if number.is_multiple_of(7) {
@@ -88,7 +51,7 @@ async fn visit(world: &World, number: usize) -> (usize, Bill) {
         send(&engine, number * 10 + message).await.unwrap();
     }
     engine.shutdown(Duration::from_secs(5)).await;
-    (messages, Bill::of(&way.faults.requests()))
+    (messages, count(&way.faults.requests()))
 }
 
 #[test]
@@ -97,7 +60,7 @@ fn a_thousand_nodes_that_come_and_go_within_an_hour_make_no_storm_and_no_pile() 
         let visits = join_all((0..NODES).map(|number| visit(&world, number))).await;
         let sent: usize = visits.iter().map(|(messages, _)| messages).sum();
         let most = visits.iter().map(|(_, bill)| bill.requests()).max().unwrap();
-        let bill: Bill = visits.iter().map(|(_, bill)| *bill).sum();
+        let bill: RequestCounts = visits.iter().map(|(_, bill)| *bill).sum();
         let last = world.drain(DrainSettings { deadline: None, until_empty: true }).await.said();
         let (live, spool) = (world.keys(layout::LIVE).await, world.keys(layout::SPOOL).await);
         println!(
@@ -107,12 +70,12 @@ fn a_thousand_nodes_that_come_and_go_within_an_hour_make_no_storm_and_no_pile() 
             bill.list,
             bill.get,
             bill.delete,
-            bill.dollars(),
+            dollars(&bill),
             spool.len()
         );
         assert_eq!((world.delivered().await, last.remaining, live.len()), (sent, Some(0), 0));
         assert!(most <= REQUESTS_A_NODE, "{most}");
-        assert!(bill.requests() <= NODES * REQUESTS_ON_AVERAGE, "{bill:?}");
+        assert!(bill.requests() <= NODES as u64 * REQUESTS_ON_AVERAGE, "{bill:?}");
         assert!(spool.len() <= NODES * OBJECTS_A_NODE, "{}", spool.len());
 
         let node = world.start().await;
