@@ -17,9 +17,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two tries to open a listener on an address that is in use.
 const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
+/// Clients that may wait to be accepted; the system allows fewer where it is set so. Beyond them a client's SYN is dropped, and costs
+/// it a second.
+const BACKLOG: i32 = 4_096;
+
 /// Opens a listener.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    Ok(Async::<std::net::TcpListener>::bind(address)?.into())
+    let listener = Async::<std::net::TcpListener>::bind(address)?;
+    // The library has asked for 128.
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener.into())
 }
 
 /// Opens a listener; waits this long for the address where it is in use.
@@ -114,6 +121,18 @@ mod tests {
             assert_eq!(client.read(&mut [0]).unwrap(), 0);
         }
         assert!(StdStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn some_hundred_clients_may_wait_to_be_accepted() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+        let clients = limit.map_or(128, |limit| limit.trim().parse().unwrap()).min(400);
+        // A SYN that was dropped is sent again after a second.
+        let patience = Duration::from_millis(900);
+        let connect = |_| StdStream::connect_timeout(&address, patience).unwrap();
+        let _clients: Vec<_> = (0..clients).map(connect).collect();
     }
 
     #[test]

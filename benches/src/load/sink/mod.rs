@@ -23,8 +23,6 @@ use super::stream::Stream;
 
 /// How many connections there may be at a time; each takes 32 KiB.
 const MAX_CONNECTIONS: usize = 20_000;
-/// How many connections wait to be accepted: clients that come all at once are not turned away.
-const BACKLOG: i32 = 4_096;
 /// Between two lines of counts.
 const LINE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -85,10 +83,7 @@ impl Sink {
     /// Begins to listen.
     pub fn listen(options: Options) -> io::Result<Self> {
         allow_descriptors()?;
-        let listener = listen(options.listen)?;
-        // Listening again only changes the backlog, which the standard library has no say in.
-        rustix::net::listen(&listener, BACKLOG)?;
-        Ok(Self { listener, options })
+        Ok(Self { listener: listen(options.listen)?, options })
     }
 
     /// Where.
