@@ -34,6 +34,9 @@ struct Options {
     /// Rounds of each comparison.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
     rounds: u64,
+    /// At most so many messages in each round, where that is less than the cells have.
+    #[arg(long)]
+    messages: Option<usize>,
     /// Also sizes from 2 KiB to 1 MiB and 1 to 1,000 sessions, with one message a connection and with many.
     #[arg(long)]
     full: bool,
@@ -124,6 +127,9 @@ fn chosen(options: &Options) -> Fallible<(Vec<Plan>, bool)> {
     let mut plans = cells::telling();
     if options.full || !options.cells.is_empty() {
         plans.extend(cells::further());
+    }
+    for plan in &mut plans {
+        plan.load.messages = plan.load.messages.min(options.messages.unwrap_or(usize::MAX));
     }
     if options.cells.is_empty() {
         return Ok((plans, true));

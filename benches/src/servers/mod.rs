@@ -25,7 +25,7 @@ use self::sink::Sink;
 /// Somebody in the domain that every server has a route for.
 const RELAY_RECIPIENT: &str = "u@relay.test";
 /// How long the last delivery may take after the last `250`.
-const DELIVERY_LIMIT: Duration = Duration::from_secs(300);
+const DELIVERY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a server may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a round waits for messages beyond those that were sent.

@@ -1,7 +1,7 @@
 //! `smtp-sink`: stores nothing, and counts what it was given. The next hop of every server, and what the rig itself can do.
 
 use std::io::{BufReader, Read};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -31,6 +31,10 @@ pub(super) struct Sink {
 impl Sink {
     /// Starts it, and returns when it listens.
     pub(super) fn start() -> Fallible<Self> {
+        // It lets others listen at the same address, and would share the messages with them.
+        if TcpStream::connect(SINK_ADDRESS).is_ok() {
+            return Err(format!("something else listens at {SINK_ADDRESS}").into());
+        }
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", "smtp-sink", "-u", "nobody", "-c"]);
         command.arg(SINK_ADDRESS.to_string()).arg(BACKLOG);
