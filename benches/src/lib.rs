@@ -1,0 +1,3 @@
+//! What Fulmar's measurements share.
+
+pub mod load;
