@@ -146,7 +146,7 @@ impl fmt::Display for Verdict {
             Limit::AtLeast(limit) => ("at least", limit),
             Limit::AtMost(limit) => ("at most", limit),
         };
-        write!(f, "{word}  {:60}  {measured:>12}  {how} {limit}", self.what)
+        write!(f, "{word}  {:72}  {measured:>12}  {how} {limit}", self.what)
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn cell(cell: &Cell) -> String {
 
 /// What was measured of Fulmar alone.
 pub(crate) fn alone(run: &Run) -> String {
-    let row = |alone: &super::Alone| format!("{:60}  {:.2} {}\n", alone.name, alone.spread, alone.unit);
+    let row = |alone: &super::Alone| format!("{:48}  {:.2} {}\n", alone.name, alone.spread, alone.unit);
     run.alone.iter().map(row).collect()
 }
 
