@@ -15,14 +15,16 @@ const TOP: f64 = 96.0;
 const BAR: f64 = 15.0;
 const BAR_PITCH: f64 = 19.0;
 const CELL_GAP: f64 = 16.0;
+/// What is said beside the bars of a cell takes as much room as so many bars.
+const LEAST_BARS: usize = 3;
 const FOOT: f64 = 46.0;
 const LEGEND_PITCH: f64 = 125.0;
 
 /// Draws what was accepted as a pale bar, what was delivered as a full one over it, and the range of the former as a line.
 pub(crate) fn svg(run: &Run, title: &str) -> String {
     let cells: Vec<&Cell> = run.cells.iter().filter(|cell| scale(cell).next().is_some()).collect();
-    let bars: usize = cells.iter().map(|cell| bars(cell).count()).sum();
-    let bottom = TOP + bars as f64 * BAR_PITCH + cells.len() as f64 * CELL_GAP;
+    let rows: usize = cells.iter().map(|cell| rows(cell)).sum();
+    let bottom = TOP + rows as f64 * BAR_PITCH + cells.len() as f64 * CELL_GAP;
     let height = bottom + FOOT;
     let decades = Decades::around(cells.iter().copied().flat_map(scale));
 
@@ -85,6 +87,11 @@ fn bars(cell: &Cell) -> impl Iterator<Item = (Peer, Spread)> {
     cell.rounds.keys().filter_map(with_spread).filter(|(_, accepted)| accepted.low > 0.0)
 }
 
+/// How many bars there is room for.
+fn rows(cell: &Cell) -> usize {
+    bars(cell).count().max(LEAST_BARS)
+}
+
 /// All values that are drawn.
 fn scale(cell: &Cell) -> impl Iterator<Item = f64> {
     let delivered = |peer| cell.spread(peer, Figure::Delivered).map(|spread| spread.median);
@@ -106,11 +113,8 @@ fn legend(out: &mut String, cells: &[&Cell]) {
 fn draw(out: &mut String, cell: &Cell, decades: &Decades, top: f64) -> f64 {
     let mut y = top;
     text(out, LEFT - 10.0, y + 12.0, "end", 13, &cell.name);
-    let count = bars(cell).count();
-    if count > 1 {
-        for (at, words) in wrapped(&cell.load).iter().take(count - 1).enumerate() {
-            text(out, LEFT - 10.0, y + 12.0 + (at + 1) as f64 * 14.0, "end", 10, words);
-        }
+    for (at, words) in wrapped(&cell.load).iter().enumerate() {
+        text(out, LEFT - 10.0, y + 12.0 + (at + 1) as f64 * 14.0, "end", 10, words);
     }
     for (peer, accepted) in bars(cell) {
         let end = decades.x(accepted.median);
@@ -125,7 +129,7 @@ fn draw(out: &mut String, cell: &Cell, decades: &Decades, top: f64) -> f64 {
         text(out, beyond, y + 12.0, "start", 11, &format!("{:.0}", accepted.median));
         y += BAR_PITCH;
     }
-    y
+    top + rows(cell) as f64 * BAR_PITCH
 }
 
 /// Lines that fit beside the bars.
