@@ -42,8 +42,10 @@ fn enter(cell: &mut Cell, number: usize, peer: Peer, round: Fallible<Round>) {
 fn report(cell: &str, number: usize, peer: Peer, round: &Fallible<Round>) {
     let name: &str = peer.into();
     let figure = |figure| round.as_ref().ok().and_then(|round| round.get(&figure)).copied();
-    let show = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
-    let (accepted, delivered, cpu) = (figure(Figure::Accepted), figure(Figure::Delivered), figure(Figure::Cpu));
+    let show =
+        |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+    let (accepted, delivered, cpu) =
+        (figure(Figure::Accepted), figure(Figure::Delivered), figure(Figure::Cpu));
     println!(
         "{cell:20} {number:5}  {name:12} {:>10} {:>11} {:>15}",
         show(accepted, 0),

@@ -100,7 +100,8 @@ fn large_queue() -> Fallible<f64> {
     const ENTRIES: f64 = 1e6;
     let printed = run(&mut Command::new(std::env::current_exe()?.with_file_name("queue-size")))?;
     let printed = String::from_utf8(printed)?;
-    let each = printed.lines().find_map(|line| line.strip_prefix("memory, all due")?.trim().split(' ').next());
+    let each =
+        printed.lines().find_map(|line| line.strip_prefix("memory, all due")?.trim().split(' ').next());
     let each: f64 = each.ok_or_else(|| format!("no memory in {printed}"))?.parse()?;
     Ok(each * ENTRIES / MEBIBYTE)
 }
@@ -150,7 +151,8 @@ fn cold_start_on_s3(program: &Path) -> Fallible<Vec<f64>> {
 /// From the start of the process, on a store with many accounts, until a client has read the greeting; in ms. The first start is not
 /// counted: on S3 it sees for 30 days that the store is sound.
 fn cold_starts(program: &Path, environment: Vec<(String, String)>) -> Fallible<Vec<f64>> {
-    let site = Site::with(&std::env::temp_dir(), program, &[], Settings { environment, ..Settings::default() })?;
+    let site =
+        Site::with(&std::env::temp_dir(), program, &[], Settings { environment, ..Settings::default() })?;
     site.serve(free_address()?)?.stop()?;
     let mut starts = Vec::new();
     for _ in 0..COLD_STARTS {

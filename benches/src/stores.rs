@@ -101,7 +101,9 @@ impl OwnStore {
             let mut times = Vec::with_capacity(count);
             for number in 0..count {
                 let started = Instant::now();
-                store.put(&format!("written/{round}/{number:08}"), content.clone().into(), When::Absent).await?;
+                store
+                    .put(&format!("written/{round}/{number:08}"), content.clone().into(), When::Absent)
+                    .await?;
                 times.push(started.elapsed());
             }
             Ok(times)

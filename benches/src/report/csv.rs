@@ -14,7 +14,8 @@ pub(crate) fn csv(run: &Run) -> String {
                     let Some(value) = round.get(&figure) else { continue };
                     let (name, unit, _) = figure.caption();
                     let number = (number + 1).to_string();
-                    let fields = [cell.name.as_str(), (*peer).into(), &number, name, unit, &value.to_string()];
+                    let fields =
+                        [cell.name.as_str(), (*peer).into(), &number, name, unit, &value.to_string()];
                     lines.push(fields.map(quoted).join(","));
                 }
             }

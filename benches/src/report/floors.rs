@@ -180,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_floor_is_missed_below_its_limit_and_where_nothing_was_measured() {
-        let unmeasured =
-            ["local-20: accepted, Fulmar / smtp-sink", "local-20: CPU (s per 1,000), Fulmar"].map(str::to_owned);
+        let unmeasured = ["local-20: accepted, Fulmar / smtp-sink", "local-20: CPU (s per 1,000), Fulmar"]
+            .map(str::to_owned);
         assert_eq!(missed(&run(50.0), true), unmeasured);
         let slow = missed(&run(49.0), true);
         assert_eq!(slow[0], "local-20: accepted, Fulmar / Postfix");

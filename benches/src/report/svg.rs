@@ -96,12 +96,16 @@ fn rows(cell: &Cell) -> usize {
 fn scale(cell: &Cell) -> impl Iterator<Item = f64> {
     let delivered = |peer| cell.spread(peer, Figure::Delivered).map(|spread| spread.median);
     bars(cell).flat_map(move |(peer, accepted)| {
-        [Some(accepted.low), Some(accepted.high), delivered(peer)].into_iter().flatten().filter(|value| *value > 0.0)
+        [Some(accepted.low), Some(accepted.high), delivered(peer)]
+            .into_iter()
+            .flatten()
+            .filter(|value| *value > 0.0)
     })
 }
 
 fn legend(out: &mut String, cells: &[&Cell]) {
-    let shown = Peer::iter().filter(|peer| cells.iter().any(|cell| bars(cell).any(|(other, _)| other == *peer)));
+    let shown =
+        Peer::iter().filter(|peer| cells.iter().any(|cell| bars(cell).any(|(other, _)| other == *peer)));
     for (at, peer) in shown.enumerate() {
         let x = LEFT + at as f64 * LEGEND_PITCH;
         rectangle(out, x, 62.0, BAR, 12.0, colour(peer), 1.0);
@@ -174,7 +178,9 @@ fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, fill: &s
 fn line(out: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: &str) {
     add(
         out,
-        format_args!("<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\"/>"),
+        format_args!(
+            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\"/>"
+        ),
     );
 }
 
@@ -182,7 +188,9 @@ fn text(out: &mut String, x: f64, y: f64, anchor: &str, size: u32, words: &str) 
     let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     add(
         out,
-        format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{size}\">{words}</text>"),
+        format_args!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" font-size=\"{size}\">{words}</text>"
+        ),
     );
 }
 
@@ -206,20 +214,33 @@ mod tests {
 
     #[test]
     fn a_bar_ends_where_its_value_stands_on_the_logarithmic_scale() {
-        let run = Run { cells: vec![cell("x", &[(Peer::Fulmar, 1000.0), (Peer::Postfix, 20.0)])], ..Run::default() };
+        let run = Run {
+            cells: vec![cell("x", &[(Peer::Fulmar, 1000.0), (Peer::Postfix, 20.0)])],
+            ..Run::default()
+        };
         let picture = svg(&run, "a < b");
         // From 10/2 up: the scale has the decades 0 to 3, over 600 pixels.
-        assert!(picture.contains("width=\"600.0\" height=\"15.0\" fill=\"#0072b2\" fill-opacity=\"0.35\""), "{picture}");
-        assert!(picture.contains("width=\"200.0\" height=\"15.0\" fill=\"#d55e00\" fill-opacity=\"1\""), "{picture}");
+        assert!(
+            picture.contains("width=\"600.0\" height=\"15.0\" fill=\"#0072b2\" fill-opacity=\"0.35\""),
+            "{picture}"
+        );
+        assert!(
+            picture.contains("width=\"200.0\" height=\"15.0\" fill=\"#d55e00\" fill-opacity=\"1\""),
+            "{picture}"
+        );
         assert!(picture.contains("a &lt; b") && picture.contains(">1000<"), "{picture}");
         assert!(!picture.contains("Haraka"), "{picture}");
     }
 
     #[test]
     fn what_was_not_measured_is_not_drawn() {
-        let nothing = Cell { rounds: BTreeMap::from([(Peer::Fulmar, vec![Round::new()])]), ..Cell::default() };
+        let nothing =
+            Cell { rounds: BTreeMap::from([(Peer::Fulmar, vec![Round::new()])]), ..Cell::default() };
         let picture = svg(&Run { cells: vec![nothing], ..Run::default() }, "nothing");
-        assert!(picture.ends_with("</svg>\n") && !picture.contains("NaN") && !picture.contains("inf"), "{picture}");
+        assert!(
+            picture.ends_with("</svg>\n") && !picture.contains("NaN") && !picture.contains("inf"),
+            "{picture}"
+        );
         assert!(!picture.contains("#0072b2"));
     }
 }

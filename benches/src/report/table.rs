@@ -63,7 +63,8 @@ mod tests {
         let sink = vec![Round::from([(Figure::Accepted, 8000.0)])];
         let rounds = BTreeMap::from([(Peer::Fulmar, ours), (Peer::Postfix, theirs), (Peer::Sink, sink)]);
         let (name, load) = ("x".to_owned(), "a load".to_owned());
-        let shown = cell(&Cell { name, load, rounds, remarks: vec!["Haraka: not installed, why".to_owned()] });
+        let shown =
+            cell(&Cell { name, load, rounds, remarks: vec!["Haraka: not installed, why".to_owned()] });
         let expected = "\
 x: a load
   Haraka: not installed, why

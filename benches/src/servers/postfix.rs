@@ -73,6 +73,9 @@ impl Contender for Postfix {
     fn settings(&self) -> Fallible<String> {
         let main = fs::read_to_string(self.folder.join("etc/main.cf"))?;
         let lines = main.lines().filter(|line| !line.starts_with('#'));
-        Ok(format!("main.cf; master.cf as shipped, without chroot:\n{}", lines.collect::<Vec<_>>().join("\n")))
+        Ok(format!(
+            "main.cf; master.cf as shipped, without chroot:\n{}",
+            lines.collect::<Vec<_>>().join("\n")
+        ))
     }
 }

@@ -74,7 +74,9 @@ impl Contender for Sink {
 
     fn finish(self: Box<Self>, messages: usize) -> Fallible<Round> {
         let deadline = Instant::now() + SURPLUS_WAIT;
-        while let Ok((_, count)) = self.counts.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        while let Ok((_, count)) =
+            self.counts.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
             exactly(count, messages)?;
         }
         Ok(Round::new())
