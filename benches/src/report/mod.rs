@@ -103,7 +103,9 @@ impl Cell {
     /// One peer's figure by another's, round by round: only what was measured close together is compared.
     pub(crate) fn ratios(&self, figure: Figure, ours: Peer, theirs: Peer) -> Option<Spread> {
         let rounds = self.rounds.get(&ours)?.iter().zip(self.rounds.get(&theirs)?);
-        Spread::of(rounds.filter_map(|(ours, theirs)| Some(ours.get(&figure)? / theirs.get(&figure)?)))
+        let ratios = rounds.filter_map(|(ours, theirs)| Some(ours.get(&figure)? / theirs.get(&figure)?));
+        // Nothing is so many times nothing.
+        Spread::of(ratios.filter(|ratio| ratio.is_finite()))
     }
 
     /// Rounds of a peer that do not count.
@@ -137,8 +139,8 @@ mod tests {
 
     #[test]
     fn ratios_are_of_rounds_that_count_on_both_sides() {
-        let ours = vec![round(10.0), Round::new(), round(40.0), round(90.0)];
-        let theirs = vec![round(5.0), round(1.0), round(10.0), Round::new()];
+        let ours = vec![round(10.0), Round::new(), round(40.0), round(90.0), round(1.0)];
+        let theirs = vec![round(5.0), round(1.0), round(10.0), Round::new(), round(0.0)];
         let rounds = BTreeMap::from([(Peer::Fulmar, ours), (Peer::Postfix, theirs)]);
         let cell = Cell { rounds, ..Cell::default() };
         let ratios = cell.ratios(Figure::Accepted, Peer::Fulmar, Peer::Postfix);
@@ -146,6 +148,6 @@ mod tests {
         assert_eq!(cell.ratios(Figure::Cpu, Peer::Fulmar, Peer::Postfix), None);
         assert_eq!(cell.ratios(Figure::Accepted, Peer::Fulmar, Peer::Haraka), None);
         assert_eq!((cell.discarded(Peer::Fulmar), cell.discarded(Peer::Haraka)), (1, 0));
-        assert_eq!(cell.spread(Peer::Fulmar, Figure::Accepted), Spread::of([10.0, 40.0, 90.0]));
+        assert_eq!(cell.spread(Peer::Fulmar, Figure::Accepted), Spread::of([10.0, 40.0, 90.0, 1.0]));
     }
 }
