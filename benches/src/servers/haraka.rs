@@ -53,7 +53,9 @@ impl Contender for Haraka {
     }
 
     fn settings(&self) -> Fallible<String> {
-        let mut settings = String::from("connection.ini as shipped; with the plugin of benches/haraka-up");
+        let mut settings = String::from(
+            "started anew for each round; connection.ini as shipped; with the plugin of benches/haraka-up",
+        );
         for name in ["smtp.ini", "outbound.ini", "log.ini", "plugins"] {
             let file = fs::read_to_string(self.folder.path().join("config").join(name))?;
             settings.push_str(&format!("\n{name}:\n{}", file.trim_end()));
