@@ -1,37 +1,78 @@
-//! Measures Fulmar beside Postfix and prints the figures. `benches/run` starts what this needs.
+//! Measures Fulmar beside other servers, prints the figures, keeps them, and judges them. `benches/run` starts what this needs.
 
 // Printing is what this program is for.
 #![allow(clippy::print_stdout)]
 
+mod cells;
+mod compare;
+mod generator;
 mod process_tree;
+mod report;
+mod requests;
 mod round;
 mod servers;
-mod sink;
 mod solo;
 mod spread;
+mod stores;
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Parser;
 use fulmar_tests::Fallible;
 
-use round::{Load, Round};
-use servers::{Contender, Fulmar, Postfix, Relaying, Stoppable};
-use spread::Spread;
+use cells::{Flow, Plan};
+use report::{Peer, Run, csv, floors, prices, svg, table};
+use servers::Setup;
 
-/// What to measure, and with what.
-struct Settings {
+/// What `benches/run` passes on, and where it has put what it started.
+#[derive(Debug, Parser)]
+#[command(name = "benches/run", about = "Measures Fulmar beside Postfix, Haraka and smtp-sink")]
+struct Options {
+    /// Rounds of each comparison.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
+    rounds: u64,
+    /// At most so many messages in each round, where that is less than the cells have.
+    #[arg(long)]
+    messages: Option<usize>,
+    /// Also sizes from 2 KiB to 1 MiB and 1 to 1,000 sessions, with one message a connection and with many.
+    #[arg(long)]
+    full: bool,
+    /// Only these cells, by their names; `alone` is what is measured of Fulmar alone.
+    #[arg(long, value_delimiter = ',')]
+    cells: Vec<String>,
+    #[arg(long, hide = true)]
     fulmar: PathBuf,
     /// The folder of a running Postfix.
+    #[arg(long, hide = true)]
     postfix: PathBuf,
-    rounds: usize,
-    load: Load,
+    /// The program that starts a Haraka.
+    #[arg(long, hide = true)]
+    haraka: PathBuf,
+    /// The folder of Haraka's modules.
+    #[arg(long, hide = true)]
+    haraka_modules: PathBuf,
+    /// Why there are none.
+    #[arg(long, hide = true)]
+    no_haraka: Option<String>,
+    /// What is measured.
+    #[arg(long, hide = true)]
+    commit: String,
+    /// Where the figures and the picture go.
+    #[arg(long, hide = true)]
+    output: PathBuf,
 }
 
+/// What names the measurements of Fulmar alone.
+const ALONE: &str = "alone";
+
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match parse(&arguments).and_then(|settings| measure(&settings)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let options = Options::parse();
+    match measure(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             println!("{error}");
             ExitCode::FAILURE
@@ -39,105 +80,92 @@ fn main() -> ExitCode {
     }
 }
 
-fn parse(arguments: &[String]) -> Fallible<Settings> {
-    let load = Load { sessions: 20, messages: 4_000, octets: 10_240 };
-    let mut settings = Settings { fulmar: PathBuf::new(), postfix: PathBuf::new(), rounds: 5, load };
-    for pair in arguments.chunks(2) {
-        let [option, value] = pair else { return Err(format!("{} needs a value", pair[0]).into()) };
-        match option.as_str() {
-            "--fulmar" => settings.fulmar = value.into(),
-            "--postfix" => settings.postfix = value.into(),
-            "--rounds" => settings.rounds = value.parse()?,
-            "--messages" => settings.load.messages = value.parse()?,
-            _ => return Err(format!("unknown option {option}").into()),
+/// Whether every floor holds.
+fn measure(options: Options) -> Fallible<bool> {
+    let (plans, with_alone) = chosen(&options)?;
+    let haraka = match options.no_haraka {
+        Some(why) => Err(why),
+        None => Ok((options.haraka, options.haraka_modules)),
+    };
+    let setup = Setup { fulmar: options.fulmar, postfix: options.postfix, haraka };
+    let mut run = Run::default();
+    println!("\ncell                 round  server       accepted/s delivered/s CPU s per 1,000");
+    for plan in &plans {
+        run.cells.push(compare::compare(&setup, plan, options.rounds as usize));
+    }
+    let mut remarks = Vec::new();
+    if with_alone {
+        (run.alone, remarks) = solo::measure(&setup);
+    }
+    for cell in &run.cells {
+        println!("\n{}", table::cell(cell));
+    }
+    if with_alone {
+        println!("\nFulmar alone, median (range):\n{}{}", table::alone(&run), remarks.join("\n"));
+    }
+    println!("\n{}\n", prices::table());
+    print_settings(&setup, &plans);
+
+    fs::create_dir_all(&options.output)?;
+    let keep = |extension: &str, content: String| -> Fallible<()> {
+        let file = options.output.join(&options.commit).with_extension(extension);
+        fs::write(&file, content)?;
+        println!("wrote {}", file.display());
+        Ok(())
+    };
+    keep("csv", csv::csv(&run))?;
+    keep("svg", svg::svg(&run, &format!("Fulmar {} beside other servers", options.commit)))?;
+
+    println!("\nFloors:");
+    let verdicts = floors::judge(&run, with_alone);
+    verdicts.iter().for_each(|verdict| println!("{verdict}"));
+    Ok(verdicts.iter().all(floors::Verdict::holds))
+}
+
+/// The cells to be measured, and whether Fulmar is measured alone as well.
+fn chosen(options: &Options) -> Fallible<(Vec<Plan>, bool)> {
+    let mut plans = cells::telling();
+    if options.full || !options.cells.is_empty() {
+        plans.extend(cells::further());
+    }
+    for plan in &mut plans {
+        plan.load.messages = plan.load.messages.min(options.messages.unwrap_or(usize::MAX));
+    }
+    if options.cells.is_empty() {
+        return Ok((plans, true));
+    }
+    let is_known = |name: &String| name == ALONE || plans.iter().any(|plan| plan.name == *name);
+    if let Some(unknown) = options.cells.iter().find(|name| !is_known(name)) {
+        let known: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        return Err(format!("no cell {unknown}; there are {ALONE}, {}", known.join(", ")).into());
+    }
+    plans.retain(|plan| options.cells.contains(&plan.name));
+    Ok((plans, options.cells.iter().any(|name| name == ALONE)))
+}
+
+/// All that each peer was told, once for each way in which it was used.
+fn print_settings(setup: &Setup, plans: &[Plan]) {
+    let mut used: BTreeMap<(Peer, bool), Flow> = BTreeMap::new();
+    for plan in plans {
+        for peer in &plan.peers {
+            // Only Fulmar is told different things.
+            let is_relay = plan.flow == Flow::Relay && matches!(peer, Peer::Fulmar | Peer::FulmarOnS3);
+            used.entry((*peer, is_relay)).or_insert(plan.flow);
         }
     }
-    Ok(settings)
-}
-
-fn measure(settings: &Settings) -> Fallible<()> {
-    let Settings { fulmar, postfix, load, .. } = settings;
-    let requests = compare(
-        settings,
-        "to one local mailbox",
-        || Ok(Box::new(Postfix::below(postfix)?)),
-        || Fulmar::start(fulmar),
-    )?;
-    println!(
-        "\nMemory under the same load, all processes, shared memory in proportion (PSS), sampled in one more round:"
-    );
-    println!("Postfix  {}", round::peak_memory(&mut Postfix::below(postfix)?, *load)?);
-    println!("Fulmar   {}", round::peak_memory(&mut Fulmar::start(fulmar)?, *load)?);
-    solo::print_requests(&requests);
-
-    let requests = compare(
-        settings,
-        "relayed to one smtp-sink",
-        || Ok(Box::new(Relaying::to_sink(Postfix::below(postfix)?)?)),
-        || Relaying::to_sink(Fulmar::relaying(fulmar)?),
-    )?;
-    solo::print_requests(&requests);
-
-    let requests = compare(
-        settings,
-        "to one mailbox, Fulmar's on SeaweedFS (its own time not counted)",
-        || Ok(Box::new(Postfix::below(postfix)?)),
-        || Fulmar::on_s3(fulmar),
-    )?;
-    solo::print_requests(&requests);
-
-    solo::print_large_messages(fulmar)?;
-    solo::print_cold_start(fulmar)
-}
-
-/// Runs both servers in turns, prints every round and the summary, and gives what Fulmar asked of its store.
-fn compare<F: Contender + Stoppable>(
-    settings: &Settings,
-    what: &str,
-    postfix: impl Fn() -> Fallible<Box<dyn Contender>>,
-    fulmar: impl Fn() -> Fallible<F>,
-) -> Fallible<Vec<solo::Requests>> {
-    let Settings { rounds, load, .. } = settings;
-    println!("\nload      {load}, {what}; {rounds} rounds, in turns\n");
-    let (mut by_fulmar, mut by_postfix, mut requests) = (Vec::new(), Vec::new(), Vec::new());
-    println!("round  server    accepted/s  delivered/s  CPU s per 1,000");
-    for number in 0..*rounds {
-        // Whoever comes first finds the machine as the other left it: so they take turns in that too.
-        for turn in [number % 2, 1 - number % 2] {
-            let (name, round) = if turn == 0 {
-                let round = round::run(&mut *postfix()?, *load)?;
-                by_postfix.push(round);
-                ("Postfix", round)
-            } else {
-                let mut fulmar = fulmar()?;
-                let round = round::run(&mut fulmar, *load)?;
-                by_fulmar.push(round);
-                requests.push(solo::Requests::from_log(&fulmar.stop()?)?);
-                ("Fulmar", round)
-            };
-            let Round { accepted, delivered, cpu } = round;
-            println!("{:5}  {name:8}  {accepted:10.0}  {delivered:11.0}  {cpu:15.2}", number + 1);
-        }
+    for ((peer, is_relay), flow) in used {
+        let settings = match setup.missing(peer) {
+            Some(missing) => missing,
+            None => setup
+                .start(peer, flow)
+                .and_then(|server| server.settings())
+                .unwrap_or_else(|error| format!("cannot be told: {error}")),
+        };
+        let how = if is_relay { ", relaying" } else { "" };
+        println!("Settings of {}{how}:\n{}\n", <&str>::from(peer), indented(&settings));
     }
-    summarise(&by_postfix, &by_fulmar);
-    Ok(requests)
 }
 
-/// Medians, and the ratios of rounds that ran one after the other: only those mean anything on a noisy machine.
-fn summarise(postfix: &[Round], fulmar: &[Round]) {
-    println!(
-        "\nMedian (range)        Postfix               Fulmar                Fulmar / Postfix, round by round"
-    );
-    print_row("accepted/s", 0, postfix, fulmar, |round| round.accepted);
-    print_row("delivered/s", 0, postfix, fulmar, |round| round.delivered);
-    print_row("CPU s per 1,000", 2, postfix, fulmar, |round| round.cpu);
-}
-
-fn print_row(name: &str, digits: usize, postfix: &[Round], fulmar: &[Round], figure: impl Fn(&Round) -> f64) {
-    let ratios = fulmar.iter().zip(postfix).map(|(ours, theirs)| figure(ours) / figure(theirs));
-    let (theirs, ours) = (Spread::of(postfix.iter().map(&figure)), Spread::of(fulmar.iter().map(&figure)));
-    if let (Some(theirs), Some(ours), Some(ratio)) = (theirs, ours, Spread::of(ratios)) {
-        let cell = |spread: Spread| format!("{spread:.digits$}");
-        println!("{name:20}  {:20}  {:20}  {ratio:.2}", cell(theirs), cell(ours));
-    }
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }

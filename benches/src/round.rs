@@ -1,68 +1,56 @@
-//! One server under load.
+//! One server under load, once.
 
-use std::fmt;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fulmar_tests::Fallible;
 
-use crate::servers::Contender;
+use crate::cells::Plan;
+use crate::generator;
+use crate::report::{Figure, Peer, Round};
+use crate::servers::{Contender, Setup, recipients};
 
 /// Between two looks at a server's memory.
 const SAMPLE_PAUSE: Duration = Duration::from_millis(50);
+/// Octets.
+const MEBIBYTE: f64 = (1 << 20) as f64;
 
-/// What `smtp-source` sends: one message a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    /// Connections at a time.
-    pub(crate) sessions: usize,
-    pub(crate) messages: usize,
-    /// Of content, in each message.
-    pub(crate) octets: usize,
-}
-
-impl fmt::Display for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sessions, messages, octets } = self;
-        write!(f, "smtp-source -s {sessions} -m {messages} -l {octets}")
+/// Starts a server, sends it the load and waits until everything has arrived; fails where that is not so.
+pub(crate) fn run(setup: &Setup, plan: &Plan, peer: Peer) -> Fallible<Round> {
+    let mut server = setup.start(peer, plan.flow)?;
+    let mut round = take(&mut *server, plan)?;
+    round.extend(server.finish(plan.load.messages)?);
+    if peer == Peer::Sink {
+        // It delivers nothing.
+        round.remove(&Figure::Delivered);
     }
+    Ok(round)
 }
 
-/// What one round gave.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Round {
-    /// Messages a second until the last `250`.
-    pub(crate) accepted: f64,
-    /// Messages a second until the last delivery.
-    pub(crate) delivered: f64,
-    /// Processor seconds of the server for a thousand messages, delivery included.
-    pub(crate) cpu: f64,
-}
-
-/// Sends the load and waits until everything has arrived; fails where that is not so.
-pub(crate) fn run(server: &mut dyn Contender, load: Load) -> Fallible<Round> {
+fn take(server: &mut dyn Contender, plan: &Plan) -> Fallible<Round> {
     let cpu_before = server.processes().cpu_time()?;
-    let started = Instant::now();
-    send(server, load)?;
-    let accepted = started.elapsed();
-    let delivered = server.wait_for_deliveries(load.messages)? - started;
+    let sent = generator::send(plan.load, server.address(), &recipients(plan.flow))?;
+    let arrived = server.wait_for_deliveries(plan.load.messages)?;
     let cpu = server.processes().cpu_time()? - cpu_before;
-    let messages = load.messages as f64;
-    Ok(Round {
-        accepted: messages / accepted.as_secs_f64(),
-        // The log may tell of the last delivery before `smtp-source` has read its last reply and ended.
-        delivered: messages / delivered.max(accepted).as_secs_f64(),
-        cpu: cpu.as_secs_f64() / messages * 1_000.0,
-    })
+    // The last message may have arrived before its `250` was read.
+    let lag = system_time(arrived).duration_since(sent.last).unwrap_or_default();
+    let messages = plan.load.messages as f64;
+    let mut round = sent.latency;
+    round.extend([
+        (Figure::Accepted, messages / sent.seconds),
+        (Figure::Delivered, messages / (sent.seconds + lag.as_secs_f64())),
+        (Figure::Cpu, cpu.as_secs_f64() / messages * 1_000.0),
+    ]);
+    Ok(round)
 }
 
-/// The most memory that the server's processes take together under the load, in words.
-pub(crate) fn peak_memory(server: &mut dyn Contender, load: Load) -> Fallible<String> {
+/// The most memory that the server takes under the same load. To look costs time, so that this is a round of its own.
+pub(crate) fn peak_memory(setup: &Setup, plan: &Plan, peer: Peer) -> Fallible<Round> {
+    let mut server = setup.start(peer, plan.flow)?;
     let processes = server.processes();
     let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let peak = thread::scope(|scope| {
         let sampler = scope.spawn(|| {
             let mut peak = 0;
             while !is_over.load(Ordering::Relaxed) {
@@ -71,26 +59,16 @@ pub(crate) fn peak_memory(server: &mut dyn Contender, load: Load) -> Fallible<St
             }
             peak
         });
-        let arrived = send(server, load).and_then(|()| server.wait_for_deliveries(load.messages));
+        let arrived = take(&mut *server, plan);
         is_over.store(true, Ordering::Relaxed);
         let peak = sampler.join().map_err(|_| "the sampler panicked")?;
-        arrived.map(|_| mebibytes(peak))
-    })
+        arrived.map(|_| peak)
+    })?;
+    server.finish(plan.load.messages)?;
+    Ok(Round::from([(Figure::Memory, peak as f64 / MEBIBYTE)]))
 }
 
-pub(crate) fn mebibytes(octets: u64) -> String {
-    format!("{:.1} MiB", octets as f64 / f64::from(1 << 20))
-}
-
-fn send(server: &dyn Contender, load: Load) -> Fallible<()> {
-    let mut command = Command::new("smtp-source");
-    for (option, value) in [("-s", load.sessions), ("-m", load.messages), ("-l", load.octets)] {
-        command.arg(option).arg(value.to_string());
-    }
-    command.args(["-f", "a@client.test", "-t", server.recipient(), &server.address().to_string()]);
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(())
+/// What the other clock showed then.
+fn system_time(at: Instant) -> SystemTime {
+    SystemTime::now() - at.elapsed()
 }

@@ -17,14 +17,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// Pause between two tries to open a listener on an address that is in use.
 const IN_USE_PAUSE: Duration = Duration::from_millis(20);
 
-/// Clients that may wait to be accepted; the system allows fewer where it is set so. Beyond them a client's SYN is dropped, and costs
-/// it a second.
-const BACKLOG: i32 = 4_096;
+/// Connections that may wait until they are accepted; the system may allow fewer (`net.core.somaxconn`). The 128 of std are fewer than
+/// arrive at once when a balancer fails over; and a client whose connection found no room hangs, for Linux may have told it by a SYN
+/// cookie that it is connected.
+const BACKLOG: i32 = 4096;
 
 /// Opens a listener.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = Async::<std::net::TcpListener>::bind(address)?;
-    // The library has asked for 128.
+    // Said again, it changes the number and nothing else.
     rustix::net::listen(&listener, BACKLOG)?;
     Ok(listener.into())
 }

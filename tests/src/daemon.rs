@@ -49,6 +49,11 @@ impl Daemon {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
+    /// Its process, which leads those that it started.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns when it does what is expected; an error that quotes its log when it ends before that, or takes too long.
     pub fn wait_until(
         &mut self,

@@ -1,25 +1,28 @@
-//! `smtp-sink`: the next hop that stores nothing, and counts what it was given.
+//! `smtp-sink`: stores nothing, and counts what it was given. The next hop of every server, and what the rig itself can do.
 
 use std::io::{BufReader, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fulmar_tests::Fallible;
 
-/// Where it listens: both servers are told once.
-pub(crate) const SINK_ADDRESS: &str = "127.0.0.1:21026";
-/// How long it may take until it listens.
-const START_LIMIT: Duration = Duration::from_secs(10);
-const POLL_PAUSE: Duration = Duration::from_millis(10);
+use super::{Contender, DELIVERY_LIMIT, SURPLUS_WAIT, exactly, wait_for_listener};
+use crate::process_tree::ProcessTree;
+use crate::report::Round;
+
+/// Where it listens: all servers are told once.
+pub(super) const SINK_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 21026);
+/// Connections that may wait until it takes them.
+const BACKLOG: &str = "1000";
 /// What stands before the number of messages in the counters that it prints.
 const MESSAGES: &str = "mesg=";
 
 /// A running sink; ended when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Sink {
+pub(super) struct Sink {
     child: Child,
     /// How many messages it had taken in all, each time that it said so.
     counts: Receiver<(Instant, usize)>,
@@ -27,28 +30,35 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Starts it, and returns when it listens.
-    pub(crate) fn start() -> Fallible<Self> {
+    pub(super) fn start() -> Fallible<Self> {
+        // It lets others listen at the same address, and would share the messages with them.
+        if TcpStream::connect(SINK_ADDRESS).is_ok() {
+            return Err(format!("something else listens at {SINK_ADDRESS}").into());
+        }
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "smtp-sink", "-u", "nobody", "-c", SINK_ADDRESS, "1000"]);
+        command.args(["--pdeathsig", "KILL", "--", "smtp-sink", "-u", "nobody", "-c"]);
+        command.arg(SINK_ADDRESS.to_string()).arg(BACKLOG);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().ok_or("no stdout")?;
         let (sender, counts) = channel();
         thread::spawn(move || read_counts(stdout, &sender));
-        let mut sink = Self { child, counts };
-        let address: SocketAddr = SINK_ADDRESS.parse()?;
-        let deadline = Instant::now() + START_LIMIT;
-        while TcpStream::connect(address).is_err() {
-            if Instant::now() > deadline || sink.child.try_wait()?.is_some() {
-                return Err("smtp-sink does not listen".into());
-            }
-            thread::sleep(POLL_PAUSE);
-        }
+        let sink = Self { child, counts };
+        wait_for_listener("smtp-sink", SINK_ADDRESS)?;
         Ok(sink)
     }
+}
 
-    /// When it had taken so many messages, and not one more.
-    pub(crate) fn wait_for(&self, messages: usize, limit: Duration) -> Fallible<Instant> {
-        let deadline = Instant::now() + limit;
+impl Contender for Sink {
+    fn address(&self) -> SocketAddr {
+        SINK_ADDRESS
+    }
+
+    fn processes(&self) -> ProcessTree {
+        ProcessTree { root: self.child.id() }
+    }
+
+    fn wait_for_deliveries(&mut self, messages: usize) -> Fallible<Instant> {
+        let deadline = Instant::now() + DELIVERY_LIMIT;
         let mut last = 0;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -56,13 +66,24 @@ impl Sink {
                 return Err(format!("{last} of {messages} messages arrived at the sink").into());
             };
             last = count;
-            if count > messages {
-                return Err(format!("{count} messages arrived where {messages} were sent").into());
-            }
-            if count == messages {
-                return Ok(at);
+            if count >= messages {
+                return exactly(count, messages).map(|()| at);
             }
         }
+    }
+
+    fn finish(self: Box<Self>, messages: usize) -> Fallible<Round> {
+        let deadline = Instant::now() + SURPLUS_WAIT;
+        while let Ok((_, count)) =
+            self.counts.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            exactly(count, messages)?;
+        }
+        Ok(Round::new())
+    }
+
+    fn settings(&self) -> Fallible<String> {
+        Ok(format!("smtp-sink -u nobody -c {SINK_ADDRESS} {BACKLOG}"))
     }
 }
 
