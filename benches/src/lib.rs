@@ -1,0 +1,5 @@
+//! What the measuring programs are made of.
+
+#![forbid(unsafe_code)]
+
+pub mod scale;
