@@ -51,9 +51,9 @@ fn parse(arguments: &[String]) -> Fallible<Order> {
     let cell = Cell {
         nodes: 1,
         mail: Mail::Apart,
-        sessions: 10,
+        sessions: 5,
         octets: 2_048,
-        window: Duration::from_secs(10),
+        window: Duration::from_secs(6),
         seed: 1,
     };
     let mut order = Order {

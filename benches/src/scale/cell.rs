@@ -14,14 +14,15 @@ use super::meter::Meter;
 use super::node::Node;
 use super::tally::Tally;
 
-/// Accounts for each node. They are few, so that a node knows those that it has to do with before anything is measured.
-pub(super) const ACCOUNTS_PER_NODE: usize = 20;
+/// Accounts for each node: so few that where mail comes apart a node knows them before anything is measured, and so many that their commits
+/// hardly ever meet where it does not.
+pub(super) const ACCOUNTS_PER_NODE: usize = 50;
 /// Nodes come one by one within this time: each looks at the others once a minute, and not all at once.
 const ARRIVING: Duration = Duration::from_mins(1);
-/// The last one has started by then.
-const SETTLING: Duration = Duration::from_secs(15);
+/// Every node has seen every other one by then: each reads the heartbeat of each once, one after the other.
+const SETTLING: Duration = Duration::from_mins(5);
 /// Mail comes for so long before anything is measured.
-pub(super) const WARM_UP: Duration = Duration::from_secs(5);
+pub(super) const WARM_UP: Duration = Duration::from_secs(4);
 /// Clients come within this time.
 const CLIENTS: Duration = Duration::from_secs(1);
 /// How long a takeover is waited for, and the delivery of everything that was promised.
@@ -92,6 +93,7 @@ impl Cell {
             .collect();
         nodes.iter().for_each(|node| node.come(simulator.between(Duration::ZERO, ARRIVING)));
         simulator.sleep(ARRIVING + SETTLING).await;
+        let arrival = meter.counts();
 
         let from = simulator.now() + WARM_UP;
         let until = from + self.window;
@@ -124,7 +126,7 @@ impl Cell {
         while simulator.now() < late && !tally.is_settled() {
             simulator.sleep(LOOKING).await;
         }
-        tally.figures(from..until, requests)
+        Figures { arrival, ..tally.figures(from..until, requests) }
     }
 
     /// The accounts to which the mail goes that this node gets.

@@ -12,7 +12,7 @@ use fulmar_tests::sim::Simulator;
 use fulmar_tests::world::plan::account;
 use futures::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use super::tally::Tally;
+use super::tally::{Taken, Tally};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -65,18 +65,20 @@ impl Client {
         let number = self.accounts.start + self.simulator.chance(|dice| dice.below(self.accounts.len()));
         let to = account(number);
         let commands = format!("MAIL FROM:<client@client.test>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
+        let began = self.simulator.now();
         stream.write_all(commands.as_bytes()).await?;
         let answer = async {
             expect(stream, "250").await?;
             expect(stream, "250").await?;
             expect(stream, "354").await?;
+            let begun = self.simulator.now() - began;
             stream.write_all(&self.content).await?;
             let sent = self.simulator.now();
             let reply = expect(stream, "250").await?;
-            let latency = self.simulator.now() - sent;
+            let at = self.simulator.now();
             let queue_id = reply.split(' ').nth(2).and_then(|id| id.parse::<QueueId>().ok());
             let queue_id = queue_id.ok_or(io::ErrorKind::InvalidData)?;
-            self.tally.taken(queue_id, self.simulator.now(), latency);
+            self.tally.taken(Taken { queue_id, at, begun, latency: at - sent });
             Ok(())
         };
         answer.await.inspect_err(|_| self.tally.refused(self.simulator.now()))

@@ -16,12 +16,16 @@ pub struct Figures {
     pub messages: usize,
     /// How long was measured.
     pub window: Duration,
+    /// Half of all transactions had their `354` within this time of MAIL, RCPT and DATA, sent together.
+    pub begun: Duration,
     /// Of the times from the final dot to its `250`.
     pub median: Duration,
     /// See `median`.
     pub p99: Duration,
     /// Transactions that failed.
     pub refused: usize,
+    /// Requests of all nodes from the first one's start until mail came.
+    pub arrival: Counts,
     /// Requests of all nodes.
     pub requests: Counts,
     /// From the kill at the end of the window to the moment at which another node had the dead one's queue; none where nobody took it.

@@ -36,7 +36,10 @@ impl Kind {
 }
 
 /// Folders that are told apart; what lies in none of them is counted behind the last.
-pub const FOLDERS: [&str; 4] = [layout::SPOOL, layout::ACCOUNTS, layout::DOMAINS, layout::LIVE];
+pub(super) const FOLDERS: [&str; 4] = [layout::SPOOL, layout::ACCOUNTS, layout::DOMAINS, layout::LIVE];
+
+/// Where heartbeats lie among [`FOLDERS`].
+pub(super) const LIVE: usize = 3;
 
 /// Sums of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +57,7 @@ impl Counts {
     }
 
     /// Those of this kind below one of [`FOLDERS`].
-    pub fn below(&self, folder: usize, kind: Kind) -> u64 {
+    pub(super) fn below(&self, folder: usize, kind: Kind) -> u64 {
         self.answered[folder][kind as usize]
     }
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::cell::{ACCOUNTS_PER_NODE, Mail, WARM_UP};
-use super::meter::{FOLDERS, Kind};
+use super::meter::{FOLDERS, Kind, LIVE};
 use super::{Measurement, S3};
 
 /// Processor time of one node for 1,000 messages that it accepts and delivers: measured, with a directory store (`benches/RESULTS.md`).
@@ -37,8 +37,9 @@ fn write_all(text: &mut String, measurements: &[Measurement]) -> fmt::Result {
          load      closed loop: {} clients per node, one connection each, one message of {} octets after the other to one local\n\
          \x20         account; {} accounts per node. {:?} of it are measured, after {:?}. apart: a node gets mail for its own accounts;\n\
          \x20         mixed: any node gets mail for any account\n\
-         250       from the final dot to its reply, in virtual time\n\
-         takeover  from the kill of one node to another's having its queue\n\
+         354, 250  from MAIL, RCPT and DATA, sent together, and from the final dot, to the reply, in virtual time\n\
+         takeover  from the kill of one node to another's having its queue, of so many entries\n\
+         start     GET of heartbeats for each node that started, all within a minute\n\
          CPU       is not modelled: by measurement one core of a node carries {:.0} messages/s ({CPU_SECONDS_PER_THOUSAND} s per 1,000)\n\
          cost      requests at the list prices of S3: PUT and LIST $0.005 per 1,000, GET $0.0004 per 1,000\n\
          seed      {}\n",
@@ -70,22 +71,24 @@ fn write_all(text: &mut String, measurements: &[Measurement]) -> fmt::Result {
 fn write_figures(text: &mut String, mail: Mail, measurements: &[&Measurement]) -> fmt::Result {
     writeln!(
         text,
-        "{:5}  messages/s  of a core  p50 of 250  p99 of 250  PUT/msg  GET/msg  LIST/msg  DELETE/msg  $/million    503  \
-         refused  takeover  entries  undelivered  real time",
+        "{:5}  messages/s  of a core  p50 of 354  p50 of 250  p99 of 250  PUT/msg  GET/msg  LIST/msg  DELETE/msg  $/million    503  \
+         refused  takeover  entries  undelivered  GET/start  real time",
         mail.name()
     )?;
     for Measurement { cell, figures, took } in measurements {
         let [put, get, list, delete] = Kind::ALL.map(|kind| figures.per_message(figures.requests.all(kind)));
         let load = figures.rate() / cell.nodes as f64 * CPU_SECONDS_PER_THOUSAND / 1_000.0;
+        let starting = figures.arrival.below(LIVE, Kind::Get) as f64 / cell.nodes as f64;
         let takeover =
             figures.takeover.map_or("-".to_owned(), |takeover| format!("{:.1} s", takeover.as_secs_f64()));
         writeln!(
             text,
-            "{:5}  {:10.0}  {:8.1}%  {:7.0} ms  {:7.0} ms  {put:7.3}  {get:7.3}  {list:8.4}  {delete:10.4}  {:9.2}  {:5}  \
-             {:7}  {takeover:>8}  {:7}  {:11}  {:7.1} s",
+            "{:5}  {:10.0}  {:8.1}%  {:7.0} ms  {:7.0} ms  {:7.0} ms  {put:7.3}  {get:7.3}  {list:8.4}  {delete:10.4}  {:9.2}  {:5}  \
+             {:7}  {takeover:>8}  {:7}  {:11}  {starting:9.1}  {:7.1} s",
             cell.nodes,
             figures.rate(),
             load * 100.0,
+            millis(figures.begun),
             millis(figures.median),
             millis(figures.p99),
             figures.dollars_per_million(),

@@ -19,8 +19,8 @@ pub(super) struct Tally {
 
 #[derive(Debug, Default)]
 struct State {
-    /// When each `250` came, and how long after the final dot.
-    taken: Vec<(Duration, Duration)>,
+    /// Transactions that came to their `250`.
+    taken: Vec<Taken>,
     /// When transactions failed.
     refused: Vec<Duration>,
     /// Promised, and not delivered yet.
@@ -31,6 +31,18 @@ struct State {
     victims_log: Option<Incarnation>,
     killed: Option<Duration>,
     adopted: Option<Adopted>,
+}
+
+/// A transaction that came to its `250`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) queue_id: QueueId,
+    /// When the `250` came.
+    pub(super) at: Duration,
+    /// How long the `354` took, from the sending of MAIL, RCPT and DATA together.
+    pub(super) begun: Duration,
+    /// How long the `250` took, from the final dot.
+    pub(super) latency: Duration,
 }
 
 /// The victim's log has changed hands.
@@ -47,11 +59,11 @@ impl Tally {
     }
 
     /// A client was told `250`.
-    pub(super) fn taken(&self, queue_id: QueueId, now: Duration, latency: Duration) {
+    pub(super) fn taken(&self, taken: Taken) {
         let mut state = self.state();
-        state.taken.push((now, latency));
-        if !state.early.remove(&queue_id) {
-            state.owed.insert(queue_id);
+        state.taken.push(taken);
+        if !state.early.remove(&taken.queue_id) {
+            state.owed.insert(taken.queue_id);
         }
     }
 
@@ -96,16 +108,22 @@ impl Tally {
     /// What is to be told of the messages that were taken in this time.
     pub(super) fn figures(&self, window: Range<Duration>, requests: Counts) -> Figures {
         let state = self.state();
-        let within = |(at, latency): &(Duration, Duration)| window.contains(at).then_some(*latency);
-        let mut latencies: Vec<_> = state.taken.iter().filter_map(within).collect();
-        latencies.sort_unstable();
+        let sorted = |time: fn(&Taken) -> Duration| {
+            let within = state.taken.iter().filter(|taken| window.contains(&taken.at));
+            let mut times: Vec<_> = within.map(time).collect();
+            times.sort_unstable();
+            times
+        };
+        let (begun, latencies) = (sorted(|taken| taken.begun), sorted(|taken| taken.latency));
         let (killed, adopted) = (state.killed, state.adopted);
         Figures {
             messages: latencies.len(),
             window: window.end - window.start,
+            begun: quantile(&begun, 50),
             median: quantile(&latencies, 50),
             p99: quantile(&latencies, 99),
             refused: state.refused.iter().filter(|at| window.contains(*at)).count(),
+            arrival: Counts::default(),
             requests,
             takeover: killed.zip(adopted).map(|(killed, adopted)| adopted.at.saturating_sub(killed)),
             adopted: adopted.map_or(0, |adopted| adopted.entries),
