@@ -5,6 +5,7 @@ use std::time::Duration;
 use fulmar_core::platform::StoreError;
 
 use super::executor::Simulator;
+use super::measured::Sent;
 use super::weather::{Latency, StoreHabits, Weather};
 use crate::faults::Verb;
 
@@ -31,9 +32,12 @@ pub(super) enum Answer {
 }
 
 /// How one request of this machine goes.
-pub(super) fn fate(simulator: &Simulator, weather: &Weather, machine: &str, verb: Verb) -> Fate {
+pub(super) fn fate(simulator: &Simulator, weather: &Weather, machine: &str, sent: Sent<'_>) -> Fate {
     let (habits, faults) = (weather.habits(), weather.faults_of(machine));
-    let trip = || trip(simulator, &habits.latency);
+    let verb = sent.verb;
+    // What was measured is a whole round: half of it is the way there.
+    let measured = habits.measured.as_ref().map(|store| store.round(simulator, sent) / 2);
+    let trip = || measured.unwrap_or_else(|| trip(simulator, &habits.latency));
     let request = trip();
     let failed = |effect, error| Fate { effect, answer: Answer::Failed(request + trip(), error) };
     if weather.is_away(machine) {
@@ -42,7 +46,10 @@ pub(super) fn fate(simulator: &Simulator, weather: &Weather, machine: &str, verb
     if faults.forbidden.contains(&verb) {
         return failed(None, StoreError::Refused("AccessDenied, status 403".to_owned()));
     }
-    if simulator.happens(faults.slow_down) || weather.is_slowed_down() && simulator.happens(TURNED_AWAY) {
+    let is_turned_away = simulator.happens(faults.slow_down)
+        || weather.is_slowed_down() && simulator.happens(TURNED_AWAY)
+        || weather.is_throttled(verb, sent.key);
+    if is_turned_away {
         return failed(None, StoreError::Unavailable("SlowDown, status 503".to_owned()));
     }
     if simulator.happens(faults.error_before) {

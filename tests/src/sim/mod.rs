@@ -12,6 +12,7 @@
 //! | `net`, `wire` | [`SimNet`]: listeners, and connections whose octets take their time |
 //! | `bucket` | [`Bucket`]: what is in the store |
 //! | `store`, `fate` | requests that are sent, take effect and are answered, each at its own time |
+//! | `measured` | [`Measured`]: a store's times and limits as they were measured |
 //!
 //! Panics are how a simulation tells that a run has gone wrong; the seed and the end of the trace are printed with them.
 
@@ -20,6 +21,7 @@ mod doors;
 mod executor;
 mod fate;
 mod machine;
+mod measured;
 mod net;
 mod sleep;
 mod store;
@@ -41,6 +43,7 @@ use futures::future::BoxFuture;
 pub use bucket::Bucket;
 pub use executor::{Simulator, run, run_traced};
 pub use machine::Machine;
+pub use measured::Measured;
 pub use net::{Block, SimNet};
 pub use store::SimStore;
 pub use trace::Trace;

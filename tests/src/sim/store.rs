@@ -18,6 +18,7 @@ use super::bucket::{Bucket, Objects};
 use super::executor::{Simulator, lock};
 use super::fate::{Answer, Fate, fate};
 use super::machine::Place;
+use super::measured::Sent;
 use super::weather::{CreateIfAbsent, Weather};
 use crate::faults::Verb;
 
@@ -61,13 +62,14 @@ impl SimStore {
     }
 
     /// Sends a request. It goes on by itself: what was sent takes effect though nobody waits for the answer any more.
+    /// `size` is what is told of it, `sent.octets` what it moves.
     async fn request<T: Send + 'static>(
         &self,
-        verb: Verb,
-        key: &str,
+        sent: Sent<'_>,
         size: usize,
         effect: impl FnOnce(&mut Objects, UtcTime) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let Sent { verb, key, .. } = sent;
         let (simulator, bucket, process) = (self.simulator.clone(), self.bucket.clone(), self.place.process);
         if !simulator.is_alive(process) {
             // Only what somebody outside holds on to gets here.
@@ -86,7 +88,7 @@ impl SimStore {
         let machine = self.place.host.name.clone();
         simulator
             .record((verb as u8, key, size), || format!("{machine} #{number} sends {verb:?} {key} {size}"));
-        let Fate { effect: takes_effect, answer } = fate(&simulator, &self.weather, &machine, verb);
+        let Fate { effect: takes_effect, answer } = fate(&simulator, &self.weather, &machine, sent);
         let (telling, told) = oneshot::channel();
         let world = simulator.clone();
         world.spawn(Box::pin(async move {
@@ -152,11 +154,15 @@ impl Store for SimStore {
             objects.put(written, bytes, now);
             Ok(())
         };
-        self.request(Verb::Put, key, size, effect).await
+        self.request(Sent { verb: Verb::Put, key, octets: size as u64 }, size, effect).await
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Object, StoreError> {
         self.count(|counts| counts.get += 1);
+        // What is there now: only how long the answer takes depends on it.
+        let there = self.bucket.lock().0.get(key).map_or(0, |stored| stored.bytes.len() as u64);
+        let asked = range.as_ref().map_or(u64::MAX, |range| range.end.saturating_sub(range.start));
+        let sent = Sent { verb: Verb::Get, key, octets: asked.min(there) };
         let read = key.to_owned();
         let effect = move |objects: &mut Objects, _| {
             let stored = objects.0.get(&read).ok_or(StoreError::NotFound)?;
@@ -169,7 +175,7 @@ impl Store for SimStore {
             };
             Ok(Object { bytes, size: size as u64, etag: stored.etag(), modified: stored.modified })
         };
-        let object = self.request(Verb::Get, key, 0, effect).await?;
+        let object = self.request(sent, 0, effect).await?;
         self.count(|counts| counts.get_bytes += object.bytes.len() as u64);
         Ok(object)
     }
@@ -180,7 +186,7 @@ impl Store for SimStore {
         let effect = move |objects: &mut Objects, _| {
             objects.0.get(&asked).map(|stored| stored.listed(&asked)).ok_or(StoreError::NotFound)
         };
-        self.request(Verb::Head, key, 0, effect).await
+        self.request(Sent { verb: Verb::Head, key, octets: 0 }, 0, effect).await
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), StoreError> {
@@ -191,7 +197,7 @@ impl Store for SimStore {
             Ok(())
         };
         let first = keys.first().map_or("", String::as_str);
-        self.request(Verb::Delete, first, keys.len(), effect).await
+        self.request(Sent { verb: Verb::Delete, key: first, octets: 0 }, keys.len(), effect).await
     }
 
     async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
@@ -202,7 +208,7 @@ impl Store for SimStore {
             objects.put(written, bytes, now);
             Ok(())
         };
-        self.request(Verb::Copy, to, 0, effect).await
+        self.request(Sent { verb: Verb::Copy, key: to, octets: 0 }, 0, effect).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page, StoreError> {
@@ -214,7 +220,7 @@ impl Store for SimStore {
         let effect = move |objects: &mut Objects, _| {
             Ok(objects.page(&folder, after.as_deref(), limit, habits.slash_first))
         };
-        self.request(Verb::List, prefix, limit, effect).await
+        self.request(Sent { verb: Verb::List, key: prefix, octets: 0 }, limit, effect).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::executor::{Simulator, lock};
+use super::measured::{Measured, Throttle};
 use super::net::SimNet;
 use crate::faults::Verb;
 
@@ -53,6 +54,8 @@ pub struct Faults {
 pub struct StoreHabits {
     /// How long requests and their answers are under way.
     pub latency: Latency,
+    /// A store's times and limits as they were measured. They count instead of `latency` where they are known.
+    pub measured: Option<Measured>,
     /// After which time late effects come: between these.
     pub late_by: (Duration, Duration),
     /// Whether its clock tells whole seconds only, as that of S3 does in listings.
@@ -97,6 +100,7 @@ impl Default for StoreHabits {
     fn default() -> Self {
         Self {
             latency: Latency::FAST,
+            measured: None,
             late_by: (Duration::from_secs(2), Duration::from_mins(3)),
             whole_seconds: false,
             clock_offset: 0,
@@ -155,6 +159,7 @@ struct State {
     /// By machine; these count instead of those for all.
     machines: BTreeMap<String, Arc<Faults>>,
     habits: Arc<StoreHabits>,
+    throttle: Throttle,
     /// Until when the store is away, for all and for single machines.
     away: Duration,
     machines_away: BTreeMap<String, Duration>,
@@ -268,6 +273,13 @@ impl Weather {
     pub(super) fn is_slowed_down(&self) -> bool {
         let (now, state) = (self.simulator.now(), self.state());
         now < state.slow_down
+    }
+
+    /// Whether a request is more than this part of the store takes.
+    pub(super) fn is_throttled(&self, verb: Verb, key: &str) -> bool {
+        let (now, mut state) = (self.simulator.now(), self.state());
+        let State { habits, throttle, .. } = &mut *state;
+        habits.measured.as_ref().is_some_and(|store| throttle.turns_away(store, verb, key, now))
     }
 
     pub(super) fn name_trouble(&self, name: &str) -> Option<NameTrouble> {

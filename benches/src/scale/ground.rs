@@ -1,0 +1,35 @@
+//! What stands in the store before the first node: a domain and accounts, made as an operator makes them.
+
+#![expect(clippy::expect_used, reason = "what stands in the way of any run at all fails it")]
+
+use std::time::Duration;
+
+use fulmar_core::admin::Admin;
+use fulmar_core::config::Config;
+use fulmar_core::model::Domain;
+use fulmar_core::model::event::Journal;
+use fulmar_core::platform::Platform;
+use fulmar_core::state::account::{Account, Op};
+use fulmar_core::state::chain::Draft;
+use fulmar_core::state::chains::Chains;
+use fulmar_core::state::frame::Data;
+use fulmar_core::state::layout;
+use fulmar_core::state::requests::Requests;
+use fulmar_tests::world::plan::{HOME, account};
+
+/// Makes so many accounts.
+pub(super) async fn make(platform: Platform, accounts: usize) {
+    let home = Domain::parse(HOME).expect("a domain");
+    let config = Config::new(home.clone());
+    let admin = Admin::new(config.clone(), platform.clone(), Journal::silent());
+    admin.domain_add(&home).await.expect("the store takes it");
+    let requests = Requests::new(platform, config.store, Journal::silent());
+    let chains = Chains::<Account>::new(requests.clone());
+    for address in (0..accounts).map(account) {
+        let mut chain =
+            chains.hold(&layout::account(&address), Duration::ZERO).await.expect("an empty chain");
+        let draft =
+            |_: &Account| Draft { ops: vec![Op::Create { address: address.clone() }], data: Data::default() };
+        chain.append(&requests, draft).await.expect("the store takes it");
+    }
+}
