@@ -43,8 +43,6 @@ struct Still {
 pub struct Sighting {
     /// Logs with a heartbeat.
     pub beating: Vec<Incarnation>,
-    /// Heartbeats that were not in the last listing.
-    pub new: Vec<Incarnation>,
     /// Heartbeats that have not changed since they were first seen: nothing shows yet that somebody writes them.
     pub unmoved: Vec<Incarnation>,
     /// Heartbeats that were seen unchanged for longer than they announce three times over, be it in listings far apart: reason to look
@@ -76,9 +74,6 @@ impl Observer {
                 Some(LiveKey::Beat(incarnation)) => {
                     sighting.beating.push(incarnation);
                     let before = self.seen.remove(&incarnation);
-                    if before.is_none() {
-                        sighting.new.push(incarnation);
-                    }
                     let has_moved =
                         before.as_ref().is_some_and(|still| still.has_moved || still.etag != object.etag);
                     if !has_moved {

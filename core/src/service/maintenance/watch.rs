@@ -47,6 +47,10 @@ pub struct Seen {
     pub store_now: Option<UtcTime>,
 }
 
+/// Heartbeats that a node reads when it starts, to see whether a process of this machine has left them: where there are more, those that are
+/// oldest. A thousand nodes that start together must not ask a million times, and who is not found is adopted like any other.
+const READ_AT_START: usize = 32;
+
 /// What this node knows of the others.
 #[derive(Debug)]
 pub struct Watch {
@@ -54,6 +58,8 @@ pub struct Watch {
     requests: Requests,
     host: Host,
     observer: Observer,
+    /// Whether it has looked for logs of this machine that were left when it started.
+    has_looked: bool,
     /// Logs whose process on this machine is known to be gone.
     gone: BTreeSet<Incarnation>,
     /// Logs without any sign of life that were found in the spool.
@@ -73,6 +79,7 @@ impl Watch {
             context,
             host,
             observer: Observer::default(),
+            has_looked: false,
             gone: BTreeSet::new(),
             unattended: BTreeSet::new(),
             unfinished: BTreeSet::new(),
@@ -98,12 +105,9 @@ impl Watch {
         let beats = Beats::read_off(&listed, ours);
         // The manager ends when the node does.
         let _ = self.context.spool.seen(beats.store_now, others.len() + 1).await;
-        for incarnation in sighting.new.iter().filter(|new| Some(**new) != ours) {
-            if let Some(ReadBeat { beat: Ok(beat), .. }) = read_beat(&requests, *incarnation).await?
-                && (self.host.is_gone)(&beat.process)
-            {
-                self.gone.insert(*incarnation);
-            }
+        if !self.has_looked {
+            self.look_for_predecessors(&listed, ours).await?;
+            self.has_looked = true;
         }
         self.gone.retain(|incarnation| sighting.beating.contains(incarnation));
         // Whoever holds the message has to look: an operator's order is not for later.
@@ -152,6 +156,30 @@ impl Watch {
             next_due: self.waiting.values().filter_map(|(due, _)| *due).min(),
             store_now: beats.store_now,
         })
+    }
+
+    /// Looks for logs whose process on this machine is gone.
+    async fn look_for_predecessors(
+        &mut self,
+        listed: &[Listed],
+        ours: Option<Incarnation>,
+    ) -> Result<(), StoreError> {
+        let mut beats: Vec<(UtcTime, Incarnation)> = listed
+            .iter()
+            .filter_map(|object| match layout::parse_live(&object.key) {
+                Some(layout::LiveKey::Beat(log)) if Some(log) != ours => Some((object.modified, log)),
+                _ => None,
+            })
+            .collect();
+        beats.sort_unstable();
+        for (_, log) in beats.into_iter().take(READ_AT_START) {
+            if let Some(ReadBeat { beat: Ok(beat), .. }) = read_beat(&self.context.requests, log).await?
+                && (self.host.is_gone)(&beat.process)
+            {
+                self.gone.insert(log);
+            }
+        }
+        Ok(())
     }
 
     /// Released logs that are to be adopted now.
