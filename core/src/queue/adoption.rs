@@ -216,14 +216,19 @@ impl Adopter<'_> {
 
     /// Step 4.
     async fn seal_and_read(&self, log: Incarnation, seal: Seal) -> Result<Scanned, AdoptionError> {
-        let mut moved = None;
+        let (mut moved, mut seen) = (None, None);
         for _ in 0..READS {
             match read_log(self.requests, log, Some(seal)).await {
                 Err(error @ ScanError::Moved(_)) => moved = Some(error.into()),
                 Err(error) => return Err(error.into()),
-                // A checkpoint that its writer had under way may cover what now looks like a hole.
-                Ok(scanned) if self.latest_checkpoint(log).await? > Some(scanned.end) => {}
-                Ok(scanned) => return Ok(scanned),
+                Ok(scanned) => {
+                    let latest = self.latest_checkpoint(log).await?;
+                    if latest <= Some(scanned.end) || latest == seen {
+                        return Ok(scanned);
+                    }
+                    // Its writer had it under way, and it may cover what looked like a hole. One that was there before cannot be read.
+                    seen = latest;
+                }
             }
         }
         Err(moved.unwrap_or(AdoptionError::Moving))
