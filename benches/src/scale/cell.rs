@@ -33,7 +33,7 @@ const LOOKING: Duration = Duration::from_millis(100);
 const VICTIM: usize = 0;
 
 /// To whom the mail goes that a node gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mail {
     /// To accounts that no other node gets mail for, as where clients are sent to nodes by recipient.
     Apart,
