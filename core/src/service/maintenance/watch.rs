@@ -173,7 +173,7 @@ impl Watch {
             .collect();
         beats.sort_unstable();
         for (_, log) in beats.into_iter().take(READ_AT_START) {
-            if let Some(ReadBeat { beat: Ok(beat), .. }) = read_beat(&self.context.requests, log).await?
+            if let Some(ReadBeat { beat: Ok(beat), .. }) = read_beat(&self.requests, log).await?
                 && (self.host.is_gone)(&beat.process)
             {
                 self.gone.insert(log);
