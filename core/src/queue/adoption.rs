@@ -77,6 +77,14 @@ pub enum AdoptionError {
 }
 
 impl AdoptionError {
+    /// Nobody knows whether a claim stands that was not answered, and others would leave the log to this node.
+    fn of_claim(error: StoreError) -> Self {
+        match error {
+            StoreError::Unknown(_) => Self::from(error).broken_off(),
+            error => error.into(),
+        }
+    }
+
     fn broken_off(self) -> Self {
         match self {
             Self::BrokenOff(_) => self,
@@ -158,7 +166,8 @@ impl Adopter<'_> {
             }
             last => {
                 let epoch = last.map_or(0, |(epoch, ..)| epoch) + 1;
-                if !link(self.requests, log, epoch, Link::new(Claim::By(me))).await? {
+                let claimed = link(self.requests, log, epoch, Link::new(Claim::By(me))).await;
+                if !claimed.map_err(AdoptionError::of_claim)? {
                     return Ok(Claimed::Not(Adoption::Left("another node was faster".to_owned())));
                 }
                 epoch
