@@ -192,10 +192,21 @@ impl Recorder {
         Self { simulator, facts: Arc::default() }
     }
 
-    /// Takes down a fact.
-    pub fn record(&self, fact: Fact) {
+    /// Takes down a fact, and says which it is.
+    pub fn record(&self, fact: Fact) -> usize {
         let now = self.simulator.now();
-        self.locked().push((now, fact));
+        let mut facts = self.locked();
+        facts.push((now, fact));
+        facts.len() - 1
+    }
+
+    /// The client of a message that was taken has gone on: it has heard of it, or at least acts as if it had.
+    pub fn heard(&self, number: usize) {
+        if let Some((_, Fact::Taken(taking))) = self.locked().get_mut(number)
+            && taking.end == End::TakenUnheard
+        {
+            taking.end = End::Taken;
+        }
     }
 
     /// Everything so far.

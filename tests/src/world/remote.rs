@@ -52,8 +52,8 @@ struct Session<'a> {
     manner: Manner,
     /// The transaction that has begun.
     open: Option<Taking>,
-    /// One that the host has ended, and whose client has not gone on.
-    ended: Option<Taking>,
+    /// The fact that the host has ended one, as long as its client has not gone on.
+    ended: Option<usize>,
 }
 
 impl Remote {
@@ -204,7 +204,8 @@ impl Session<'_> {
             Manner::GarbageAfterDot => "yes yes yes",
             _ => "250 2.0.0 taken",
         };
-        self.ended = Some(open);
+        // At once: a run may end while the connection is idle.
+        self.ended = Some(self.remote.recorder.record(Fact::Taken(open)));
         match self.manner {
             Manner::CutAfterDot | Manner::Stall => Err(Stop::Script),
             _ => Ok(reply.to_owned()),
@@ -213,19 +214,18 @@ impl Session<'_> {
 
     /// The client has sent more: it has heard the last reply, or at least goes on.
     fn went_on(&mut self) {
-        if let Some(mut ended) = self.ended.take() {
-            if ended.end == End::TakenUnheard && self.manner != Manner::GarbageAfterDot {
-                ended.end = End::Taken;
-            }
-            self.remote.recorder.record(Fact::Taken(ended));
+        if let Some(ended) = self.ended.take()
+            && self.manner != Manner::GarbageAfterDot
+        {
+            self.remote.recorder.heard(ended);
         }
     }
 
     /// Takes down what has not come to an end.
     fn give_up(&mut self) {
-        let open = self.open.take().map(|open| Taking { ended: self.remote.simulator.now(), ..open });
-        for taking in open.into_iter().chain(self.ended.take()) {
-            self.remote.recorder.record(Fact::Taken(taking));
+        if let Some(open) = self.open.take() {
+            let ended = self.remote.simulator.now();
+            self.remote.recorder.record(Fact::Taken(Taking { ended, ..open }));
         }
     }
 
