@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use fulmar_core::config::{Config, StoreSettings};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{
-    Address, Domain, Incarnation, Nonce, Outcome, QueueId, Reply, ReversePath, UtcTime,
+    Address, BodyType, Domain, Incarnation, MailOptions, Nonce, Outcome, QueueId, RecipientOptions, Reply,
+    ReversePath, UtcTime,
 };
 use fulmar_core::platform::{Host, Listed, Object, Page, Payload, Platform, Store, StoreError, When};
 use fulmar_core::queue::{Manager, Ordered, Spool};
@@ -82,9 +83,17 @@ pub fn entry(n: u64, first: UtcTime) -> Entry {
         attempts: 2,
         next: accepted.after(after),
         last_reply: Some(Reply::new(451, (4, 7, 1), &LAST_REPLY[..80])),
+        options: RecipientOptions::default(),
     };
     let reverse_path = ReversePath::Address(reverse_path);
-    let envelope = Envelope { id, accepted, reverse_path, eight_bit: true, size: 10_000, content };
+    let envelope = Envelope {
+        id,
+        accepted,
+        reverse_path,
+        options: MailOptions::of(BodyType::EightBitMime),
+        size: 10_000,
+        content,
+    };
     Entry { envelope: Arc::new(envelope), recipients: vec![recipient] }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
-use fulmar_core::model::{Address, Incarnation, Nonce, QueueId, ReversePath, UtcTime};
+use fulmar_core::model::{
+    Address, Incarnation, MailOptions, Nonce, QueueId, RecipientOptions, ReversePath, UtcTime,
+};
 use fulmar_core::state::frame::Data;
 use fulmar_core::state::log::{Body, Class, Content, Entry, Envelope, Part, Recipient, Record, Segment};
 
@@ -79,7 +81,7 @@ fn entry(number: usize, inc: Incarnation, header: &Bytes, body: &Bytes, data: &m
         id: QueueId::draw(NOW, [number as u8; 10]),
         accepted: NOW,
         reverse_path: ReversePath::Address(Address::parse("somebody@example.org").unwrap()),
-        eight_bit: false,
+        options: MailOptions::default(),
         size: (header.len() + body.len()) as u64,
         content,
     };
@@ -91,6 +93,7 @@ fn entry(number: usize, inc: Incarnation, header: &Bytes, body: &Bytes, data: &m
         attempts: 0,
         next: NOW,
         last_reply: None,
+        options: RecipientOptions::default(),
     };
     Entry { envelope: Arc::new(envelope), recipients: vec![recipient] }
 }

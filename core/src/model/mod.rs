@@ -6,14 +6,17 @@ pub mod event;
 pub mod id;
 pub mod line;
 pub mod message;
+pub mod options;
 pub mod outcome;
 pub mod path;
 pub mod reply;
+pub mod xtext;
 
 pub use address::{Address, AddressError, Domain};
 pub use date::UtcTime;
 pub use event::Event;
 pub use id::{BodyId, Incarnation, Nonce, QueueId};
+pub use options::{BodyType, MailOptions, RecipientOptions};
 pub use outcome::Outcome;
 pub use path::{ForwardPath, ReversePath};
 pub use reply::{EnhancedStatus, Reply};

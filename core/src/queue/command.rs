@@ -8,7 +8,9 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 use crate::config::Destination;
-use crate::model::{Address, BodyId, Incarnation, Outcome, QueueId, ReversePath, UtcTime};
+use crate::model::{
+    Address, BodyId, Incarnation, MailOptions, Outcome, QueueId, RecipientOptions, ReversePath, UtcTime,
+};
 use crate::platform::{Instant, Payload};
 use crate::state::layout;
 use crate::state::log::{Class, Envelope, Live, Piece, Pieces, Recipient, Record};
@@ -47,16 +49,29 @@ pub struct Acceptance {
     pub under: Option<Incarnation>,
     /// Where reports go.
     pub reverse_path: ReversePath,
-    /// Whether the client declared `BODY=8BITMIME`.
-    pub eight_bit: bool,
-    /// Final recipients: address, the alias that led there, and how it is delivered.
-    pub recipients: Vec<(Address, Option<Address>, Class)>,
+    /// What the client asked for.
+    pub options: MailOptions,
+    /// Final recipients.
+    pub recipients: Vec<Addressee>,
     /// The header block, our trace fields included.
     pub header: Bytes,
     /// CRC-32 of the header block.
     pub header_crc: u32,
     /// The body.
     pub body: AcceptedBody,
+}
+
+/// A final recipient of a message to be accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Addressee {
+    /// The address.
+    pub address: Address,
+    /// The alias that led there.
+    pub alias: Option<Address>,
+    /// How it is delivered.
+    pub class: Class,
+    /// What the client asked for.
+    pub options: RecipientOptions,
 }
 
 /// The body of a message to be accepted.
@@ -91,10 +106,10 @@ pub struct Work {
 pub struct Bounce {
     /// Names it; derived from the id of the message that it is about.
     pub id: QueueId,
-    /// Final recipients: address, the alias that led there, and how it is delivered.
-    pub recipients: Vec<(Address, Option<Address>, Class)>,
-    /// Whether it holds octets beyond ASCII.
-    pub eight_bit: bool,
+    /// Final recipients.
+    pub recipients: Vec<Addressee>,
+    /// Of what kind it is.
+    pub options: MailOptions,
     /// The header block, with the empty line that ends it.
     pub header: Bytes,
     /// The body.
@@ -103,13 +118,13 @@ pub struct Bounce {
 
 impl From<&Bounce> for Acceptance {
     fn from(bounce: &Bounce) -> Self {
-        let Bounce { id, recipients, eight_bit, header, body } = bounce.clone();
+        let Bounce { id, recipients, options, header, body } = bounce.clone();
         let body_crc = crc32fast::hash(&body);
         Self {
             id,
             under: None,
             reverse_path: ReversePath::Null,
-            eight_bit,
+            options,
             recipients,
             header_crc: crc32fast::hash(&header),
             header,

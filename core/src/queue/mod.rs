@@ -53,7 +53,9 @@ mod pulse;
 mod schedule;
 mod spool;
 
-pub use command::{Acceptance, AcceptedBody, Bounce, Current, Fresh, Ordered, Refusal, Upload, Work};
+pub use command::{
+    Acceptance, AcceptedBody, Addressee, Bounce, Current, Fresh, Ordered, Refusal, Upload, Work,
+};
 pub use manager::Manager;
 pub use ownership::OwnersError;
 pub use spool::Spool;

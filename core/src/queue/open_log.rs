@@ -9,7 +9,7 @@ use async_channel::{Receiver, Sender};
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::command::{Acceptance, AcceptedBody, Bounce, Fresh, Ordered, Refusal, Rewritten};
+use super::command::{Acceptance, AcceptedBody, Addressee, Bounce, Fresh, Ordered, Refusal, Rewritten};
 use crate::model::{Incarnation, Nonce, QueueId, UtcTime};
 use crate::platform::{Clock, Instant, Payload};
 use crate::state::frame::Data;
@@ -291,7 +291,7 @@ impl OpenLog {
 
     /// The entry that an acceptance makes; its content goes into the segment's data.
     fn enter(&self, acceptance: Acceptance, number: u64, now: UtcTime, data: &mut Data) -> (Entry, Fresh) {
-        let Acceptance { id, reverse_path, eight_bit, recipients, header, header_crc, body, .. } = acceptance;
+        let Acceptance { id, reverse_path, options, recipients, header, header_crc, body, .. } = acceptance;
         let part = |extent| Part { inc: self.incarnation, seq: number, extent };
         let header_part = part(data.push(std::slice::from_ref(&header), header_crc));
         let (body, pieces, body_len) = match body {
@@ -303,20 +303,17 @@ impl OpenLog {
                 (Body::Pieces(upload.pieces().clone()), Vec::new(), upload.len())
             }
         };
-        let recipients = recipients.into_iter().zip(0..).map(|((address, alias, class), to)| Recipient {
-            to,
-            address,
-            alias,
-            class,
-            attempts: 0,
-            next: now,
-            last_reply: None,
+        // Held for as long as the client wants it (RFC 4865 §5).
+        let next = options.hold_until.map_or(now, |until| until.max(now));
+        let recipients = recipients.into_iter().zip(0..).map(|(addressee, to)| {
+            let Addressee { address, alias, class, options } = addressee;
+            Recipient { to, address, alias, class, attempts: 0, next, last_reply: None, options }
         });
         let envelope = Envelope {
             id,
             accepted: now,
             reverse_path,
-            eight_bit,
+            options,
             size: header.len() as u64 + body_len,
             content: Content { header: header_part, body },
         };

@@ -10,15 +10,15 @@ use super::Context;
 use crate::directory::{Resolution, Target};
 use crate::model::date::in_words;
 use crate::model::message::{Failure, Report};
-use crate::model::{Address, Event, Outcome, Reply, ReversePath};
-use crate::queue::{Bounce, Work};
+use crate::model::{Address, Event, MailOptions, Outcome, RecipientOptions, Reply, ReversePath};
+use crate::queue::{Addressee, Bounce, Work};
 use crate::state::content::read_part;
-use crate::state::log::{Class, Recipient};
+use crate::state::log::Recipient;
 use crate::state::requests::Purpose;
 use crate::state::{StateError, layout};
 
 /// Final recipients, as the queue takes them: address, the alias that led there, and how it is delivered.
-type Recipients = Vec<(Address, Option<Address>, Class)>;
+type Recipients = Vec<Addressee>;
 
 /// Settles the outcomes of attempts, by the recipients' numbers, and tells the queue. A failure becomes final only together with its report;
 /// where the store does not let that be made now, the recipient is tried again later.
@@ -123,7 +123,7 @@ async fn bounce(
     };
     let (header, body) = report.compose();
     let (header, body) = (Bytes::from(header), Bytes::from(body));
-    Ok(Ok(Bounce { id: report.id, recipients, eight_bit: false, header, body }))
+    Ok(Ok(Bounce { id: report.id, recipients, options: MailOptions::default(), header, body }))
 }
 
 /// Who gets a report that is addressed to a reverse-path, or why nobody does.
@@ -137,7 +137,8 @@ fn addressees(reverse_path: &Address, resolution: Resolution) -> Result<Recipien
     };
     let recipient = |target: Target| {
         let alias = (target.address != *reverse_path).then(|| reverse_path.clone());
-        (target.address, alias, target.class)
+        let Target { address, class } = target;
+        Addressee { address, alias, class, options: RecipientOptions::default() }
     };
     Ok(targets.into_iter().map(recipient).collect())
 }
@@ -174,6 +175,7 @@ fn report_dropped(context: &Context, work: &Work, failures: &[(u32, Failure<'_>)
 mod tests {
     use super::*;
     use crate::model::UtcTime;
+    use crate::state::log::Class;
 
     const LIMIT: Duration = Duration::from_hours(5 * 24);
 
@@ -186,6 +188,7 @@ mod tests {
             attempts: to,
             next: UtcTime(0),
             last_reply: None,
+            options: RecipientOptions::default(),
         }
     }
 
@@ -236,7 +239,7 @@ mod tests {
         let two = vec![local("a@home.test"), Target::relay(Address::parse("b@far.test").unwrap())];
         let leads_to = |resolution| {
             let recipients = addressees(&sender, resolution)?;
-            let classes = recipients.into_iter().map(|(to, alias, class)| (to.to_string(), alias, class));
+            let classes = recipients.into_iter().map(|to| (to.address.to_string(), to.alias, to.class));
             Ok::<_, &str>(classes.collect::<Vec<_>>())
         };
         let alias = Some(sender.clone());

@@ -9,6 +9,7 @@ pub mod server;
 pub mod syntax;
 
 use crate::model::ReversePath;
+pub use crate::model::options::BodyType;
 
 /// What a client asks for with MAIL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,14 +24,4 @@ pub struct Mail {
     pub greeting: String,
     /// Whether it said EHLO.
     pub esmtp: bool,
-}
-
-/// The BODY parameter (RFC 6152 §2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyType {
-    /// `7BIT`, also where the parameter is left out.
-    #[default]
-    SevenBit,
-    /// `8BITMIME`
-    EightBitMime,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fulmar_core::admin::{Admin, Audit, Finding, Found};
-use fulmar_core::model::Incarnation;
+use fulmar_core::model::{Incarnation, RecipientOptions};
 use fulmar_core::state::frame::Data;
 use fulmar_core::state::layout;
 use fulmar_core::state::log::{Body, Class, Entry, Envelope, Recipient, Record, Segment};
@@ -38,6 +38,7 @@ async fn prepare(world: &World) -> Incarnation {
         attempts: 0,
         next: world.utc(),
         last_reply: None,
+        options: RecipientOptions::default(),
     };
     let records = vec![Record::Accept(Entry { envelope: envelope.clone(), recipients: vec![recipient] })];
     let segment = Segment { inc: log, seq: 0, nonce: world.nonce(), at: world.utc(), records };

@@ -59,7 +59,7 @@ use self::content::{Fault, Reader};
 use super::Context;
 use super::reception::{ContentFault, ContentSink, Submission, accept, resolve_all};
 use crate::model::reply::Severity;
-use crate::model::{Event, Incarnation, QueueId, Reply};
+use crate::model::{BodyType, Event, Incarnation, MailOptions, QueueId, Reply};
 use crate::platform::{Instant, Listed, StoreError};
 use crate::queue::{AcceptedBody, Refusal};
 use crate::state::layout;
@@ -338,13 +338,15 @@ impl Pickup {
         owner: Incarnation,
     ) -> Result<(Submission<'static>, Vec<u8>, AcceptedBody), Fault> {
         let mut reader = Reader::new(&self.requests, listed);
-        let (envelope, body) = reader.header(self.context.config.smtp.header_block).await?;
+        let (envelope, first) = reader.header(self.context.config.smtp.header_block).await?;
         let recipients = resolve_all(&self.context, &envelope.forward_paths).await.map_err(refused)?;
         let mut sink = ContentSink::new(self.context.clone());
-        let (mut eight_bit, mut size) = (false, 0);
-        let mut next = Some([envelope.header, body].concat());
+        let (mut body, mut size) = (BodyType::SevenBit, 0);
+        let mut next = Some([envelope.header, first].concat());
         while let Some(octets) = next {
-            eight_bit |= !octets.is_ascii();
+            if !octets.is_ascii() {
+                body = BodyType::EightBitMime;
+            }
             size += octets.len() as u64;
             sink.push(&octets).await.map_err(untaken)?;
             next = reader.next().await?;
@@ -353,7 +355,7 @@ impl Pickup {
         if size > limit {
             return Err(Fault::Unsendable(format!("with CRLF line ends it has more than {limit} octets")));
         }
-        let (header, body) = sink.finish().await.map_err(untaken)?;
+        let (header, content) = sink.finish().await.map_err(untaken)?;
         let submission = Submission {
             id: PickupHash::of(listed).queue_id(listed.modified),
             under: Some(owner),
@@ -361,11 +363,11 @@ impl Pickup {
             received_from: None,
             with: None,
             reverse_path: envelope.reverse_path,
-            eight_bit,
+            options: MailOptions::of(body),
             recipients,
             named: envelope.forward_paths,
         };
-        Ok((submission, header, body))
+        Ok((submission, header, content))
     }
 
     /// Remembers and reports what came of looking at an object; whether it is done with.

@@ -15,14 +15,16 @@ use super::Context;
 use crate::conversation::smtp::Handler;
 use crate::directory::{Resolution, Target};
 use crate::model::message::Received;
-use crate::model::{Address, Event, ForwardPath, Incarnation, QueueId, Reply, ReversePath};
+use crate::model::{
+    Address, BodyType, Event, ForwardPath, Incarnation, MailOptions, QueueId, RecipientOptions, Reply,
+    ReversePath,
+};
 use crate::policy::{Origin, may_relay};
-use crate::queue::{Acceptance, AcceptedBody, Refusal};
-use crate::smtp::{BodyType, Mail};
-use crate::state::log::Class;
+use crate::queue::{Acceptance, AcceptedBody, Addressee, Refusal};
+use crate::smtp::Mail;
 
-/// The recipients of a transaction after expansion: how each is delivered, and the alias that led to it.
-pub(super) type Recipients = BTreeMap<Address, (Class, Option<Address>)>;
+/// The recipients of a transaction after expansion.
+pub(super) type Recipients = BTreeMap<Address, Addressee>;
 
 /// One client's session.
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl Handler for Reception {
             received_from: Some((mail.greeting.as_str(), self.peer)),
             with: Some(if mail.esmtp { "ESMTP" } else { "SMTP" }),
             reverse_path: mail.reverse_path.clone(),
-            eight_bit: mail.body == BodyType::EightBitMime,
+            options: MailOptions::of(mail.body),
             recipients,
             named,
         };
@@ -146,11 +148,16 @@ pub async fn submit(
         received_from: None,
         with: None,
         reverse_path,
-        eight_bit: content.iter().any(|b| !b.is_ascii()),
+        options: MailOptions::of(body_type(content)),
         recipients,
         named: named.to_vec(),
     };
     accept(context, submission, header, body).await.map_err(|refusal| reply(ContentFault::Refusal(refusal)))
+}
+
+/// What content must be declared as, going by its octets.
+fn body_type(content: &[u8]) -> BodyType {
+    if content.is_ascii() { BodyType::SevenBit } else { BodyType::EightBitMime }
 }
 
 /// What all recipients that an operator names come to. None where one is refused.
@@ -201,7 +208,9 @@ fn add(
     }
     for target in targets {
         let alias = (target.address != *named).then(|| named.clone());
-        recipients.entry(target.address).or_insert((target.class, alias));
+        let Target { address, class } = target;
+        let options = RecipientOptions::default();
+        recipients.entry(address.clone()).or_insert(Addressee { address, alias, class, options });
     }
     Ok(())
 }
@@ -215,7 +224,7 @@ pub(super) struct Submission<'a> {
     pub(super) received_from: Option<(&'a str, SocketAddr)>,
     pub(super) with: Option<&'a str>,
     pub(super) reverse_path: ReversePath,
-    pub(super) eight_bit: bool,
+    pub(super) options: MailOptions,
     pub(super) recipients: Recipients,
     pub(super) named: Vec<Address>,
 }
@@ -248,12 +257,8 @@ pub(super) async fn accept(
         id,
         under: submission.under,
         reverse_path: submission.reverse_path,
-        eight_bit: submission.eight_bit,
-        recipients: submission
-            .recipients
-            .into_iter()
-            .map(|(to, (class, alias))| (to, alias, class))
-            .collect(),
+        options: submission.options,
+        recipients: submission.recipients.into_values().collect(),
         header_crc: crc32fast::hash(&header),
         header,
         body,

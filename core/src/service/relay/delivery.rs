@@ -15,7 +15,7 @@ use crate::delivery::meaning::{self, Verdict};
 use crate::model::{Outcome, Reply};
 use crate::platform::Instant;
 use crate::queue::{Refusal, Work};
-use crate::smtp::BodyType;
+
 use crate::smtp::client::{Envelope, Phase, RecipientOutcome};
 use crate::state::StateError;
 use crate::state::content::ContentReader;
@@ -152,7 +152,7 @@ impl<'a> Delivery<'a> {
             reverse_path: envelope.reverse_path.clone(),
             forward_paths: recipients.iter().map(address).collect(),
             size: envelope.size,
-            body: if envelope.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
+            body: envelope.options.body,
         }
     }
 

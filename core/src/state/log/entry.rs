@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Address, BodyId, Incarnation, QueueId, Reply, ReversePath, UtcTime};
+use crate::model::{
+    Address, BodyId, Incarnation, MailOptions, QueueId, RecipientOptions, Reply, ReversePath, UtcTime,
+};
 use crate::state::frame::Extent;
 
 /// A message that is not done with.
@@ -25,8 +27,9 @@ pub struct Envelope {
     pub accepted: UtcTime,
     /// Where reports go.
     pub reverse_path: ReversePath,
-    /// Whether the client declared `BODY=8BITMIME` (RFC 6152 §3).
-    pub eight_bit: bool,
+    /// What the client asked for.
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub options: MailOptions,
     /// Octets of content, our trace fields included.
     pub size: u64,
     /// Where the content lies.
@@ -46,17 +49,20 @@ pub struct Recipient {
     /// How it is delivered.
     pub class: Class,
     /// Attempts so far.
-    #[serde(skip_serializing_if = "is_zero", default)]
+    #[serde(skip_serializing_if = "is_default", default)]
     pub attempts: u32,
     /// When the next attempt is due.
     pub next: UtcTime,
     /// What the last attempt was told.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_reply: Option<Reply>,
+    /// What the client asked for.
+    #[serde(skip_serializing_if = "is_default", default)]
+    pub options: RecipientOptions,
 }
 
-fn is_zero(attempts: &u32) -> bool {
-    *attempts == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How a recipient is delivered; decided when it was accepted.

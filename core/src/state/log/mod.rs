@@ -145,7 +145,7 @@ impl Packed {
     }
 
     fn read(&self, object: &[u8], data_at: u64) -> Result<Entries, FrameError> {
-        if self.form != row::FORM {
+        if !(row::OLDEST_FORM..=row::FORM).contains(&self.form) {
             return Err(FrameError::Version { found: self.form });
         }
         let octets = self.range(data_at).and_then(|range| object.get(range));

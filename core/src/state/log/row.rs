@@ -21,11 +21,16 @@ use serde::{Deserialize, Serialize};
 use super::{Attempt, Body, Class, Content, Entry, Envelope, Part, Piece, Pieces, Recipient};
 use crate::model::id::IDENTITY_OCTETS;
 use crate::model::reply::EnhancedStatus;
-use crate::model::{Address, BodyId, Incarnation, QueueId, Reply, ReversePath, UtcTime};
+use crate::model::{
+    Address, BodyId, BodyType, Incarnation, MailOptions, QueueId, RecipientOptions, Reply, ReversePath,
+    UtcTime,
+};
 use crate::state::frame::Extent;
 
-/// The form of rows that this code writes, and the only one that it reads.
-pub(super) const FORM: u16 = 1;
+/// The form of rows that this code writes.
+pub(super) const FORM: u16 = 2;
+/// The oldest form that it reads: what was added since stands in variants that rows of this form do not have.
+pub(super) const OLDEST_FORM: u16 = 1;
 /// Recipients in one row, at most.
 const ROW_RECIPIENTS: u32 = 64;
 /// Room that suffices for most rows.
@@ -55,7 +60,8 @@ struct Head<'a> {
     accepted: Offset,
     #[serde(borrow)]
     reverse_path: Cow<'a, str>,
-    eight_bit: bool,
+    #[serde(borrow)]
+    options: PackedMailOptions<'a>,
     size: u64,
     header: Place,
     body: PackedBody,
@@ -84,6 +90,26 @@ enum PackedBody {
     },
 }
 
+/// Mostly one octet. What is rare is JSON, which may grow without another form.
+#[derive(Serialize, Deserialize)]
+enum PackedMailOptions<'a> {
+    SevenBit,
+    EightBit,
+    /// Since form 2.
+    More(#[serde(borrow)] Cow<'a, str>),
+}
+
+/// How a recipient is delivered, and its options as JSON where it has some.
+#[derive(Serialize, Deserialize)]
+enum PackedClass<'a> {
+    Local,
+    Relay,
+    /// Since form 2.
+    LocalWith(#[serde(borrow)] Cow<'a, str>),
+    /// Since form 2.
+    RelayWith(#[serde(borrow)] Cow<'a, str>),
+}
+
 /// One recipient.
 #[derive(Serialize, Deserialize)]
 struct Packed<'a> {
@@ -93,7 +119,8 @@ struct Packed<'a> {
     /// Empty where there is none.
     #[serde(borrow)]
     alias: Cow<'a, str>,
-    class: Class,
+    #[serde(borrow)]
+    class: PackedClass<'a>,
     attempts: u32,
     next: Offset,
     #[serde(borrow)]
@@ -210,7 +237,8 @@ impl<'a> Row<'a> {
     /// The number of each recipient, how it is delivered, and when it is due.
     pub(super) fn due(&self) -> Result<Vec<(u32, Class, UtcTime)>, BadRow> {
         let (_, recipients) = self.parts()?;
-        let due = recipients.iter().map(|packed| (packed.to, packed.class, packed.next.time(self.key.0)));
+        let due =
+            recipients.iter().map(|packed| (packed.to, packed.class.class(), packed.next.time(self.key.0)));
         Ok(due.collect())
     }
 
@@ -323,7 +351,7 @@ impl Head<'_> {
         Self {
             accepted: Offset::of(envelope.accepted, envelope.id),
             reverse_path: Cow::Owned(envelope.reverse_path.to_string()),
-            eight_bit: envelope.eight_bit,
+            options: PackedMailOptions::of(&envelope.options),
             size: envelope.size,
             header: Place::of(&envelope.content.header),
             body: PackedBody::of(&envelope.content),
@@ -336,7 +364,7 @@ impl Head<'_> {
             id,
             accepted: self.accepted.time(id),
             reverse_path: ReversePath::try_from(self.reverse_path.into_owned())?,
-            eight_bit: self.eight_bit,
+            options: self.options.options()?,
             size: self.size,
             content: Content { header, body: self.body.body(&header) },
         })
@@ -350,7 +378,7 @@ impl<'a> Packed<'a> {
             to: recipient.to,
             address: Cow::Owned(recipient.address.to_string()),
             alias: Cow::Owned(alias.unwrap_or_default()),
-            class: recipient.class,
+            class: PackedClass::of(recipient),
             attempts: recipient.attempts,
             next: Offset::of(recipient.next, id),
             last_reply: recipient.last_reply.as_ref().map(PackedReply::of),
@@ -363,12 +391,64 @@ impl<'a> Packed<'a> {
             to: self.to,
             address: Address::parse(&self.address)?,
             alias,
-            class: self.class,
+            class: self.class.class(),
+            options: self.class.options()?,
             attempts: self.attempts,
             next: self.next.time(id),
             last_reply: self.last_reply.map(PackedReply::reply),
         })
     }
+}
+
+impl PackedMailOptions<'_> {
+    fn of(options: &MailOptions) -> Self {
+        match options {
+            plain if *plain == MailOptions::default() => Self::SevenBit,
+            plain if *plain == MailOptions::of(BodyType::EightBitMime) => Self::EightBit,
+            more => Self::More(json(more)),
+        }
+    }
+
+    fn options(&self) -> Result<MailOptions, BadRow> {
+        Ok(match self {
+            Self::SevenBit => MailOptions::default(),
+            Self::EightBit => MailOptions::of(BodyType::EightBitMime),
+            Self::More(text) => serde_json::from_str(text)?,
+        })
+    }
+}
+
+impl PackedClass<'_> {
+    fn of(recipient: &Recipient) -> Self {
+        let is_plain = recipient.options == RecipientOptions::default();
+        match recipient.class {
+            Class::Local if is_plain => Self::Local,
+            Class::Relay if is_plain => Self::Relay,
+            Class::Local => Self::LocalWith(json(&recipient.options)),
+            Class::Relay => Self::RelayWith(json(&recipient.options)),
+        }
+    }
+
+    fn class(&self) -> Class {
+        match self {
+            Self::Local | Self::LocalWith(_) => Class::Local,
+            Self::Relay | Self::RelayWith(_) => Class::Relay,
+        }
+    }
+
+    fn options(&self) -> Result<RecipientOptions, BadRow> {
+        match self {
+            Self::Local | Self::Relay => Ok(RecipientOptions::default()),
+            Self::LocalWith(text) | Self::RelayWith(text) => Ok(serde_json::from_str(text)?),
+        }
+    }
+}
+
+/// Structs of plain values: there is nothing in them that JSON refuses.
+fn json<T: Serialize>(value: &T) -> Cow<'static, str> {
+    let text = serde_json::to_string(value);
+    debug_assert!(text.is_ok(), "{text:?}");
+    Cow::Owned(text.unwrap_or_default())
 }
 
 impl<'a> PackedReply<'a> {
@@ -381,6 +461,21 @@ impl<'a> PackedReply<'a> {
             code: self.code,
             enhanced_status: self.enhanced_status,
             text: Cow::Owned(self.text.into_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_form_1_wrote_is_read_in_form_2() {
+        for (was, is) in [(false, PackedMailOptions::SevenBit), (true, PackedMailOptions::EightBit)] {
+            assert_eq!(postcard::to_allocvec(&was).unwrap(), postcard::to_allocvec(&is).unwrap());
+        }
+        for (was, is) in [(Class::Local, PackedClass::Local), (Class::Relay, PackedClass::Relay)] {
+            assert_eq!(postcard::to_allocvec(&was).unwrap(), postcard::to_allocvec(&is).unwrap());
         }
     }
 }

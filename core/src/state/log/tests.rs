@@ -5,7 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Address, BodyId, EnhancedStatus, Reply, ReversePath};
+use crate::model::{
+    Address, BodyId, BodyType, EnhancedStatus, MailOptions, RecipientOptions, Reply, ReversePath,
+};
 use crate::state::frame::Extent;
 
 fn id(n: u64) -> QueueId {
@@ -24,7 +26,7 @@ fn entry(n: u64, recipients: u32, large: bool) -> Entry {
         id: id(n),
         accepted: UtcTime(n),
         reverse_path: ReversePath::Address(Address::parse("a@x.test").unwrap()),
-        eight_bit: large,
+        options: MailOptions::of(if large { BodyType::EightBitMime } else { BodyType::SevenBit }),
         size: 100,
         content: Content { header: part, body: if large { large_body } else { Body::Inline(part) } },
     };
@@ -36,6 +38,7 @@ fn entry(n: u64, recipients: u32, large: bool) -> Entry {
         attempts: 0,
         next: UtcTime(n),
         last_reply: None,
+        options: RecipientOptions::default(),
     });
     Entry { envelope: Arc::new(envelope), recipients: recipients.collect() }
 }

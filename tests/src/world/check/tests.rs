@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fulmar_core::model::{Address, Incarnation, Nonce, Outcome, QueueId, Reply, ReversePath, UtcTime};
+use fulmar_core::model::{
+    Address, Incarnation, MailOptions, Nonce, Outcome, QueueId, RecipientOptions, Reply, ReversePath, UtcTime,
+};
 use fulmar_core::state::account::{Arrival, INBOX, Op, Stored};
 use fulmar_core::state::frame::{self, Data, Extent};
 use fulmar_core::state::layout;
@@ -161,7 +163,7 @@ fn entry(id: QueueId, from: Option<&Address>) -> Entry {
         id,
         accepted: BEGAN,
         reverse_path: from.cloned().map_or(ReversePath::Null, ReversePath::Address),
-        eight_bit: false,
+        options: MailOptions::default(),
         size: 300,
         content: Content { header: part, body: Body::Inline(part) },
     };
@@ -174,6 +176,7 @@ fn entry(id: QueueId, from: Option<&Address>) -> Entry {
         attempts: 0,
         next: BEGAN,
         last_reply: None,
+        options: RecipientOptions::default(),
     });
     Entry { envelope: Arc::new(envelope), recipients: recipients.collect() }
 }

@@ -14,7 +14,7 @@ use fulmar_core::config::Config;
 use fulmar_core::mailbox::Letter;
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{
-    Address, BodyId, Domain, Event, Incarnation, Nonce, Outcome, QueueId, ReversePath, UtcTime,
+    Address, BodyId, Domain, Event, Incarnation, MailOptions, Nonce, Outcome, QueueId, ReversePath, UtcTime,
 };
 use fulmar_core::platform::{
     Clock, Host, Instant, Listed, Object, Page, Payload, Platform, Store, StoreError, When,
@@ -152,7 +152,7 @@ impl World {
             id: QueueId::draw(now, entropy),
             accepted: now,
             reverse_path: ReversePath::Null,
-            eight_bit: false,
+            options: MailOptions::default(),
             size: 0,
             content: Content { header: part(header.len()), body },
         };

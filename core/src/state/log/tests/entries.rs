@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::model::options::Notify;
 
 /// What happens to entries.
 #[derive(Clone, Debug)]
@@ -64,6 +65,12 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             let envelope = Arc::make_mut(&mut entry.envelope);
             envelope.accepted = UtcTime(time);
             envelope.reverse_path = reverse_path;
+            let mut options = RecipientOptions::default();
+            if time % 2 == 0 {
+                envelope.options.envid = Some(format!("\u{e9} {n}"));
+                envelope.options.priority = -4;
+                options.notify = Some(Notify { delay: true, ..Notify::default() });
+            }
             if let (true, Body::Inline(part)) = (elsewhere, &mut envelope.content.body) {
                 part.seq += 1;
             }
@@ -73,7 +80,8 @@ fn any_entry() -> impl Strategy<Value = Entry> {
                 alias,
                 next: UtcTime(next),
                 last_reply,
-                class: Class::Relay,
+                options,
+                class: if next % 2 == 0 { Class::Relay } else { Class::Local },
                 ..last.clone()
             };
             entry
