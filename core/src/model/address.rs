@@ -1,10 +1,11 @@
-//! Mailbox addresses (RFC 5321 §4.1.2). Parsed once; a value of these types is always well-formed.
+//! Mailbox addresses (RFC 5321 §4.1.2, RFC 6531 §3.3). Parsed once; a value of these types is always well-formed.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 /// Octets in a local-part (RFC 5321 §4.5.3.1.1 asks for at least 64; many senders use more, and none need more).
 pub const LOCAL_PART_LIMIT: usize = 128;
@@ -37,6 +38,8 @@ pub enum AddressError {
     BadLabel,
     #[error("a character that a domain cannot hold")]
     BadDomainCharacter,
+    #[error("an international domain that IDNA does not allow")]
+    BadInternationalDomain,
     #[error("an address literal that is neither [IPv4] nor [IPv6:...]")]
     BadLiteral,
 }
@@ -69,6 +72,15 @@ impl Domain {
             }
         }
         Ok(Self(text.to_ascii_lowercase().into()))
+    }
+
+    /// Parses what may hold U-labels (RFC 6531 §3.3); kept are A-labels, as DNS and hosts without SMTPUTF8 want them (RFC 5891 §4.4).
+    pub fn parse_utf8(text: &str) -> Result<Self, AddressError> {
+        if text.is_ascii() {
+            return Self::parse(text);
+        }
+        let ascii = idna::domain_to_ascii_strict(text).map_err(|_| AddressError::BadInternationalDomain)?;
+        Self::parse(&ascii)
     }
 
     /// `IPv4-address-literal / IPv6-address-literal`, the opening bracket already taken.
@@ -108,14 +120,14 @@ impl fmt::Display for Domain {
 impl FromStr for Domain {
     type Err = AddressError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
+        Self::parse_utf8(text)
     }
 }
 
 impl TryFrom<String> for Domain {
     type Error = AddressError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
+        Self::parse_utf8(&text)
     }
 }
 
@@ -125,7 +137,8 @@ impl From<Domain> for String {
     }
 }
 
-/// `local-part@domain` (RFC 5321 §4.1.2, `Mailbox`). The local-part is kept as sent, unquoted; the domain in lower case.
+/// `local-part@domain` (RFC 5321 §4.1.2, `Mailbox`). The local-part is kept as sent, unquoted; it may hold UTF-8 (RFC 6531 §3.3). The
+/// domain is in lower case, in A-labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
@@ -134,16 +147,19 @@ pub struct Address {
 }
 
 impl Address {
-    /// Parses `Local-part "@" ( Domain / address-literal )`.
+    /// Parses `Local-part "@" ( Domain / address-literal )` in ASCII: what a client without SMTPUTF8 may say.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let (local_part, rest) = match text.strip_prefix('"') {
-            Some(quoted) => parse_quoted_string(quoted)?,
-            None => {
-                let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
-                (parse_dot_string(local)?, domain)
-            }
-        };
+        let (local_part, rest) = split(text)?;
+        if !local_part.is_ascii() {
+            return Err(AddressError::BadLocalPart);
+        }
         Self::with_local_part(&local_part, Domain::parse(rest)?)
+    }
+
+    /// Parses the same with the UTF-8 that RFC 6531 §3.3 adds.
+    pub fn parse_utf8(text: &str) -> Result<Self, AddressError> {
+        let (local_part, rest) = split(text)?;
+        Self::with_local_part(&local_part, Domain::parse_utf8(rest)?)
     }
 
     /// The address of a local-part as [`Address::local_part`] gives it: without quotes.
@@ -154,7 +170,7 @@ impl Address {
         if local_part.len() > LOCAL_PART_LIMIT {
             return Err(AddressError::LongLocalPart);
         }
-        if !local_part.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        if !local_part.chars().all(is_visible) {
             return Err(AddressError::BadQuotedString);
         }
         Ok(Self { local_part: local_part.into(), domain })
@@ -175,15 +191,47 @@ impl Address {
         &self.domain
     }
 
+    /// Whether a host without SMTPUTF8 can be told it.
+    pub fn is_ascii(&self) -> bool {
+        self.local_part.is_ascii()
+    }
+
     /// Whether the local-part is `postmaster` in any case (RFC 5321 §2.3.5).
     pub fn is_postmaster(&self) -> bool {
         self.local_part.eq_ignore_ascii_case("postmaster")
     }
 
-    /// The address under which a local account or alias is kept: everything in lower case. Only for domains that are
-    /// ours: the case of a foreign local-part belongs to its host (RFC 5321 §2.4).
+    /// The address under which a local account or alias is kept: everything in lower case, and composed where characters can be (NFC,
+    /// RFC 6530 §10.1). Only for domains that are ours: the case of a foreign local-part belongs to its host (RFC 5321 §2.4).
     pub fn normalized(&self) -> Self {
-        Self { local_part: self.local_part.to_ascii_lowercase().into(), domain: self.domain.clone() }
+        let local_part: Box<str> = if self.is_ascii() {
+            self.local_part.to_ascii_lowercase().into()
+        } else {
+            self.local_part.to_lowercase().nfc().collect::<String>().into()
+        };
+        Self { local_part, domain: self.domain.clone() }
+    }
+}
+
+/// The local-part, unquoted, and what follows its `@`.
+fn split(text: &str) -> Result<(String, &str), AddressError> {
+    match text.strip_prefix('"') {
+        Some(quoted) => parse_quoted_string(quoted),
+        None => {
+            let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NoAt)?;
+            Ok((parse_dot_string(local)?, domain))
+        }
+    }
+}
+
+/// What a local-part may hold, quoted or not: printable ASCII, and beyond it what shows. Controls, and marks that only change how others
+/// look (zero width, direction), would let two addresses look alike (RFC 6530 §13).
+fn is_visible(c: char) -> bool {
+    match c {
+        ' '..='~' => true,
+        '\u{0}'..='\u{9f}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => false,
+        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}' => false,
+        _ => true,
     }
 }
 
@@ -192,7 +240,7 @@ fn parse_dot_string(text: &str) -> Result<String, AddressError> {
     if text.is_empty() {
         return Err(AddressError::EmptyLocalPart);
     }
-    if !text.bytes().all(|b| is_atext(b) || b == b'.') {
+    if !text.chars().all(|c| is_atext(c) || c == '.') {
         return Err(AddressError::BadLocalPart);
     }
     Ok(text.to_owned())
@@ -212,24 +260,24 @@ fn parse_quoted_string(text: &str) -> Result<(String, &str), AddressError> {
                 return Ok((content, domain));
             }
             '\\' => match chars.next() {
-                Some((_, quoted @ ' '..='~')) => content.push(quoted),
+                Some((_, quoted)) if is_visible(quoted) => content.push(quoted),
                 _ => return Err(AddressError::BadQuotedString),
             },
-            ' '..='~' => content.push(c),
+            _ if is_visible(c) => content.push(c),
             _ => return Err(AddressError::BadQuotedString),
         }
     }
     Err(AddressError::BadQuotedString)
 }
 
-/// `atext` of RFC 5322 §3.2.3.
-fn is_atext(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b)
+/// `atext` of RFC 5322 §3.2.3 and RFC 6532 §3.2.
+fn is_atext(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && is_visible(c))
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.local_part.bytes().all(|b| is_atext(b) || b == b'.') {
+        if self.local_part.chars().all(|c| is_atext(c) || c == '.') {
             return write!(f, "{}@{}", self.local_part, self.domain);
         }
         f.write_str("\"")?;
@@ -246,14 +294,14 @@ impl fmt::Display for Address {
 impl FromStr for Address {
     type Err = AddressError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::parse(text)
+        Self::parse_utf8(text)
     }
 }
 
 impl TryFrom<String> for Address {
     type Error = AddressError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
+        Self::parse_utf8(&text)
     }
 }
 
@@ -321,6 +369,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn international_addresses_are_kept_in_one_form() {
+        for (text, local, domain) in [
+            ("j\u{f6}rg@b\u{fc}cher.example", "j\u{f6}rg", "xn--bcher-kva.example"),
+            ("\u{7528}\u{6237}@\u{4f8b}\u{3002}\u{6d4b}\u{8bd5}", "\u{7528}\u{6237}", "xn--fsq.xn--0zwm56d"),
+            ("\"\u{e9} \u{e8}\"@x.test", "\u{e9} \u{e8}", "x.test"),
+        ] {
+            let address = Address::parse_utf8(text).unwrap();
+            assert_eq!((address.local_part(), address.domain().as_str()), (local, domain), "{text}");
+            assert_eq!(Address::parse_utf8(&address.to_string()).unwrap(), address, "{text}");
+        }
+        let decomposed = Address::parse_utf8("Jo\u{308}rg@x.test").unwrap();
+        assert_eq!(decomposed.normalized(), Address::parse_utf8("j\u{f6}rg@x.test").unwrap());
+    }
+
+    #[test]
+    fn what_only_looks_like_another_address_is_none() {
+        use AddressError as E;
+        for (text, error) in [
+            ("al\u{200b}ice@x.test", E::BadLocalPart),
+            ("\u{202e}ecila@x.test", E::BadLocalPart),
+            ("a\u{85}b@x.test", E::BadLocalPart),
+            ("\"a\u{feff}\"@x.test", E::BadQuotedString),
+            ("a@-\u{e9}.test", E::BadInternationalDomain),
+        ] {
+            assert_eq!(Address::parse_utf8(text), Err(error), "{text:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_displayed_parses_to_the_same(local in "[ -~]{1,64}", domain in "[a-z]{1,10}(\\.[a-z]{1,10}){0,3}") {
@@ -330,7 +407,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_parser_panic(text in ".{0,80}") {
-            let _ = Address::parse(&text);
+            let _ = (Address::parse(&text), Address::parse_utf8(&text), Domain::parse_utf8(&text));
         }
     }
 }

@@ -30,7 +30,7 @@ impl fmt::Display for ReversePath {
 impl TryFrom<String> for ReversePath {
     type Error = AddressError;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        if text.is_empty() { Ok(Self::Null) } else { Address::parse(&text).map(Self::Address) }
+        if text.is_empty() { Ok(Self::Null) } else { Address::parse_utf8(&text).map(Self::Address) }
     }
 }
 

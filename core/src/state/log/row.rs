@@ -386,10 +386,10 @@ impl<'a> Packed<'a> {
     }
 
     fn recipient(self, id: QueueId) -> Result<Recipient, BadRow> {
-        let alias = (!self.alias.is_empty()).then(|| Address::parse(&self.alias)).transpose()?;
+        let alias = (!self.alias.is_empty()).then(|| Address::parse_utf8(&self.alias)).transpose()?;
         Ok(Recipient {
             to: self.to,
-            address: Address::parse(&self.address)?,
+            address: Address::parse_utf8(&self.address)?,
             alias,
             class: self.class.class(),
             options: self.class.options()?,
