@@ -17,19 +17,26 @@ use async_trait::async_trait;
 
 use super::connection::{Connection, READ_OCTETS, Received, Trouble};
 use crate::config::SmtpLimits;
-use crate::model::{ForwardPath, Reply};
+use crate::model::{ForwardPath, RecipientOptions, Reply};
 use crate::platform::{Clock, Instant, Stream};
 use crate::smtp::Mail;
-use crate::smtp::server::{Awaited, Closing, Session, Step};
+use crate::smtp::server::{Awaited, Closing, Offers, Query, Session, Step};
+use crate::smtp::syntax::Attribute;
 
 /// Who decides about mail, and keeps it. Calls come in the order of the protocol, one at a time. A transaction that `mail`
 /// said yes to ends in exactly one call of `end_of_content` or `reset`, unless the conversation is dropped.
 #[async_trait]
 pub trait Handler: Send {
+    /// Whether a client of this name may go on. Asked again with each greeting.
+    async fn hello(&mut self, name: &str) -> Result<(), Reply>;
     /// Whether a transaction may begin.
     async fn mail(&mut self, mail: &Mail) -> Result<(), Reply>;
     /// Whether this recipient is taken.
-    async fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Reply>;
+    async fn recipient(
+        &mut self,
+        forward_path: &ForwardPath,
+        options: &RecipientOptions,
+    ) -> Result<(), Reply>;
     /// Whether content may be sent; asked before the client is invited to.
     async fn data(&mut self) -> Result<(), Reply>;
     /// Takes the next octets of content. A refusal becomes the final reply, after the rest has been swallowed.
@@ -40,6 +47,25 @@ pub trait Handler: Send {
     async fn reset(&mut self);
     /// The client was told this 4yz or 5yz, about a recipient or not.
     fn refused(&mut self, recipient: Option<&ForwardPath>, reply: &Reply);
+    /// The client wants to be known by this mechanism, one of those offered.
+    async fn auth(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Progress;
+    /// What the client says to a challenge.
+    async fn auth_response(&mut self, response: Vec<u8>) -> Progress;
+    /// The client does not want to be known after all.
+    fn auth_cancelled(&mut self);
+    /// VRFY, EXPN, ETRN, XFORWARD: what is answered.
+    async fn query(&mut self, query: &Query) -> Reply;
+    /// A proxy that is believed says who the client is; what was known of it is forgotten.
+    async fn xclient(&mut self, attributes: &[Attribute]) -> Result<Offers, Reply>;
+}
+
+/// How an exchange of SASL goes on.
+#[derive(Debug)]
+pub enum Progress {
+    /// With this challenge.
+    Challenge(Vec<u8>),
+    /// It has ended: the client is known, and this is offered now; or it is told this.
+    Done(Result<Offers, Reply>),
 }
 
 /// How a session ended.
@@ -76,7 +102,10 @@ pub async fn serve(
             }
             Step::Send => client.send(&mut session).await,
             Step::Mail(mail) => session.answer(handler.mail(&mail).await),
-            Step::Recipient(forward_path) => session.answer(handler.recipient(&forward_path).await),
+            Step::Hello(name) => session.answer(handler.hello(&name).await),
+            Step::Recipient(forward_path, options) => {
+                session.answer(handler.recipient(&forward_path, &options).await);
+            }
             Step::Data => session.answer(handler.data().await),
             Step::Content(octets) => session.answer(handler.content(octets).await),
             Step::EndOfContent => {
@@ -88,6 +117,19 @@ pub async fn serve(
                 }
             }
             Step::Reset => handler.reset().await,
+            Step::Tls => session.answer(Ok(())),
+            Step::StartTls => {
+                client.send(&mut session).await;
+                session.abandon(Closing::NoTls);
+            }
+            Step::Auth(mechanism, initial) => progress(&mut session, handler.auth(&mechanism, initial).await),
+            Step::AuthResponse(response) => progress(&mut session, handler.auth_response(response).await),
+            Step::AuthCancelled => handler.auth_cancelled(),
+            Step::Query(query) => session.tell(handler.query(&query).await),
+            Step::Xclient(attributes) => match handler.xclient(&attributes).await {
+                Ok(offers) => session.restart(offers),
+                Err(reply) => session.tell(reply),
+            },
             Step::Refused { recipient, reply } => handler.refused(recipient.as_ref(), &reply),
             Step::Closed(reason) => {
                 client.send(&mut session).await;
@@ -95,6 +137,13 @@ pub async fn serve(
                 return SessionEnd { messages: session.messages(), reason };
             }
         }
+    }
+}
+
+fn progress(session: &mut Session, progress: Progress) {
+    match progress {
+        Progress::Challenge(challenge) => session.challenge(&challenge),
+        Progress::Done(outcome) => session.authenticate(outcome),
     }
 }
 

@@ -32,6 +32,12 @@ impl UtcTime {
         self.date_time().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 
+    /// Reads `date-time` of RFC 3339 §5.6; none before 1970.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        u64::try_from(time.timestamp_millis()).ok().map(Self)
+    }
+
     fn date_time(self) -> DateTime<Utc> {
         i64::try_from(self.0)
             .ok()
@@ -69,6 +75,11 @@ mod tests {
         let time = UtcTime(1_795_306_347_500);
         assert_eq!(time.to_rfc5322(), "Sun, 22 Nov 2026 00:12:27 +0000");
         assert_eq!(time.to_rfc3339(), "2026-11-22T00:12:27.500Z");
+        assert_eq!(UtcTime::from_rfc3339("2026-11-22T01:12:27.5+01:00"), Some(time));
+        assert_eq!(
+            [UtcTime::from_rfc3339("1969-12-31T23:59:59Z"), UtcTime::from_rfc3339("tomorrow")],
+            [None; 2]
+        );
         assert_eq!(UtcTime(u64::MAX).to_rfc3339().len(), "+262142-12-31T23:59:59.999Z".len());
     }
 

@@ -29,6 +29,11 @@ impl LineBuffer {
         Self { octets: Vec::new(), limit, is_too_long: false }
     }
 
+    /// Lines that end after this may have so many octets.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Takes octets from the front of `input`, up to and with the next LF. Nothing where there is none yet.
     pub fn take(&mut self, input: &mut &[u8]) -> Option<Line> {
         let end = memchr(b'\n', input);

@@ -6,6 +6,8 @@
 //! refused. A client that ends its lines so would wait for ever for an end that we do not see; what it takes for the end
 //! is therefore looked for in spoilt content too ([`Decoded::Cut`]), after which the connection must be closed, for whatever
 //! follows might be meant as content.
+//!
+//! From clients that an operator lists, bare line ends are taken for CRLF instead. Even then none of them is part of an end of content.
 
 use memchr::memchr2;
 
@@ -26,6 +28,10 @@ pub struct Decoder {
     is_faulty: bool,
     /// A fault that has been found and not been told yet.
     untold: Option<Fault>,
+    /// Whether bare line ends become CRLF.
+    normalizes: bool,
+    /// Octets of content that stand in for others, to be handed on next.
+    instead: &'static [u8],
 }
 
 /// What comes out of content.
@@ -62,6 +68,9 @@ enum Place {
     Cr,
     LooseStart,
     LooseStartDot,
+    /// After a bare line end that was made a CRLF.
+    MendedStart,
+    MendedStartDot,
     Ended,
     Cut,
 }
@@ -77,7 +86,14 @@ impl Decoder {
             room: size_limit,
             is_faulty: false,
             untold: None,
+            normalizes: false,
+            instead: b"",
         }
+    }
+
+    /// The same, but bare line ends become CRLF.
+    pub fn normalizing(self) -> Self {
+        Self { normalizes: true, ..self }
     }
 
     /// Takes octets from the front of `input` and gives what comes of them; nothing once `input` is used up. After
@@ -86,6 +102,13 @@ impl Decoder {
         loop {
             if let Some(fault) = self.untold.take() {
                 return Some(Decoded::Fault(fault));
+            }
+            let instead = std::mem::take(&mut self.instead);
+            if !instead.is_empty() && self.count(instead.len()) == instead.len() {
+                if !self.is_faulty {
+                    return Some(Decoded::Content(instead));
+                }
+                continue;
             }
             match self.place {
                 Place::Ended => return Some(Decoded::End),
@@ -110,6 +133,7 @@ impl Decoder {
         while let Some(&octet) = octets.get(at) {
             let (next, length) = match (self.place, octet) {
                 (Place::InLine, CR) => (Place::Cr, 1),
+                (Place::InLine, LF) if self.normalizes => return self.mend(at, 1, b"\r\n"),
                 (Place::InLine, LF) => {
                     self.spoil();
                     return self.drop_one(at, Place::LooseStart);
@@ -118,6 +142,7 @@ impl Decoder {
                     (Place::InLine, memchr2(CR, LF, &octets[at..]).unwrap_or(octets.len() - at))
                 }
                 (Place::Cr, LF) => (Place::LineStart, 1),
+                (Place::Cr, _) if self.normalizes => return self.mend(at, 0, b"\n"),
                 (Place::Cr, _) => {
                     self.spoil();
                     self.place = Place::LooseStart;
@@ -126,15 +151,30 @@ impl Decoder {
                 (Place::LineStart, b'.') => return self.drop_one(at, Place::LineStartDot),
                 (Place::LineStartDot, CR) => return self.drop_one(at, Place::LineStartDotCr),
                 (Place::LineStartDotCr, LF) => return self.drop_one(at, Place::Ended),
+                (Place::LineStartDot, LF) if self.normalizes => return self.mend(at, 1, b".\r\n"),
+                (Place::LineStartDotCr, _) if self.normalizes => return self.mend(at, 0, b".\r\n"),
+                (Place::MendedStart, b'.') => return self.drop_one(at, Place::MendedStartDot),
+                (Place::MendedStartDot, CR | LF) => {
+                    // No end: a line that holds a dot.
+                    self.instead = b".";
+                    self.place = Place::InLine;
+                    return (at, at);
+                }
                 (Place::LineStartDot, LF) | (Place::LineStartDotCr, _) => {
                     self.spoil();
                     return self.drop_one(at, Place::Cut);
                 }
                 (Place::LooseStart, b'.') => (Place::LooseStartDot, 1),
                 (Place::LooseStartDot, CR | LF) => return self.drop_one(at, Place::Cut),
-                (Place::LineStart | Place::LineStartDot | Place::LooseStart | Place::LooseStartDot, _) => {
-                    (Place::InLine, 0)
-                }
+                (
+                    Place::LineStart
+                    | Place::LineStartDot
+                    | Place::LooseStart
+                    | Place::LooseStartDot
+                    | Place::MendedStart
+                    | Place::MendedStartDot,
+                    _,
+                ) => (Place::InLine, 0),
                 (Place::Ended | Place::Cut, _) => return (at, at),
             };
             let counted = self.count(length);
@@ -148,6 +188,14 @@ impl Decoder {
             }
         }
         (at, at)
+    }
+
+    /// What is before `at` is handed on, then `instead`, which ends a line; so many octets are dropped.
+    fn mend(&mut self, at: usize, dropped: usize, instead: &'static [u8]) -> (usize, usize) {
+        self.instead = instead;
+        self.place = Place::MendedStart;
+        self.line = 0;
+        (at, at + dropped)
     }
 
     /// The octet at `at` is not handed on: what is before it is.
@@ -284,6 +332,30 @@ mod tests {
         check(&decoder, b"a\n.\r\nEST", b"a", Some(Fault::BareLineEnd), Some("cut"));
         // `\r\n.\r` and no LF: the octet that proves it is the last one taken.
         check(&decoder, b"a\r\n.\r REST", b"a\r\n", Some(Fault::BareLineEnd), Some("cut"));
+    }
+
+    #[test]
+    fn bare_line_ends_of_listed_clients_become_crlf_and_never_end_content() {
+        let decoder = Decoder::new(1000, 1000).normalizing();
+        for (wire, content) in [
+            (&b"a\nb\r\n.\r\nREST"[..], &b"a\r\nb\r\n"[..]),
+            (b"a\rb\r\n.\r\nREST", b"a\r\nb\r\n"),
+            (b"a\r\r\nb\n\r\n.\r\nREST", b"a\r\n\r\nb\r\n\r\n"),
+            (b"\n\n.\n.\r\n.\r\nREST", b"\r\n\r\n.\r\n.\r\n"),
+            (b"a\n.\r\nb\r\n.\r\nREST", b"a\r\n.\r\nb\r\n"),
+            (b"a\r\n.\nb\r\n.\r\nREST", b"a\r\n.\r\nb\r\n"),
+            (b"a\r\n.\rb\r\n.\r\nREST", b"a\r\n.\r\nb\r\n"),
+            (b"a\n..b\r.c\r\n..d\r\n.\r\nREST", b"a\r\n.b\r\nc\r\n.d\r\n"),
+        ] {
+            check(&decoder, wire, content, None, Some("end"));
+        }
+        check(
+            &Decoder::new(99, 2).normalizing(),
+            b"a\nb\r\n.\r\nREST",
+            b"a",
+            Some(Fault::TooBig),
+            Some("end"),
+        );
     }
 
     #[test]

@@ -5,9 +5,11 @@
 
 pub mod client;
 pub mod data;
+pub mod inspector;
 pub mod server;
 pub mod syntax;
 
+use self::syntax::MailParameters;
 use crate::model::ReversePath;
 pub use crate::model::options::BodyType;
 
@@ -16,12 +18,22 @@ pub use crate::model::options::BodyType;
 pub struct Mail {
     /// Where a non-delivery report goes.
     pub reverse_path: ReversePath,
-    /// Octets of content that the client announced (RFC 1870 §6.1), within our limit. It may send more or fewer.
-    pub declared_size: Option<u64>,
-    /// Of what kind the content will be.
-    pub body: BodyType,
+    /// What else it asks for. A size that it announces is within our limit; it may send more or fewer octets.
+    pub parameters: Box<MailParameters>,
     /// What the client called itself in HELO or EHLO: visible ASCII, not checked any further.
     pub greeting: String,
-    /// Whether it said EHLO.
-    pub esmtp: bool,
+    /// With which command.
+    pub hello: Hello,
+}
+
+/// How a client greets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hello {
+    /// HELO (RFC 5321 §4.1.1.1)
+    Helo,
+    /// EHLO (RFC 5321 §4.1.1.1)
+    #[default]
+    Ehlo,
+    /// LHLO (RFC 2033 §4.1)
+    Lhlo,
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
-use super::{Closing, Handler, SessionEnd, serve};
+use super::{Closing, Handler, Progress, SessionEnd, serve};
 use crate::config::SmtpLimits;
 use crate::conversation::connection::LINGER;
 use crate::conversation::testing::{HandClock, OurEnd, Wire};
-use crate::model::{Domain, ForwardPath, Reply};
+use crate::model::{Domain, ForwardPath, RecipientOptions, Reply};
 use crate::platform::Clock;
 use crate::smtp::Mail;
-use crate::smtp::server::Session;
+use crate::smtp::server::{Offers, Query, Service, Session};
+use crate::smtp::syntax::Attribute;
 
 /// Writes down what it is called with. Refuses whatever begins with `no`, in envelopes and in content.
 struct Recorder(Arc<Mutex<Vec<String>>>);
@@ -31,11 +32,14 @@ fn verdict(text: &str) -> Result<(), Reply> {
 
 #[async_trait]
 impl Handler for Recorder {
+    async fn hello(&mut self, name: &str) -> Result<(), Reply> {
+        verdict(name)
+    }
     async fn mail(&mut self, mail: &Mail) -> Result<(), Reply> {
         self.note(format!("mail <{}> from {}", mail.reverse_path, mail.greeting));
         verdict(&mail.reverse_path.to_string())
     }
-    async fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Reply> {
+    async fn recipient(&mut self, forward_path: &ForwardPath, _: &RecipientOptions) -> Result<(), Reply> {
         self.note(format!("recipient <{forward_path}>"));
         verdict(&forward_path.to_string())
     }
@@ -54,6 +58,25 @@ impl Handler for Recorder {
     }
     async fn reset(&mut self) {
         self.note("reset".to_owned());
+    }
+    async fn auth(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Progress {
+        self.note(format!("auth {mechanism} {initial:?}"));
+        Progress::Challenge(b"who?".to_vec())
+    }
+    async fn auth_response(&mut self, response: Vec<u8>) -> Progress {
+        let name = String::from_utf8_lossy(&response).into_owned();
+        self.note(format!("auth response {name}"));
+        Progress::Done(verdict(&name).map(|()| Offers::default()))
+    }
+    fn auth_cancelled(&mut self) {
+        self.note("auth cancelled".to_owned());
+    }
+    async fn query(&mut self, query: &Query) -> Reply {
+        self.note(format!("{query:?}"));
+        Reply::new(252, (2, 1, 5), "perhaps")
+    }
+    async fn xclient(&mut self, _: &[Attribute]) -> Result<Offers, Reply> {
+        Ok(Offers::default())
     }
     fn refused(&mut self, recipient: Option<&ForwardPath>, reply: &Reply) {
         let recipient = recipient.map_or(String::new(), |path| format!(" <{path}>"));
@@ -81,7 +104,9 @@ impl Client {
         let mut handler = Recorder(calls.clone());
         let conversation = Box::pin(async move {
             let limits = SmtpLimits::default();
-            let session = Session::new(Domain::parse("mx.test").unwrap(), limits.clone());
+            let offers = Offers { mechanisms: vec!["TEST"], ..Offers::default() };
+            let hostname = Domain::parse("mx.test").unwrap();
+            let session = Session::serving(Service::Transfer, hostname, None, limits.clone(), offers);
             serve(Box::new(stream), session, &mut handler, &limits, &door, &shutdown).await
         });
         let mut client = Self { conversation, end: None, wire, calls, clock, stop };
@@ -164,6 +189,22 @@ fn a_client_that_closes_its_side_early_still_gets_every_reply() {
             "refused 550"
         ]
     );
+}
+
+#[test]
+fn a_client_is_asked_who_it_is_until_that_is_known() {
+    let mut client = Client::connect();
+    client.send("EHLO c.test\r\n");
+    // "who?", "no", "me"
+    assert_eq!(client.send("AUTH TEST\r\n"), "334 d2hvPw==\r\n");
+    assert!(client.send("bm8=\r\n").starts_with("550 "));
+    client.send("AUTH TEST =\r\n");
+    assert!(client.send("*\r\n").starts_with("501 5.7.0 "));
+    assert_eq!(client.last_calls(3), ["auth TEST Some([])", "auth cancelled", "refused 501"]);
+    client.send("AUTH TEST\r\n");
+    assert_eq!(client.send("bWU=\r\n"), "235 2.7.0 authenticated\r\n");
+    assert!(client.send("VRFY me\r\n").starts_with("252 "));
+    assert_eq!(client.last_calls(2), ["auth response me", "Vrfy(\"me\", false)"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! and the final reply waits for it to be durable.
 
 mod content;
+mod options;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,8 +12,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub(super) use self::content::{ContentFault, ContentSink};
+use self::options::{options, protocol};
 use super::Context;
-use crate::conversation::smtp::Handler;
+use crate::conversation::smtp::{Handler, Progress};
 use crate::directory::{Resolution, Target};
 use crate::model::message::Received;
 use crate::model::{
@@ -22,6 +24,8 @@ use crate::model::{
 use crate::policy::{Origin, may_relay};
 use crate::queue::{Acceptance, AcceptedBody, Addressee, Refusal};
 use crate::smtp::Mail;
+use crate::smtp::server::{Offers, Query};
+use crate::smtp::syntax::Attribute;
 
 /// The recipients of a transaction after expansion.
 pub(super) type Recipients = BTreeMap<Address, Addressee>;
@@ -58,19 +62,27 @@ impl Reception {
 
 #[async_trait]
 impl Handler for Reception {
+    async fn hello(&mut self, _name: &str) -> Result<(), Reply> {
+        Ok(())
+    }
+
     async fn mail(&mut self, mail: &Mail) -> Result<(), Reply> {
         let (recipients, named) = (Recipients::new(), Vec::new());
         self.transaction = Some(Transaction { mail: mail.clone(), recipients, named, content: None });
         Ok(())
     }
 
-    async fn recipient(&mut self, forward_path: &ForwardPath) -> Result<(), Reply> {
+    async fn recipient(
+        &mut self,
+        forward_path: &ForwardPath,
+        options: &RecipientOptions,
+    ) -> Result<(), Reply> {
         let context = self.context.clone();
         let origin = Origin::Client(self.peer.ip());
         let address = forward_path.address_at(&context.config.hostname);
         let transaction = self.in_transaction()?;
         let targets = resolve(&context, origin, &address).await?;
-        add(&mut transaction.recipients, &address, targets, context.config.smtp.recipients)?;
+        add(&mut transaction.recipients, &address, options, targets, context.config.smtp.recipients)?;
         if transaction.named.len() < 2 && !transaction.named.contains(&address) {
             transaction.named.push(address);
         }
@@ -103,9 +115,9 @@ impl Handler for Reception {
             under: None,
             session: Some(self.session),
             received_from: Some((mail.greeting.as_str(), self.peer)),
-            with: Some(if mail.esmtp { "ESMTP" } else { "SMTP" }),
+            with: Some(protocol(mail.hello)),
             reverse_path: mail.reverse_path.clone(),
-            options: MailOptions::of(mail.body),
+            options: options(&mail.parameters, now),
             recipients,
             named,
         };
@@ -117,6 +129,25 @@ impl Handler for Reception {
 
     async fn reset(&mut self) {
         self.transaction = None;
+    }
+
+    async fn auth(&mut self, _mechanism: &str, _initial: Option<Vec<u8>>) -> Progress {
+        Progress::Done(Err(Reply::new(504, (5, 5, 4), "mechanism not offered")))
+    }
+
+    async fn auth_response(&mut self, _response: Vec<u8>) -> Progress {
+        Progress::Done(Err(Reply::new(503, (5, 5, 1), "no challenge to respond to")))
+    }
+
+    fn auth_cancelled(&mut self) {}
+
+    async fn query(&mut self, _query: &Query) -> Reply {
+        // RFC 5321 §3.5.3: a server that does not verify says so, and never a falsehood.
+        Reply::new(252, (2, 1, 5), "addresses are not verified here; send and see")
+    }
+
+    async fn xclient(&mut self, _attributes: &[Attribute]) -> Result<Offers, Reply> {
+        Err(Reply::new(550, (5, 7, 1), "not from you"))
     }
 
     fn refused(&mut self, recipient: Option<&ForwardPath>, reply: &Reply) {
@@ -165,7 +196,8 @@ pub(super) async fn resolve_all(context: &Context, named: &[Address]) -> Result<
     let mut recipients = Recipients::new();
     for address in named {
         let targets = resolve(context, Origin::Operator, address).await?;
-        add(&mut recipients, address, targets, context.config.smtp.recipients)?;
+        let options = RecipientOptions::default();
+        add(&mut recipients, address, &options, targets, context.config.smtp.recipients)?;
     }
     Ok(recipients)
 }
@@ -198,6 +230,7 @@ async fn resolve(context: &Context, origin: Origin, address: &Address) -> Result
 fn add(
     recipients: &mut Recipients,
     named: &Address,
+    options: &RecipientOptions,
     targets: Vec<Target>,
     limit: usize,
 ) -> Result<(), Reply> {
@@ -209,7 +242,7 @@ fn add(
     for target in targets {
         let alias = (target.address != *named).then(|| named.clone());
         let Target { address, class } = target;
-        let options = RecipientOptions::default();
+        let options = options.clone();
         recipients.entry(address.clone()).or_insert(Addressee { address, alias, class, options });
     }
     Ok(())

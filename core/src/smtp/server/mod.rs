@@ -1,35 +1,39 @@
-//! A server's side of one SMTP session (RFC 5321), with PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152) and
-//! ENHANCEDSTATUSCODES (RFC 2034). It decides what is well-formed and in order, and nothing else: whether mail is wanted is
-//! asked of whoever drives it.
+//! A server's side of one SMTP session (RFC 5321), or of LMTP (RFC 2033), with the extensions that [`Offers`] names. It decides what is
+//! well-formed and in order, and nothing else: whether mail is wanted is asked of whoever drives it.
 //!
 //! # How it is driven
 //!
 //! Octets go in with [`Session::advance`], which gives one [`Step`] at a time. Some steps are questions; nothing more is
-//! taken until one is answered with [`Session::answer`] or [`Session::conclude`]. Replies collect in the order of the
+//! taken until one is answered, with the function that it names. Replies collect in the order of the
 //! commands, so that a pipelined group is answered by one write: take them with [`Session::take_output`] at [`Step::Idle`],
-//! [`Step::Send`] and [`Step::Closed`].
+//! [`Step::Send`], [`Step::StartTls`] and [`Step::Closed`].
 //!
 //! ```text
-//! Ungreeted --EHLO--> Ready --MAIL--> Transaction --DATA--> Inviting --354--> Receiving --.--> Ready
-//!                       ^               |  ^  RCPT
-//!                       +--RSET, EHLO---+  +---+
+//! Ungreeted --EHLO--> Ready --MAIL--> Transaction --DATA--> Inviting --354--> Receiving --.-----> Ready
+//!  ^                    ^  \            |  ^  RCPT \                                     /
+//!  +--STARTTLS, XCLIENT-+   AUTH        +--+        BDAT--> Chunk <--BDAT--> BetweenChunks --LAST
 //! ```
 //!
 //! Whoever was asked [`Step::Mail`] and said yes is told the end of that transaction exactly once: by
 //! [`Step::EndOfContent`], or by [`Step::Reset`].
 
+mod auth;
+mod chunks;
 mod commands;
+mod offers;
 mod replies;
 mod state;
+mod steps;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::mem;
 
+pub use self::offers::{Offers, Service};
 pub use self::state::Closing;
-use self::state::{Asked, Receiving, State, Transaction};
-use super::Mail;
+use self::state::{Asked, Chunk, Receiving, State, Transaction};
+pub use self::steps::{Awaited, Query, Step};
 use super::data::{Decoded, Decoder};
 use crate::config::SmtpLimits;
 use crate::model::line::LineBuffer;
@@ -43,8 +47,16 @@ const REPLIES_HELD: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Session {
     hostname: Domain,
+    service: Service,
+    /// What stands behind the host's name in the greeting, in place of ours.
+    banner: Option<String>,
+    offers: Offers,
     limits: SmtpLimits,
+    /// Whether bare line ends in content are mended for this client.
+    normalizes: bool,
     state: State,
+    /// Whether AUTH has succeeded.
+    is_known: bool,
     line: LineBuffer,
     /// To be handed out before any more input is taken.
     steps: VecDeque<Step<'static>>,
@@ -58,53 +70,30 @@ pub struct Session {
     is_shutting_down: bool,
 }
 
-/// What the driver has to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Everything that was handed in has been taken: send the replies, then wait for more.
-    Idle,
-    /// Replies have grown beyond what is held back for the rest of a pipelined group: send them before going on.
-    Send,
-    /// Question: may this transaction begin?
-    Mail(Mail),
-    /// Question: may this recipient be added to it?
-    Recipient(ForwardPath),
-    /// Question: may its content be sent?
-    Data,
-    /// The next octets of content, out of their transport form. Needs no answer, but `answer` may refuse the message here.
-    Content(&'a [u8]),
-    /// Question: the content is whole, will the message be kept? Answered with [`Session::conclude`].
-    EndOfContent,
-    /// The transaction is over without a message.
-    Reset,
-    /// The client was told something of 4yz or 5yz, by the driver's answer or by the session itself.
-    Refused {
-        /// The recipient that the reply is about, where it is about one.
-        recipient: Option<ForwardPath>,
-        /// What it was told.
-        reply: Reply,
-    },
-    /// The session is over: send the replies, then close the connection. No more input is taken.
-    Closed(Closing),
-}
-
-/// What a client is expected to send next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Awaited {
-    /// A command line, or the rest of one.
-    Command,
-    /// Content.
-    Content,
-}
-
 impl Session {
     /// A session that has just been opened, its greeting ready to be sent.
     pub fn new(hostname: Domain, limits: SmtpLimits) -> Self {
+        Self::serving(Service::Transfer, hostname, None, limits, Offers::default())
+    }
+
+    /// The same for another service, with these offers. `banner` stands behind the host's name in place of ours.
+    pub fn serving(
+        service: Service,
+        hostname: Domain,
+        banner: Option<String>,
+        limits: SmtpLimits,
+        offers: Offers,
+    ) -> Self {
         let mut session = Self {
             line: LineBuffer::new(limits.command_line),
             hostname,
+            service,
+            banner,
+            offers: Offers::default(),
             limits,
+            normalizes: false,
             state: State::Ungreeted,
+            is_known: false,
             steps: VecDeque::new(),
             output: Vec::new(),
             errors: 0,
@@ -113,8 +102,14 @@ impl Session {
             messages: 0,
             is_shutting_down: false,
         };
-        session.reply(replies::greeting(&session.hostname));
+        session.offer(offers);
+        session.greet_client();
         session
+    }
+
+    /// Takes bare line ends in content for CRLF from now on.
+    pub fn normalize(&mut self) {
+        self.normalizes = true;
     }
 
     /// Goes on by one step, taking octets from the front of `input`. An empty input says that nothing more has arrived so
@@ -130,32 +125,14 @@ impl Session {
             match &mut self.state {
                 State::Closed(closing) => return Step::Closed(*closing),
                 State::Asked(_) => return Step::Idle,
-                State::Receiving(receiving) => {
-                    let before = input.len();
-                    let decoded = receiving.decoder.decode(input);
-                    if receiving.refusal.is_some() {
-                        receiving.swallowed += (before - input.len()) as u64;
+                State::Receiving(_) => {
+                    if let Some(step) = self.receive(input) {
+                        return step;
                     }
-                    match decoded {
-                        Some(Decoded::End) => self.end_content(),
-                        Some(Decoded::Cut) => {
-                            // A fault was told before, so this sends its reply.
-                            self.end_content();
-                            self.close(Closing::LooseEnd);
-                        }
-                        Some(Decoded::Fault(fault)) => self.refuse_content(replies::faulty_content(fault)),
-                        _ if receiving.swallowed > self.limits.refused_content => {
-                            self.end_content();
-                            if !matches!(self.state, State::Closed(_)) {
-                                self.reply(replies::endless_content(&self.hostname));
-                                self.close(Closing::EndlessContent);
-                            }
-                        }
-                        Some(Decoded::Content(octets)) if receiving.refusal.is_none() => {
-                            return Step::Content(octets);
-                        }
-                        Some(Decoded::Content(_)) => {}
-                        None => return Step::Idle,
+                }
+                State::Chunk(_) => {
+                    if let Some(step) = self.receive_chunk(input) {
+                        return step;
                     }
                 }
                 State::Inviting(_) if input.is_empty() => self.invite(),
@@ -163,7 +140,21 @@ impl Session {
                     self.reply(replies::input_after_data());
                     self.close(Closing::InputAfterData);
                 }
-                State::Ungreeted | State::Ready(_) | State::Transaction(_) => {
+                State::StartingTls if input.is_empty() => {
+                    self.reply(replies::begin_tls());
+                    self.state = State::Asked(Asked::Anew);
+                    return Step::StartTls;
+                }
+                State::StartingTls => {
+                    // Whoever is on the way could have put it there (RFC 3207 §6).
+                    self.reply(replies::input_before_tls());
+                    self.close(Closing::InputBeforeTls);
+                }
+                State::Ungreeted
+                | State::Ready(_)
+                | State::Transaction(_)
+                | State::BetweenChunks(_)
+                | State::Authenticating(_) => {
                     if self.is_shutting_down {
                         self.reply(replies::shutting_down(&self.hostname));
                         self.close(Closing::ShuttingDown);
@@ -178,15 +169,51 @@ impl Session {
         }
     }
 
-    /// Answers [`Step::Mail`], [`Step::Recipient`] or [`Step::Data`]; a refusal goes to the client as it is. After
+    /// The next of content after DATA; nothing where there is something else to be handed out.
+    fn receive<'a>(&mut self, input: &mut &'a [u8]) -> Option<Step<'a>> {
+        let State::Receiving(receiving) = &mut self.state else { return None };
+        let before = input.len();
+        let decoded = receiving.decoder.decode(input);
+        if receiving.refusal.is_some() {
+            receiving.swallowed += (before - input.len()) as u64;
+        }
+        match decoded {
+            Some(Decoded::End) => self.end_content(),
+            Some(Decoded::Cut) => {
+                // A fault was told before, so this sends its reply.
+                self.end_content();
+                self.close(Closing::LooseEnd);
+            }
+            Some(Decoded::Fault(fault)) => self.refuse_content(replies::faulty_content(fault)),
+            _ if receiving.swallowed > self.limits.refused_content => {
+                self.end_content();
+                self.close_endless();
+            }
+            Some(Decoded::Content(octets)) if receiving.refusal.is_none() => {
+                return Some(Step::Content(octets));
+            }
+            Some(Decoded::Content(_)) => {}
+            None => return Some(Step::Idle),
+        }
+        None
+    }
+
+    /// Answers [`Step::Hello`], [`Step::Mail`], [`Step::Recipient`], [`Step::Data`] or [`Step::Tls`]; a refusal goes to the client as it is. After
     /// [`Step::Content`] a refusal is kept as the final reply, and the rest of the content is swallowed.
     pub fn answer(&mut self, answer: Result<(), Reply>) {
         match (self.take_state(), answer) {
-            (State::Asked(Asked::Mail(client)), Ok(())) => {
-                self.state = State::Transaction(Transaction { client, recipients: 0, has_refused: false });
+            (State::Asked(Asked::Hello(client)), Ok(())) => self.welcome(client),
+            (State::Asked(Asked::Hello(_)), Err(reply)) => {
+                self.state = State::Ungreeted;
+                self.reply(reply);
+            }
+            (State::Asked(Asked::Mail(client, body, smtputf8)), Ok(())) => {
+                let (recipients, has_refused) = (0, false);
+                self.state =
+                    State::Transaction(Transaction { client, body, smtputf8, recipients, has_refused });
                 self.reply(replies::reverse_path_taken());
             }
-            (State::Asked(Asked::Mail(client)), Err(reply)) => {
+            (State::Asked(Asked::Mail(client, ..)), Err(reply)) => {
                 self.state = State::Ready(client);
                 self.reply(reply);
             }
@@ -204,6 +231,14 @@ impl Session {
                 self.state = State::Transaction(transaction);
                 self.reply(reply);
             }
+            (State::Asked(Asked::Tls(_)), Ok(())) => self.state = State::StartingTls,
+            (State::Asked(Asked::Tls(client)), Err(reply)) => {
+                self.state = State::Ready(client);
+                self.reply(reply);
+            }
+            (State::Asked(Asked::Chunk(transaction, size)), answer) => {
+                self.begin_chunks(transaction, size, answer.err());
+            }
             (state, answer) => {
                 self.state = state;
                 if let Err(reply) = answer {
@@ -216,15 +251,38 @@ impl Session {
     /// Answers [`Step::EndOfContent`] with the final reply: positive only if the message will survive whatever happens now.
     pub fn conclude(&mut self, reply: Reply) {
         match self.take_state() {
-            State::Asked(Asked::EndOfContent(client)) => {
+            State::Asked(Asked::EndOfContent(client, recipients)) => {
                 if reply.severity() == Severity::Positive {
                     self.messages += 1;
                     self.fruitless = 0;
                 }
                 self.state = State::Ready(client);
+                self.final_reply(reply, recipients);
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// Answers [`Step::Query`], or refuses [`Step::Xclient`].
+    pub fn tell(&mut self, reply: Reply) {
+        match self.take_state() {
+            State::Asked(Asked::Query(before)) => {
+                self.state = *before;
                 self.reply(reply);
             }
             state => self.state = state,
+        }
+    }
+
+    /// After [`Step::StartTls`] or [`Step::Xclient`]: everything that the client said before is forgotten (RFC 3207 §4.2), and this is
+    /// offered now. A client that stands for another is greeted anew.
+    pub fn restart(&mut self, offers: Offers) {
+        let is_greeted = matches!(self.take_state(), State::Asked(Asked::Query(_)));
+        self.state = State::Ungreeted;
+        self.is_known = false;
+        self.offer(offers);
+        if is_greeted {
+            self.greet_client();
         }
     }
 
@@ -240,6 +298,13 @@ impl Session {
         self.close(Closing::TimedOut);
     }
 
+    /// The client is not wanted: this, which should be 421 or 554 (RFC 5321 §3.1), takes the place of what has not been sent yet.
+    pub fn turn_away(&mut self, reply: Reply) {
+        self.output.clear();
+        self.reply(reply);
+        self.close(Closing::TurnedAway);
+    }
+
     /// The connection is of no more use: closes without a reply.
     pub fn abandon(&mut self, closing: Closing) {
         self.close(closing);
@@ -253,7 +318,7 @@ impl Session {
     /// What the client is expected to send next.
     pub fn awaits(&self) -> Awaited {
         match self.state {
-            State::Receiving(_) => Awaited::Content,
+            State::Receiving(_) | State::Chunk(_) => Awaited::Content,
             _ => Awaited::Command,
         }
     }
@@ -268,12 +333,22 @@ impl Session {
         self.messages
     }
 
+    /// Replies of 5yz so far.
+    pub fn errors(&self) -> usize {
+        self.errors
+    }
+
+    fn greet_client(&mut self) {
+        self.reply(replies::greeting(&self.hostname, self.service, self.banner.as_deref()));
+    }
+
     fn invite(&mut self) {
         self.state = match self.take_state() {
-            State::Inviting(Transaction { client, .. }) => {
+            State::Inviting(Transaction { client, recipients, .. }) => {
                 self.reply(replies::go_ahead());
                 let decoder = Decoder::new(self.limits.content_line, self.limits.message_size);
-                State::Receiving(Receiving { client, decoder, refusal: None, swallowed: 0 })
+                let decoder = if self.normalizes { decoder.normalizing() } else { decoder };
+                State::Receiving(Receiving { client, recipients, decoder, refusal: None, swallowed: 0 })
             }
             state => state,
         };
@@ -281,26 +356,45 @@ impl Session {
 
     /// The first refusal is the one that the client will be told.
     fn refuse_content(&mut self, reply: Reply) {
-        if let State::Receiving(receiving) = &mut self.state
-            && receiving.refusal.is_none()
-        {
-            receiving.refusal = Some(reply);
-            self.steps.push_back(Step::Reset);
+        match &mut self.state {
+            State::Receiving(Receiving { refusal, .. }) if refusal.is_none() => *refusal = Some(reply),
+            State::Chunk(Chunk { content: Ok(chunking), refusal, .. }) if !chunking.has_failed => {
+                chunking.has_failed = true;
+                *refusal = Some(reply);
+            }
+            _ => return,
         }
+        self.steps.push_back(Step::Reset);
     }
 
     fn end_content(&mut self) {
         self.progress += 1;
         match self.take_state() {
-            State::Receiving(Receiving { client, refusal: Some(reply), .. }) => {
+            State::Receiving(Receiving { client, recipients, refusal: Some(reply), .. }) => {
                 self.state = State::Ready(client);
-                self.reply(reply);
+                self.final_reply(reply, recipients);
             }
-            State::Receiving(Receiving { client, refusal: None, .. }) => {
+            State::Receiving(Receiving { client, recipients, refusal: None, .. }) => {
                 self.steps.push_back(Step::EndOfContent);
-                self.state = State::Asked(Asked::EndOfContent(client));
+                self.state = State::Asked(Asked::EndOfContent(client, recipients));
             }
             state => self.state = state,
+        }
+    }
+
+    /// The reply to content: with LMTP one for each recipient that was taken (RFC 2033 §4.2).
+    fn final_reply(&mut self, reply: Reply, recipients: usize) {
+        let copies = if self.service == Service::Lmtp { recipients } else { 1 };
+        for _ in 1..copies {
+            reply.write_to(&mut self.output);
+        }
+        self.reply(reply);
+    }
+
+    fn close_endless(&mut self) {
+        if !matches!(self.state, State::Closed(_)) {
+            self.reply(replies::endless_content(&self.hostname));
+            self.close(Closing::EndlessContent);
         }
     }
 

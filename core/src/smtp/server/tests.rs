@@ -2,12 +2,31 @@
 
 use proptest::prelude::*;
 
-use super::{Awaited, Closing, Session, Step};
+use super::{Awaited, Closing, Offers, Service, Session, Step};
 use crate::config::SmtpLimits;
 use crate::model::{Domain, Reply};
 
 fn session(limits: SmtpLimits) -> Session {
     Session::new(Domain::parse("mx.test").unwrap(), limits)
+}
+
+/// One that offers all that can be offered.
+fn rich_session(limits: SmtpLimits, service: Service, normalizes: bool) -> Session {
+    let offers = Offers {
+        starttls: true,
+        mechanisms: vec!["PLAIN"],
+        longest_hold: Some(60),
+        expn: true,
+        etrn: true,
+        xclient: true,
+        xforward: true,
+        ..Offers::default()
+    };
+    let mut session = Session::serving(service, Domain::parse("mx.test").unwrap(), None, limits, offers);
+    if normalizes {
+        session.normalize();
+    }
+    session
 }
 
 /// Everything that a driver saw: replies, and steps with neighbouring content put together.
@@ -50,10 +69,18 @@ fn step(session: &mut Session, chunk: &mut &[u8], content: &mut Vec<u8>, steps: 
     match &step {
         Step::Idle | Step::Send => return false,
         Step::Mail(mail) => session.answer(refusal(mail.reverse_path.to_string())),
-        Step::Recipient(forward_path) => session.answer(refusal(forward_path.to_string())),
-        Step::Data => session.answer(Ok(())),
+        Step::Recipient(forward_path, _) => session.answer(refusal(forward_path.to_string())),
+        Step::Hello(name) => session.answer(refusal(name.clone())),
+        Step::StartTls | Step::Xclient(_) => {
+            session.restart(Offers { is_encrypted: true, ..Offers::default() })
+        }
+        Step::Auth(..) => session.challenge(b"?"),
+        Step::AuthResponse(response) if response == b"me" => session.authenticate(Ok(Offers::default())),
+        Step::AuthResponse(_) => session.authenticate(Err(no_such_user())),
+        Step::Query(_) => session.tell(Reply::new(252, (2, 1, 5), "perhaps")),
+        Step::Data | Step::Tls => session.answer(Ok(())),
         Step::EndOfContent => session.conclude(Reply::new(250, (2, 0, 0), "queued")),
-        Step::Content(_) | Step::Reset | Step::Refused { .. } | Step::Closed(_) => {}
+        Step::Content(_) | Step::Reset | Step::AuthCancelled | Step::Refused { .. } | Step::Closed(_) => {}
     }
     steps.push(format!("{step:?}"));
     !matches!(step, Step::Closed(_))
@@ -105,6 +132,9 @@ fn one_error_more_than_allowed_closes_the_session_after_its_own_reply() {
 fn nothing_is_taken_while_an_answer_is_owed() {
     let mut session = session(SmtpLimits::default());
     let mut input = &b"EHLO c\r\nMAIL FROM:<>\r\nQUIT\r\n"[..];
+    assert_eq!(session.advance(&mut input), Step::Hello("c".to_owned()));
+    assert_eq!(session.advance(&mut input), Step::Idle);
+    session.answer(Ok(()));
     assert!(matches!(session.advance(&mut input), Step::Mail(_)));
     assert_eq!(session.advance(&mut input), Step::Idle);
     assert_eq!(input, b"QUIT\r\n");
@@ -176,6 +206,8 @@ fn burst() -> impl Strategy<Value = Vec<u8>> {
         8 => prop::sample::select(vec![
             "EHLO c\r\n", "HELO c\r\n", "MAIL FROM:<a@x.test>\r\n", "MAIL FROM:<no@x.test> SIZE=9\r\n", "RCPT TO:<b@x.test>\r\n",
             "RCPT TO:<no@x.test>\r\n", "DATA\r\n", "RSET\r\n", "NOOP\r\n", "QUIT\r\n", "VRFY a\r\n", "\r\n.\r\n", ".\r\n", "\n", "\r",
+            "BDAT 4\r\n", "BDAT 0 LAST\r\n", "BDAT 70 LAST\r\n", "BDAT x\r\n", "MAIL FROM:<> BODY=BINARYMIME\r\n",
+            "STARTTLS\r\n", "AUTH PLAIN\r\n", "AUTH PLAIN bWU=\r\n", "bWU=\r\n", "*\r\n", "XCLIENT ADDR=::1\r\n", "EXPN a\r\n",
             ".", "text\r\n", "..\r\n", "\n.\n", "GET / HTTP/1.1\r\n", "a line that is longer than the limit is\r\n",
         ]).prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 0..12),
@@ -189,10 +221,12 @@ proptest! {
         bursts in prop::collection::vec(burst(), 1..6),
         mut cuts in prop::collection::vec(0usize..300, 0..40),
         greeted in any::<bool>(),
+        normalizes in any::<bool>(),
     ) {
         let limits = SmtpLimits { command_line: 38, content_line: 30, message_size: 60, errors: 8, recipients: 2, ..SmtpLimits::default() };
         cuts.sort_unstable();
-        let (mut whole, mut cut) = (session(limits.clone()), session(limits));
+        let (mut whole, mut cut) =
+            [limits.clone(), limits].map(|limits| rich_session(limits, Service::Transfer, normalizes)).into();
         let opening = [&b"EHLO c\r\nMAIL FROM:<a@x.test>\r\nRCPT TO:<b@x.test>\r\n"[..], b"DATA\r\n"];
         for burst in opening.iter().filter(|_| greeted).map(|text| text.to_vec()).chain(bursts) {
             let cuts: Vec<usize> = cuts.iter().copied().filter(|cut| *cut <= burst.len()).collect();

@@ -58,8 +58,8 @@ impl Pair {
             match self.server.advance(&mut input) {
                 ServerStep::Idle if input.is_empty() => break,
                 ServerStep::Idle | ServerStep::Send | ServerStep::Refused { .. } => {}
-                ServerStep::Mail(_) | ServerStep::Data => self.server.answer(Ok(())),
-                ServerStep::Recipient(forward_path) => {
+                ServerStep::Hello(_) | ServerStep::Mail(_) | ServerStep::Data => self.server.answer(Ok(())),
+                ServerStep::Recipient(forward_path, _) => {
                     let forward_path = forward_path.to_string();
                     if forward_path.starts_with("no") {
                         self.server.answer(Err(Reply::new(550, (5, 1, 1), "no such user")));
@@ -75,6 +75,7 @@ impl Pair {
                 }
                 ServerStep::Reset => self.open = Default::default(),
                 ServerStep::Closed(_) => break,
+                other => panic!("nothing of this is offered: {other:?}"),
             }
         }
         let replies = String::from_utf8(self.server.take_output()).unwrap();
