@@ -25,7 +25,7 @@ use fulmar_tests::Fallible;
 
 use cells::{Flow, Plan};
 use report::{Peer, Run, csv, floors, prices, svg, table};
-use servers::Setup;
+use servers::{Haraka, Setup, recipients};
 
 /// What `benches/run` passes on, and where it has put what it started.
 #[derive(Debug, Parser)]
@@ -85,7 +85,7 @@ fn measure(options: Options) -> Fallible<bool> {
     let (plans, with_alone) = chosen(&options)?;
     let haraka = match options.no_haraka {
         Some(why) => Err(why),
-        None => Ok((options.haraka, options.haraka_modules)),
+        None => Ok(Haraka::new(options.haraka, options.haraka_modules)),
     };
     let setup = Setup { fulmar: options.fulmar, postfix: options.postfix, haraka };
     let mut run = Run::default();
@@ -104,6 +104,7 @@ fn measure(options: Options) -> Fallible<bool> {
         println!("\nFulmar alone, median (range):\n{}{}", table::alone(&run), remarks.join("\n"));
     }
     println!("\n{}\n", prices::table());
+    print_loads(&plans);
     print_settings(&setup, &plans);
 
     fs::create_dir_all(&options.output)?;
@@ -141,6 +142,16 @@ fn chosen(options: &Options) -> Fallible<(Vec<Plan>, bool)> {
     }
     plans.retain(|plan| options.cells.contains(&plan.name));
     Ok((plans, options.cells.iter().any(|name| name == ALONE)))
+}
+
+/// What the load generator was told for each cell, by which every peer was measured.
+fn print_loads(plans: &[Plan]) {
+    println!("Loads, each after a warm-up that does not count:");
+    for Plan { name, flow, load, .. } in plans {
+        let arguments = generator::arguments(*load, &recipients(*flow)).join(" ");
+        println!("  {name}: load {arguments}; warm-up: {} messages", load.warm_up().messages);
+    }
+    println!();
 }
 
 /// All that each peer was told, once for each way in which it was used.
