@@ -21,10 +21,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use fulmar_core::admin::prices::assumptions;
 use fulmar_tests::Fallible;
 
 use cells::{Flow, Plan};
-use report::{Peer, Run, csv, floors, prices, svg, table};
+use report::{Peer, Run, csv, floors, svg, table};
 use servers::{Haraka, Setup, recipients};
 
 /// What `benches/run` passes on, and where it has put what it started.
@@ -103,7 +104,7 @@ fn measure(options: Options) -> Fallible<bool> {
     if with_alone {
         println!("\nFulmar alone, median (range):\n{}{}", table::alone(&run), remarks.join("\n"));
     }
-    println!("\n{}\n", prices::table());
+    println!("\nCosts: {}\n", assumptions());
     print_loads(&plans);
     print_settings(&setup, &plans);
 

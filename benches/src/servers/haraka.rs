@@ -89,9 +89,13 @@ impl Contender for Serving {
 
     fn settings(&self) -> Fallible<String> {
         let mut settings = String::from("config/connection.ini as shipped");
-        for name in
-            ["config/smtp.ini", "config/outbound.ini", "config/log.ini", "config/plugins", "plugins/to_the_sink.js"]
-        {
+        for name in [
+            "config/smtp.ini",
+            "config/outbound.ini",
+            "config/log.ini",
+            "config/plugins",
+            "plugins/to_the_sink.js",
+        ] {
             let file = fs::read_to_string(self.running.folder.path().join(name))?;
             settings.push_str(&format!("\n{name}:\n{}", file.trim_end()));
         }
