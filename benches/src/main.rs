@@ -61,7 +61,7 @@ struct Options {
     /// What is measured.
     #[arg(long, hide = true)]
     commit: String,
-    /// Where the figures and the picture go.
+    /// Where the figures, the settings and the picture go.
     #[arg(long, hide = true)]
     output: PathBuf,
 }
@@ -105,8 +105,8 @@ fn measure(options: Options) -> Fallible<bool> {
         println!("\nFulmar alone, median (range):\n{}{}", table::alone(&run), remarks.join("\n"));
     }
     println!("\nCosts: {}\n", assumptions());
-    print_loads(&plans);
-    print_settings(&setup, &plans);
+    let settings = loads(&plans) + &settings(&setup, &plans);
+    println!("{settings}");
 
     fs::create_dir_all(&options.output)?;
     let keep = |extension: &str, content: String| -> Fallible<()> {
@@ -115,6 +115,7 @@ fn measure(options: Options) -> Fallible<bool> {
         println!("wrote {}", file.display());
         Ok(())
     };
+    keep("txt", settings)?;
     keep("csv", csv::csv(&run))?;
     keep("svg", svg::svg(&run, &format!("Fulmar {} beside other servers", options.commit)))?;
 
@@ -146,17 +147,19 @@ fn chosen(options: &Options) -> Fallible<(Vec<Plan>, bool)> {
 }
 
 /// What the load generator was told for each cell, by which every peer was measured.
-fn print_loads(plans: &[Plan]) {
-    println!("Loads, each after a warm-up that does not count:");
-    for Plan { name, flow, load, .. } in plans {
+fn loads(plans: &[Plan]) -> String {
+    let line = |Plan { name, flow, load, .. }: &Plan| {
         let arguments = generator::arguments(*load, &recipients(*flow)).join(" ");
-        println!("  {name}: load {arguments}; warm-up: {} messages", load.warm_up().messages);
-    }
-    println!();
+        format!("  {name}: load {arguments}; warm-up: {} messages\n", load.warm_up().messages)
+    };
+    format!(
+        "Loads, each after a warm-up that does not count:\n{}",
+        plans.iter().map(line).collect::<String>()
+    )
 }
 
 /// All that each peer was told, once for each way in which it was used.
-fn print_settings(setup: &Setup, plans: &[Plan]) {
+fn settings(setup: &Setup, plans: &[Plan]) -> String {
     let mut used: BTreeMap<(Peer, bool), Flow> = BTreeMap::new();
     for plan in plans {
         for peer in &plan.peers {
@@ -165,7 +168,7 @@ fn print_settings(setup: &Setup, plans: &[Plan]) {
             used.entry((*peer, is_relay)).or_insert(plan.flow);
         }
     }
-    for ((peer, is_relay), flow) in used {
+    let section = |((peer, is_relay), flow): ((Peer, bool), Flow)| {
         let settings = match setup.missing(peer) {
             Some(missing) => missing,
             None => setup
@@ -174,8 +177,9 @@ fn print_settings(setup: &Setup, plans: &[Plan]) {
                 .unwrap_or_else(|error| format!("cannot be told: {error}")),
         };
         let how = if is_relay { ", relaying" } else { "" };
-        println!("Settings of {}{how}:\n{}\n", <&str>::from(peer), indented(&settings));
-    }
+        format!("\nSettings of {}{how}:\n{}\n", <&str>::from(peer), indented(&settings))
+    };
+    used.into_iter().map(section).collect()
 }
 
 fn indented(text: &str) -> String {
