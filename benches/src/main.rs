@@ -131,6 +131,8 @@ fn chosen(options: &Options) -> Fallible<(Vec<Plan>, bool)> {
     if options.full || !options.cells.is_empty() {
         plans.extend(cells::further());
     }
+    // Postfix keeps processes for a while that it once needed, and they would be counted with the memory of whatever comes next.
+    plans.sort_by_key(|plan| plan.load.sessions);
     for plan in &mut plans {
         plan.load.messages = plan.load.messages.min(options.messages.unwrap_or(usize::MAX));
     }
