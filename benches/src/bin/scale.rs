@@ -36,7 +36,7 @@ struct Options {
     octets: usize,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Clusters that are simulated at a time; one of a thousand nodes takes 3 GB. As many as there are cores else.
+    /// Clusters that are simulated at a time; one of a thousand nodes takes some 3 GB. As many as there are cores else.
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
     /// Where to draw a picture.

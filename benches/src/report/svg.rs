@@ -13,7 +13,7 @@ const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 270.0;
 /// Room for what is said behind the longest bar.
 const RIGHT: f64 = 270.0;
-const TOP: f64 = 96.0;
+const TOP: f64 = 104.0;
 const BAR: f64 = 15.0;
 const BAR_PITCH: f64 = 19.0;
 const CELL_GAP: f64 = 16.0;
@@ -23,6 +23,9 @@ const FOOT: f64 = 10.0;
 const LEGEND_PITCH: f64 = 125.0;
 /// Of the marks at both ends of a range.
 const TICK: f64 = 3.0;
+
+const BARS: &str = "Messages a second, medians; each cell to its own scale. Pale: accepted (250); line: its range. Full: delivered.";
+const RATIO: &str = "Fulmar \u{d7}: how many times as fast Fulmar delivers, or accepts beside what delivers nothing, round by round.";
 
 /// Draws what was accepted as a pale bar, what was delivered as a full one over it, and the range of the former as a line.
 pub(crate) fn svg(run: &Run, title: &str) -> String {
@@ -36,15 +39,9 @@ pub(crate) fn svg(run: &Run, title: &str) -> String {
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
     );
     text(&mut out, 16.0, 26.0, "start", 16, title);
-    text(
-        &mut out,
-        16.0,
-        46.0,
-        "start",
-        12,
-        "Messages a second, medians; each cell to its own scale. Pale: accepted (250), line: its range. Full: delivered. \
-         \u{d7}: how many times as fast Fulmar delivers, or accepts where the other delivers nothing.",
-    );
+    for (y, words) in [(44.0, BARS), (59.0, RATIO)] {
+        text(&mut out, 16.0, y, "start", 12, words);
+    }
     legend(&mut out, &cells);
     let mut y = TOP + CELL_GAP / 2.0;
     for cell in cells {
@@ -69,8 +66,8 @@ fn legend(out: &mut String, cells: &[&Cell]) {
         Peer::iter().filter(|peer| cells.iter().any(|cell| bars(cell).any(|(other, _)| other == *peer)));
     for (at, peer) in shown.enumerate() {
         let x = LEFT + at as f64 * LEGEND_PITCH;
-        rectangle(out, x, 66.0, BAR, 12.0, colour(peer), 1.0);
-        text(out, x + BAR + 5.0, 76.0, "start", 12, peer.into());
+        rectangle(out, x, 76.0, BAR, 12.0, colour(peer), 1.0);
+        text(out, x + BAR + 5.0, 86.0, "start", 12, peer.into());
     }
 }
 
@@ -91,7 +88,7 @@ fn draw(out: &mut String, cell: &Cell, top: f64) -> f64 {
             says += &format!(", {:.0} delivered", delivered.median);
         }
         if let Some(ratio) = ratio(cell, peer) {
-            says += &format!(", {ratio:.1}\u{d7}");
+            says += &format!("; Fulmar {ratio:.1}\u{d7}");
         }
         range(out, LEFT + length(accepted.low), LEFT + length(accepted.high), y + BAR / 2.0);
         text(out, LEFT + length(accepted.high) + 8.0, y + 12.0, "start", 11, &says);
@@ -205,7 +202,7 @@ mod tests {
             "width=\"230.0\" height=\"15.0\" fill=\"#0072b2\" fill-opacity=\"1\"",
             "width=\"115.0\" height=\"15.0\" fill=\"#d55e00\" fill-opacity=\"0.35\"",
             ">1000 accepted, 500 delivered<",
-            ">250 accepted, 125 delivered, 4.0\u{d7}<",
+            ">250 accepted, 125 delivered; Fulmar 4.0\u{d7}<",
             "a &lt; b",
         ] {
             assert!(picture.contains(bar), "{bar}: {picture}");

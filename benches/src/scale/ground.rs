@@ -1,4 +1,4 @@
-//! What stands in the store before the first node: a domain, and accounts with a past.
+//! What stands in the store before the first node: a domain and accounts.
 
 #![expect(clippy::expect_used, reason = "what stands in the way of any run at all fails it")]
 
@@ -21,8 +21,8 @@ use fulmar_tests::world::plan::{HOME, account};
 /// which whoever loads the account has to read.
 const SNAPSHOT_COMMITS: usize = 64;
 
-/// Makes so many accounts.
-pub(super) async fn make(platform: Platform, accounts: usize) {
+/// Makes so many accounts; with a past, or as they are at their beginning.
+pub(super) async fn make(platform: Platform, accounts: usize, have_past: bool) {
     let home = Domain::parse(HOME).expect("a domain");
     let config = Config::new(home.clone());
     let admin = Admin::new(config.clone(), platform.clone(), Journal::silent());
@@ -35,7 +35,8 @@ pub(super) async fn make(platform: Platform, accounts: usize) {
         let draft =
             |_: &Account| Draft { ops: vec![Op::Create { address: address.clone() }], data: Data::default() };
         chain.append(&requests, draft).await.expect("the store takes it");
-        for _ in 0..number % SNAPSHOT_COMMITS {
+        let past = if have_past { number % SNAPSHOT_COMMITS } else { 0 };
+        for _ in 0..past {
             let draft = |_: &Account| Draft { ops: vec![Op::Password(None)], data: Data::default() };
             chain.append(&requests, draft).await.expect("the store takes it");
         }

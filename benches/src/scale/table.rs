@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fulmar_core::admin::prices::assumptions;
 
-use super::cell::{ACCOUNTS_PER_NODE, Mail};
+use super::cell::{ACCOUNTS_PER_NODE, MIXED_ACCOUNTS_LIMIT, Mail};
 use super::meter::{FOLDERS, Kind, LIVE};
 use super::{Measurement, S3};
 
@@ -37,8 +37,8 @@ fn write_all(text: &mut String, measurements: &[Measurement]) -> fmt::Result {
         "store     log-normal, p50 {:?}, p99 {:?}, plus size at {:.0} MB/s; per partition {} writes/s and {} reads/s, 503 beyond.\n\
          \x20         A partition is what the first {} folders of a key name, such as spool/3f: assumed to be split already\n\
          load      closed loop: {} clients per node, one connection each, one message of {} octets after the other to one local\n\
-         \x20         account; {ACCOUNTS_PER_NODE} accounts per node, each with 0 to 63 commits beyond its last snapshot when mail begins.\n\
-         \x20         apart: a node gets mail for its own accounts; mixed: any node gets mail for any account\n\
+         \x20         account; {ACCOUNTS_PER_NODE} accounts per node. apart: a node gets mail for its own accounts; mixed: any node gets mail for\n\
+         \x20         any of all accounts, {MIXED_ACCOUNTS_LIMIT} at most, each with 0 to 63 commits beyond its last snapshot when mail begins\n\
          354, 250  from MAIL, RCPT and DATA, sent together, and from the final dot, to the reply, in virtual time\n\
          takeover  from the kill of one node to another's having its queue, of so many entries\n\
          start     GET of heartbeats for each node that started, all within a minute\n\
