@@ -27,21 +27,21 @@ pub(crate) struct Sent {
 /// Sends it, to these recipients in turns; an error where not every message was taken.
 pub(crate) fn send(load: Load, to: SocketAddr, recipients: &[String]) -> Fallible<Sent> {
     let mut command = Command::new(std::env::current_exe()?.with_file_name("load"));
-    command.args(arguments(load, to, recipients));
+    command.args(["--to", &to.to_string()]).args(arguments(load, recipients));
     let printed: Value = serde_json::from_slice(&run(&mut command)?)?;
     read(&printed, load.messages)
 }
 
-fn arguments(load: Load, to: SocketAddr, recipients: &[String]) -> Vec<String> {
+/// What it is told beside the address: the same for every server. What it leaves out is as `load --help` says.
+pub(crate) fn arguments(load: Load, recipients: &[String]) -> Vec<String> {
     let Load { sessions, messages, size, kept } = load;
     let size = match size {
         Size::Octets(octets) => octets.to_string(),
         Size::Typical => "typical".to_owned(),
     };
     let per_connection = if kept { "all" } else { "1" };
-    let (to, sessions, messages) = (to.to_string(), sessions.to_string(), messages.to_string());
-    let options: [(&str, &str); 6] = [
-        ("--to", &to),
+    let (sessions, messages) = (sessions.to_string(), messages.to_string());
+    let options: [(&str, &str); 5] = [
         ("--sessions", &sessions),
         ("--messages", &messages),
         ("--size", &size),
@@ -98,8 +98,8 @@ mod tests {
     fn the_generator_is_told_the_whole_load() {
         let load = Load { sessions: 3, messages: 5, size: Size::Typical, kept: true };
         let recipients = ["a@x.test".to_owned(), "b@x.test".to_owned()];
-        let told = arguments(load, "127.0.0.1:25".parse().unwrap(), &recipients).join(" ");
-        let expected = "--to 127.0.0.1:25 --sessions 3 --messages 5 --size typical --per-connection all \
+        let told = arguments(load, &recipients).join(" ");
+        let expected = "--sessions 3 --messages 5 --size typical --per-connection all \
                         --from a@client.test --rcpt a@x.test --rcpt b@x.test";
         assert_eq!(told, expected);
     }

@@ -21,11 +21,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use fulmar_core::admin::prices::assumptions;
 use fulmar_tests::Fallible;
 
 use cells::{Flow, Plan};
-use report::{Peer, Run, csv, floors, prices, svg, table};
-use servers::Setup;
+use report::{Peer, Run, csv, floors, svg, table};
+use servers::{Haraka, Setup, recipients};
 
 /// What `benches/run` passes on, and where it has put what it started.
 #[derive(Debug, Parser)]
@@ -60,7 +61,7 @@ struct Options {
     /// What is measured.
     #[arg(long, hide = true)]
     commit: String,
-    /// Where the figures and the picture go.
+    /// Where the figures, the settings and the picture go.
     #[arg(long, hide = true)]
     output: PathBuf,
 }
@@ -85,7 +86,7 @@ fn measure(options: Options) -> Fallible<bool> {
     let (plans, with_alone) = chosen(&options)?;
     let haraka = match options.no_haraka {
         Some(why) => Err(why),
-        None => Ok((options.haraka, options.haraka_modules)),
+        None => Ok(Haraka::new(options.haraka, options.haraka_modules)),
     };
     let setup = Setup { fulmar: options.fulmar, postfix: options.postfix, haraka };
     let mut run = Run::default();
@@ -103,8 +104,9 @@ fn measure(options: Options) -> Fallible<bool> {
     if with_alone {
         println!("\nFulmar alone, median (range):\n{}{}", table::alone(&run), remarks.join("\n"));
     }
-    println!("\n{}\n", prices::table());
-    print_settings(&setup, &plans);
+    println!("\nCosts: {}\n", assumptions());
+    let settings = loads(&plans) + &settings(&setup, &plans);
+    println!("{settings}");
 
     fs::create_dir_all(&options.output)?;
     let keep = |extension: &str, content: String| -> Fallible<()> {
@@ -113,6 +115,7 @@ fn measure(options: Options) -> Fallible<bool> {
         println!("wrote {}", file.display());
         Ok(())
     };
+    keep("txt", settings)?;
     keep("csv", csv::csv(&run))?;
     keep("svg", svg::svg(&run, &format!("Fulmar {} beside other servers", options.commit)))?;
 
@@ -128,6 +131,8 @@ fn chosen(options: &Options) -> Fallible<(Vec<Plan>, bool)> {
     if options.full || !options.cells.is_empty() {
         plans.extend(cells::further());
     }
+    // Postfix keeps processes for a while that it once needed, and they would be counted with the memory of whatever comes next.
+    plans.sort_by_key(|plan| plan.load.sessions);
     for plan in &mut plans {
         plan.load.messages = plan.load.messages.min(options.messages.unwrap_or(usize::MAX));
     }
@@ -143,8 +148,20 @@ fn chosen(options: &Options) -> Fallible<(Vec<Plan>, bool)> {
     Ok((plans, options.cells.iter().any(|name| name == ALONE)))
 }
 
+/// What the load generator was told for each cell, by which every peer was measured.
+fn loads(plans: &[Plan]) -> String {
+    let line = |Plan { name, flow, load, .. }: &Plan| {
+        let arguments = generator::arguments(*load, &recipients(*flow)).join(" ");
+        format!("  {name}: load {arguments}; warm-up: {} messages\n", load.warm_up().messages)
+    };
+    format!(
+        "Loads, each after a warm-up that does not count:\n{}",
+        plans.iter().map(line).collect::<String>()
+    )
+}
+
 /// All that each peer was told, once for each way in which it was used.
-fn print_settings(setup: &Setup, plans: &[Plan]) {
+fn settings(setup: &Setup, plans: &[Plan]) -> String {
     let mut used: BTreeMap<(Peer, bool), Flow> = BTreeMap::new();
     for plan in plans {
         for peer in &plan.peers {
@@ -153,7 +170,7 @@ fn print_settings(setup: &Setup, plans: &[Plan]) {
             used.entry((*peer, is_relay)).or_insert(plan.flow);
         }
     }
-    for ((peer, is_relay), flow) in used {
+    let section = |((peer, is_relay), flow): ((Peer, bool), Flow)| {
         let settings = match setup.missing(peer) {
             Some(missing) => missing,
             None => setup
@@ -162,8 +179,9 @@ fn print_settings(setup: &Setup, plans: &[Plan]) {
                 .unwrap_or_else(|error| format!("cannot be told: {error}")),
         };
         let how = if is_relay { ", relaying" } else { "" };
-        println!("Settings of {}{how}:\n{}\n", <&str>::from(peer), indented(&settings));
-    }
+        format!("\nSettings of {}{how}:\n{}\n", <&str>::from(peer), indented(&settings))
+    };
+    used.into_iter().map(section).collect()
 }
 
 fn indented(text: &str) -> String {

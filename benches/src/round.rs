@@ -16,11 +16,11 @@ const SAMPLE_PAUSE: Duration = Duration::from_millis(50);
 /// Octets.
 const MEBIBYTE: f64 = (1 << 20) as f64;
 
-/// Starts a server, sends it the load and waits until everything has arrived; fails where that is not so.
+/// Starts a server, warms it, sends it the load and waits until everything has arrived; fails where that is not so.
 pub(crate) fn run(setup: &Setup, plan: &Plan, peer: Peer) -> Fallible<Round> {
     let mut server = setup.start(peer, plan.flow)?;
     let mut round = take(&mut *server, plan)?;
-    round.extend(server.finish(plan.load.messages)?);
+    round.extend(server.finish(all_messages(plan))?);
     if peer == Peer::Sink {
         // It delivers nothing.
         round.remove(&Figure::Delivered);
@@ -29,9 +29,14 @@ pub(crate) fn run(setup: &Setup, plan: &Plan, peer: Peer) -> Fallible<Round> {
 }
 
 fn take(server: &mut dyn Contender, plan: &Plan) -> Fallible<Round> {
+    let warm_up = plan.load.warm_up();
+    if warm_up.messages > 0 {
+        generator::send(warm_up, server.address(), &recipients(plan.flow))?;
+        server.wait_for_deliveries(warm_up.messages)?;
+    }
     let cpu_before = server.processes().cpu_time()?;
     let sent = generator::send(plan.load, server.address(), &recipients(plan.flow))?;
-    let arrived = server.wait_for_deliveries(plan.load.messages)?;
+    let arrived = server.wait_for_deliveries(all_messages(plan))?;
     let cpu = server.processes().cpu_time()? - cpu_before;
     // The last message may have arrived before its `250` was read.
     let lag = system_time(arrived).duration_since(sent.last).unwrap_or_default();
@@ -64,8 +69,13 @@ pub(crate) fn peak_memory(setup: &Setup, plan: &Plan, peer: Peer) -> Fallible<Ro
         let peak = sampler.join().map_err(|_| "the sampler panicked")?;
         arrived.map(|_| peak)
     })?;
-    server.finish(plan.load.messages)?;
+    server.finish(all_messages(plan))?;
     Ok(Round::from([(Figure::Memory, peak as f64 / MEBIBYTE)]))
+}
+
+/// With those of the warm-up.
+fn all_messages(plan: &Plan) -> usize {
+    plan.load.warm_up().messages + plan.load.messages
 }
 
 /// What the other clock showed then.

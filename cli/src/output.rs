@@ -21,6 +21,11 @@ impl Output {
         if self.json { writeln!(out, "{object}") } else { writeln!(out, "{words}") }
     }
 
+    /// What is for people alone.
+    pub(crate) fn remark(self, words: &str) -> io::Result<()> {
+        if self.json { Ok(()) } else { writeln!(io::stdout().lock(), "{words}") }
+    }
+
     /// A list, as a table under these headings or as one object an item.
     pub(crate) fn list<T, const N: usize>(
         self,

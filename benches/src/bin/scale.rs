@@ -7,11 +7,11 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
 use clap::Parser;
-use fulmar_benches::scale::{Cell, Mail, measure_all, picture, table};
+use fulmar_benches::scale::{Cell, Mail, measure_all, picture, table, window};
 
 /// Simulates clusters, and prints what they carry and cost.
 #[derive(Debug, Parser)]
@@ -22,9 +22,12 @@ struct Options {
     /// Only where mail goes so; both else.
     #[arg(long, value_enum)]
     mail: Option<Mail>,
-    /// Seconds that are measured, in virtual time.
-    #[arg(long, default_value_t = 6)]
-    seconds: u64,
+    /// Seconds of mail before anything is measured, in virtual time. More for small clusters than for large ones else.
+    #[arg(long)]
+    warm_up: Option<u64>,
+    /// Seconds that are measured, in virtual time. More for small clusters than for large ones else.
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Clients of each node.
     #[arg(long, default_value_t = 5)]
     sessions: usize,
@@ -33,7 +36,7 @@ struct Options {
     octets: usize,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Clusters that are simulated at a time; one of a thousand nodes takes 3 GB. As many as there are cores else.
+    /// Clusters that are simulated at a time; one of a thousand nodes takes some 3 GB. As many as there are cores else.
     #[arg(long)]
     jobs: Option<NonZeroUsize>,
     /// Where to draw a picture.
@@ -57,14 +60,15 @@ fn main() -> ExitCode {
 
 /// Measures, prints, draws; false where something was lost.
 fn measure(options: &Options) -> io::Result<bool> {
-    let Options { nodes, mail, seconds, sessions, octets, seed, jobs, svg } = options;
-    let window = Duration::from_secs(*seconds);
-    let cell = |nodes: &NonZeroUsize, mail| Cell {
+    let Options { nodes, mail, warm_up, seconds, sessions, octets, seed, jobs, svg } = options;
+    let began = Instant::now();
+    let cell = |nodes: &NonZeroUsize, mail: Mail| Cell {
         nodes: nodes.get(),
         mail,
         sessions: *sessions,
         octets: *octets,
-        window,
+        warm_up: warm_up.map_or_else(|| mail.warm_up(nodes.get()), Duration::from_secs),
+        window: seconds.map_or_else(|| window(nodes.get()), Duration::from_secs),
         seed: *seed,
     };
     let mails = mail.map_or_else(|| vec![Mail::Apart, Mail::Mixed], |mail| vec![mail]);
@@ -73,6 +77,7 @@ fn measure(options: &Options) -> io::Result<bool> {
     let jobs = jobs.map_or_else(thread::available_parallelism, Ok)?;
     let measurements = measure_all(&cells, jobs.get());
     print!("{}", table(&measurements));
+    println!("took      {:.0} s, {jobs} clusters at a time", began.elapsed().as_secs_f64());
     if let Some(file) = svg {
         fs::write(file, picture(&measurements))?;
     }

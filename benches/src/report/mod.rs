@@ -2,7 +2,6 @@
 
 pub(crate) mod csv;
 pub(crate) mod floors;
-pub(crate) mod prices;
 pub(crate) mod svg;
 pub(crate) mod table;
 
@@ -53,6 +52,8 @@ pub(crate) enum Figure {
     GetOctets,
     /// What those cost at list prices.
     Dollars,
+    /// What keeping the octets written costs at list prices, for as long as `fulmar_core::admin::prices` assumes.
+    StorageDollars,
 }
 
 impl Figure {
@@ -75,6 +76,7 @@ impl Figure {
             Self::PutOctets => ("written", "octets a message", 0),
             Self::GetOctets => ("read", "octets a message", 0),
             Self::Dollars => ("requests cost", "$ per million", 2),
+            Self::StorageDollars => ("storage costs", "$ per million", 2),
         }
     }
 }

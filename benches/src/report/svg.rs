@@ -1,4 +1,5 @@
-//! A picture of all cells: a bar for each peer, on a logarithmic scale of messages a second.
+//! A picture of all cells: a bar for each peer. Each cell has a scale of its own, from nothing to its fastest peer: only what was measured in
+//! turns is compared.
 
 use std::fmt::Write as _;
 
@@ -8,25 +9,29 @@ use super::{Cell, Figure, Peer, Run};
 use crate::spread::Spread;
 
 /// All in pixels.
-const WIDTH: f64 = 920.0;
-const LEFT: f64 = 250.0;
-const RIGHT: f64 = 70.0;
-const TOP: f64 = 96.0;
+const WIDTH: f64 = 1000.0;
+const LEFT: f64 = 270.0;
+/// Room for what is said behind the longest bar.
+const RIGHT: f64 = 270.0;
+const TOP: f64 = 104.0;
 const BAR: f64 = 15.0;
 const BAR_PITCH: f64 = 19.0;
 const CELL_GAP: f64 = 16.0;
 /// What is said beside the bars of a cell takes as much room as so many bars.
 const LEAST_BARS: usize = 3;
-const FOOT: f64 = 46.0;
+const FOOT: f64 = 10.0;
 const LEGEND_PITCH: f64 = 125.0;
+/// Of the marks at both ends of a range.
+const TICK: f64 = 3.0;
+
+const BARS: &str = "Messages a second, medians; each cell to its own scale. Pale: accepted (250); line: its range. Full: delivered.";
+const RATIO: &str = "Fulmar \u{d7}: how many times as fast Fulmar delivers, or accepts beside what delivers nothing, round by round.";
 
 /// Draws what was accepted as a pale bar, what was delivered as a full one over it, and the range of the former as a line.
 pub(crate) fn svg(run: &Run, title: &str) -> String {
-    let cells: Vec<&Cell> = run.cells.iter().filter(|cell| scale(cell).next().is_some()).collect();
+    let cells: Vec<&Cell> = run.cells.iter().filter(|cell| bars(cell).next().is_some()).collect();
     let rows: usize = cells.iter().map(|cell| rows(cell)).sum();
-    let bottom = TOP + rows as f64 * BAR_PITCH + cells.len() as f64 * CELL_GAP;
-    let height = bottom + FOOT;
-    let decades = Decades::around(cells.iter().copied().flat_map(scale));
+    let height = TOP + rows as f64 * BAR_PITCH + cells.len() as f64 * CELL_GAP + FOOT;
 
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
@@ -34,51 +39,15 @@ pub(crate) fn svg(run: &Run, title: &str) -> String {
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>\n"
     );
     text(&mut out, 16.0, 26.0, "start", 16, title);
-    text(
-        &mut out,
-        16.0,
-        46.0,
-        "start",
-        12,
-        "Messages a second, logarithmic; medians. Pale: accepted (250), line: its range. Full: delivered.",
-    );
-    legend(&mut out, &cells);
-    for decade in decades.low..=decades.high {
-        let (x, value) = (decades.x(10_f64.powi(decade)), 10_f64.powi(decade));
-        line(&mut out, (x, TOP), (x, bottom), "#ddd");
-        text(&mut out, x, bottom + 18.0, "middle", 12, &format!("{value}"));
+    for (y, words) in [(44.0, BARS), (59.0, RATIO)] {
+        text(&mut out, 16.0, y, "start", 12, words);
     }
-    text(&mut out, LEFT, bottom + 36.0, "start", 12, "messages/s");
+    legend(&mut out, &cells);
     let mut y = TOP + CELL_GAP / 2.0;
     for cell in cells {
-        y = draw(&mut out, cell, &decades, y) + CELL_GAP;
+        y = draw(&mut out, cell, y) + CELL_GAP;
     }
     out + "</svg>\n"
-}
-
-/// The whole decades that hold all values.
-struct Decades {
-    low: i32,
-    high: i32,
-}
-
-impl Decades {
-    fn around(values: impl Iterator<Item = f64>) -> Self {
-        let logarithms: Vec<f64> = values.map(f64::log10).collect();
-        let low = logarithms.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        if !low.is_finite() || !high.is_finite() {
-            return Self { low: 0, high: 1 };
-        }
-        // The shortest bar is to be seen too.
-        let low = (low - 0.1).floor() as i32;
-        Self { low, high: (high.ceil() as i32).max(low + 1) }
-    }
-
-    fn x(&self, value: f64) -> f64 {
-        let part = (value.log10() - f64::from(self.low)) / f64::from(self.high - self.low);
-        LEFT + part.clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT)
-    }
 }
 
 /// Peers that have something to show.
@@ -92,48 +61,56 @@ fn rows(cell: &Cell) -> usize {
     bars(cell).count().max(LEAST_BARS)
 }
 
-/// All values that are drawn.
-fn scale(cell: &Cell) -> impl Iterator<Item = f64> {
-    let delivered = |peer| cell.spread(peer, Figure::Delivered).map(|spread| spread.median);
-    bars(cell).flat_map(move |(peer, accepted)| {
-        [Some(accepted.low), Some(accepted.high), delivered(peer)]
-            .into_iter()
-            .flatten()
-            .filter(|value| *value > 0.0)
-    })
-}
-
 fn legend(out: &mut String, cells: &[&Cell]) {
     let shown =
         Peer::iter().filter(|peer| cells.iter().any(|cell| bars(cell).any(|(other, _)| other == *peer)));
     for (at, peer) in shown.enumerate() {
         let x = LEFT + at as f64 * LEGEND_PITCH;
-        rectangle(out, x, 62.0, BAR, 12.0, colour(peer), 1.0);
-        text(out, x + BAR + 5.0, 72.0, "start", 12, peer.into());
+        rectangle(out, x, 76.0, BAR, 12.0, colour(peer), 1.0);
+        text(out, x + BAR + 5.0, 86.0, "start", 12, peer.into());
     }
 }
 
 /// Gives where it ends.
-fn draw(out: &mut String, cell: &Cell, decades: &Decades, top: f64) -> f64 {
+fn draw(out: &mut String, cell: &Cell, top: f64) -> f64 {
     let mut y = top;
     text(out, LEFT - 10.0, y + 12.0, "end", 13, &cell.name);
     for (at, words) in wrapped(&cell.load).iter().enumerate() {
         text(out, LEFT - 10.0, y + 12.0 + (at + 1) as f64 * 14.0, "end", 10, words);
     }
+    let fastest = bars(cell).map(|(_, accepted)| accepted.high).fold(0.0, f64::max);
+    let length = |value: f64| value / fastest * (WIDTH - LEFT - RIGHT);
     for (peer, accepted) in bars(cell) {
-        let end = decades.x(accepted.median);
-        rectangle(out, LEFT, y, end - LEFT, BAR, colour(peer), 0.35);
+        rectangle(out, LEFT, y, length(accepted.median), BAR, colour(peer), 0.35);
+        let mut says = format!("{:.0} accepted", accepted.median);
         if let Some(delivered) = cell.spread(peer, Figure::Delivered) {
-            let end = decades.x(delivered.median);
-            rectangle(out, LEFT, y, end - LEFT, BAR, colour(peer), 1.0);
+            rectangle(out, LEFT, y, length(delivered.median), BAR, colour(peer), 1.0);
+            says += &format!(", {:.0} delivered", delivered.median);
         }
-        let middle = y + BAR / 2.0;
-        line(out, (decades.x(accepted.low), middle), (decades.x(accepted.high), middle), "#222");
-        let beyond = decades.x(accepted.high).max(end) + 5.0;
-        text(out, beyond, y + 12.0, "start", 11, &format!("{:.0}", accepted.median));
+        if let Some(ratio) = ratio(cell, peer) {
+            says += &format!("; Fulmar {ratio:.1}\u{d7}");
+        }
+        range(out, LEFT + length(accepted.low), LEFT + length(accepted.high), y + BAR / 2.0);
+        text(out, LEFT + length(accepted.high) + 8.0, y + 12.0, "start", 11, &says);
         y += BAR_PITCH;
     }
     top + rows(cell) as f64 * BAR_PITCH
+}
+
+/// Fulmar's speed by another's, as the table has it.
+fn ratio(cell: &Cell, peer: Peer) -> Option<f64> {
+    let of = |figure| cell.ratios(figure, Peer::Fulmar, peer).map(|ratios| ratios.median);
+    of(Figure::Delivered).or_else(|| of(Figure::Accepted)).filter(|_| peer != Peer::Fulmar)
+}
+
+/// Seen on any colour: dark on a light ground of its own.
+fn range(out: &mut String, low: f64, high: f64, y: f64) {
+    for (stroke, width) in [("white", 3.0), ("#222", 1.0)] {
+        line(out, (low, y), (high, y), stroke, width);
+        for end in [low, high] {
+            line(out, (end, y - TICK), (end, y + TICK), stroke, width);
+        }
+    }
 }
 
 /// Lines that fit beside the bars.
@@ -175,11 +152,12 @@ fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, fill: &s
     );
 }
 
-fn line(out: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: &str) {
+fn line(out: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: &str, width: f64) {
     add(
         out,
         format_args!(
-            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\"/>"
+            "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\" \
+             stroke-width=\"{width}\"/>"
         ),
     );
 }
@@ -213,22 +191,22 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_ends_where_its_value_stands_on_the_logarithmic_scale() {
+    fn bars_are_as_long_as_their_share_of_the_fastest_and_say_what_they_stand_for() {
         let run = Run {
-            cells: vec![cell("x", &[(Peer::Fulmar, 1000.0), (Peer::Postfix, 20.0)])],
+            cells: vec![cell("x", &[(Peer::Fulmar, 1000.0), (Peer::Postfix, 250.0)])],
             ..Run::default()
         };
         let picture = svg(&run, "a < b");
-        // From 10/2 up: the scale has the decades 0 to 3, over 600 pixels.
-        assert!(
-            picture.contains("width=\"600.0\" height=\"15.0\" fill=\"#0072b2\" fill-opacity=\"0.35\""),
-            "{picture}"
-        );
-        assert!(
-            picture.contains("width=\"200.0\" height=\"15.0\" fill=\"#d55e00\" fill-opacity=\"1\""),
-            "{picture}"
-        );
-        assert!(picture.contains("a &lt; b") && picture.contains(">1000<"), "{picture}");
+        for bar in [
+            "width=\"460.0\" height=\"15.0\" fill=\"#0072b2\" fill-opacity=\"0.35\"",
+            "width=\"230.0\" height=\"15.0\" fill=\"#0072b2\" fill-opacity=\"1\"",
+            "width=\"115.0\" height=\"15.0\" fill=\"#d55e00\" fill-opacity=\"0.35\"",
+            ">1000 accepted, 500 delivered<",
+            ">250 accepted, 125 delivered; Fulmar 4.0\u{d7}<",
+            "a &lt; b",
+        ] {
+            assert!(picture.contains(bar), "{bar}: {picture}");
+        }
         assert!(!picture.contains("Haraka"), "{picture}");
     }
 

@@ -17,12 +17,22 @@ use super::tally::Tally;
 /// Accounts for each node: so few that where mail comes apart a node knows them before anything is measured, and so many that their commits
 /// hardly ever meet where it does not.
 pub(super) const ACCOUNTS_PER_NODE: usize = 50;
+/// Accounts of a cluster where mail is mixed, at most: each has a past in the store, which is in memory here.
+pub(super) const MIXED_ACCOUNTS_LIMIT: usize = 15_000;
 /// Nodes come one by one within this time: each looks at the others once a minute, and not all at once.
 const ARRIVING: Duration = Duration::from_mins(1);
 /// Every node has seen every other one by then: each reads the heartbeat of each once, one after the other.
 const SETTLING: Duration = Duration::from_mins(5);
-/// Mail comes for so long before anything is measured.
-pub(super) const WARM_UP: Duration = Duration::from_secs(4);
+/// Of mail before anything is measured, and of what is measured: so that small clusters are seen for long, and large ones take no hours.
+const WARM_UP_LIMITS: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(110));
+const WINDOW_LIMITS: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(60));
+/// Seconds in which a node gets some seven messages for each account of its own.
+const APART_WARM_UP: f64 = 8.0;
+/// Seconds for each node of the cluster, in which a node gets some three messages for each account of all.
+const MIXED_WARM_UP: f64 = 10.0;
+/// Seconds, by the nodes: some 50,000 messages in the warm-up, and 10,000 to 30,000 in the window.
+const WARM_UP_NODE_SECONDS: f64 = 3_300.0;
+const WINDOW_NODE_SECONDS: f64 = 600.0;
 /// Clients come within this time.
 const CLIENTS: Duration = Duration::from_secs(1);
 /// How long a takeover is waited for, and the delivery of everything that was promised.
@@ -52,10 +62,33 @@ pub struct Cell {
     pub sessions: usize,
     /// Octets of a message.
     pub octets: usize,
+    /// How long mail comes before anything is measured, in virtual time.
+    pub warm_up: Duration,
     /// How long is measured, in virtual time.
     pub window: Duration,
     /// Whatever could go one way or another is decided by it.
     pub seed: u64,
+}
+
+impl Mail {
+    /// How long mail comes to a cluster of so many nodes before anything is measured, where nobody says otherwise: until a node knows
+    /// its accounts, or for as many messages as can be simulated.
+    pub fn warm_up(self, nodes: usize) -> Duration {
+        let wanted = match self {
+            Self::Apart => APART_WARM_UP,
+            Self::Mixed => (MIXED_WARM_UP * nodes as f64).min(WARM_UP_NODE_SECONDS / nodes as f64),
+        };
+        within(wanted, WARM_UP_LIMITS)
+    }
+}
+
+/// How long a cluster of so many nodes is measured, where nobody says otherwise.
+pub fn window(nodes: usize) -> Duration {
+    within(WINDOW_NODE_SECONDS / nodes as f64, WINDOW_LIMITS)
+}
+
+fn within(seconds: f64, (least, most): (Duration, Duration)) -> Duration {
+    Duration::from_secs_f64(seconds).clamp(least, most)
 }
 
 impl Cell {
@@ -71,8 +104,8 @@ impl Cell {
     async fn live(self, simulator: Simulator) -> Figures {
         let simulation = Simulation::new(simulator.clone());
         let zone = Arc::default();
-        let accounts = self.nodes * ACCOUNTS_PER_NODE;
-        ground::make(simulation.outside(&zone), accounts).await;
+        // Where mail comes apart, each account is loaded once, before anything is measured: its past makes no difference.
+        ground::make(simulation.outside(&zone), self.all_accounts(), self.mail == Mail::Mixed).await;
         simulation.weather().change_store(|store| {
             store.measured = Some(S3);
             store.page_objects = (1_000, 1_000);
@@ -95,7 +128,7 @@ impl Cell {
         simulator.sleep(ARRIVING + SETTLING).await;
         let arrival = meter.counts();
 
-        let from = simulator.now() + WARM_UP;
+        let from = simulator.now() + self.warm_up;
         let until = from + self.window;
         let net = simulation.outside(&zone).net;
         let content: Arc<[u8]> = stuffed(&compose(0, self.octets)).into();
@@ -133,7 +166,15 @@ impl Cell {
     fn accounts(&self, place: usize) -> std::ops::Range<usize> {
         match self.mail {
             Mail::Apart => place * ACCOUNTS_PER_NODE..(place + 1) * ACCOUNTS_PER_NODE,
-            Mail::Mixed => 0..self.nodes * ACCOUNTS_PER_NODE,
+            Mail::Mixed => 0..self.all_accounts(),
+        }
+    }
+
+    fn all_accounts(&self) -> usize {
+        let accounts = self.nodes * ACCOUNTS_PER_NODE;
+        match self.mail {
+            Mail::Apart => accounts,
+            Mail::Mixed => accounts.min(MIXED_ACCOUNTS_LIMIT),
         }
     }
 }
@@ -149,6 +190,7 @@ mod tests {
             mail: Mail::Mixed,
             sessions: 3,
             octets: 1_000,
+            warm_up: Duration::from_secs(2),
             window: Duration::from_secs(2),
             seed: 7,
         };

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::meter::{Counts, Kind};
+use fulmar_core::admin::prices::{
+    MAILBOX_KEPT, SPOOL_KEPT, THOUSAND_READS, THOUSAND_WRITES, dollars_to_keep,
+};
 
-/// List prices of S3 in US East, in dollars per request. DELETE is free, and so is a 503.
-const WRITE_PRICE: f64 = 0.005 / 1_000.0;
-const READ_PRICE: f64 = 0.0004 / 1_000.0;
+use super::meter::{ACCOUNTS, Counts, Kind, SPOOL, Visits};
+
 const MILLION: f64 = 1e6;
 
 /// What was found of one cluster, within the window unless said otherwise.
@@ -47,10 +48,43 @@ impl Figures {
         count as f64 / (self.messages as f64).max(1.0)
     }
 
-    /// What a million messages cost, in dollars.
+    /// What the requests of a million messages cost, in dollars. A 503 is free.
     pub fn dollars_per_million(&self) -> f64 {
-        let of = |kind| self.requests.all(kind) as f64;
-        let dollars = (of(Kind::Put) + of(Kind::List)) * WRITE_PRICE + of(Kind::Get) * READ_PRICE;
-        dollars * MILLION / (self.messages as f64).max(1.0)
+        let of = |kind| self.per_message(self.requests.all(kind));
+        price(of(Kind::Put) + of(Kind::List), of(Kind::Get))
     }
+
+    /// The same, if every message met an account as these visits did.
+    pub fn dollars_per_million_of(&self, visits: &Visits) -> f64 {
+        let elsewhere = |kind| self.requests.all(kind) - self.requests.below(ACCOUNTS, kind);
+        let writes = self.per_message(self.requests.all(Kind::Put) + elsewhere(Kind::List));
+        price(
+            writes + visits.each(visits.lists),
+            self.per_message(elsewhere(Kind::Get)) + visits.each(visits.reads),
+        )
+    }
+
+    /// What keeping a million messages costs, in dollars.
+    pub fn storage_dollars_per_million(&self) -> f64 {
+        let of = |folder, kept| dollars_to_keep(self.requests.written(folder), kept);
+        (of(SPOOL, SPOOL_KEPT) + of(ACCOUNTS, MAILBOX_KEPT)) * MILLION / (self.messages as f64).max(1.0)
+    }
+
+    /// Of the messages, those that came to accounts to which their node had written before; of 1.
+    pub fn warm_share(&self) -> f64 {
+        let Counts { cold, warm, .. } = self.requests;
+        warm.commits as f64 / ((cold.commits + warm.commits) as f64).max(1.0)
+    }
+}
+
+impl Visits {
+    /// So many of something, for each commit.
+    pub fn each(&self, count: u64) -> f64 {
+        count as f64 / (self.commits as f64).max(1.0)
+    }
+}
+
+/// What a million times so many requests cost, in dollars.
+fn price(writes: f64, reads: f64) -> f64 {
+    (writes * THOUSAND_WRITES + reads * THOUSAND_READS) / 1_000.0 * MILLION
 }

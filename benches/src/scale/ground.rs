@@ -1,4 +1,4 @@
-//! What stands in the store before the first node: a domain and accounts, made as an operator makes them.
+//! What stands in the store before the first node: a domain and accounts.
 
 #![expect(clippy::expect_used, reason = "what stands in the way of any run at all fails it")]
 
@@ -17,19 +17,28 @@ use fulmar_core::state::layout;
 use fulmar_core::state::requests::Requests;
 use fulmar_tests::world::plan::{HOME, account};
 
-/// Makes so many accounts.
-pub(super) async fn make(platform: Platform, accounts: usize) {
+/// Commits of an account after which a node writes a snapshot of it. How many an account has beyond its last one is any number below this,
+/// which whoever loads the account has to read.
+const SNAPSHOT_COMMITS: usize = 64;
+
+/// Makes so many accounts; with a past, or as they are at their beginning.
+pub(super) async fn make(platform: Platform, accounts: usize, have_past: bool) {
     let home = Domain::parse(HOME).expect("a domain");
     let config = Config::new(home.clone());
     let admin = Admin::new(config.clone(), platform.clone(), Journal::silent());
     admin.domain_add(&home).await.expect("the store takes it");
     let requests = Requests::new(platform, config.store, Journal::silent());
     let chains = Chains::<Account>::new(requests.clone());
-    for address in (0..accounts).map(account) {
+    for (number, address) in (0..accounts).map(|number| (number, account(number))) {
         let mut chain =
             chains.hold(&layout::account(&address), Duration::ZERO).await.expect("an empty chain");
         let draft =
             |_: &Account| Draft { ops: vec![Op::Create { address: address.clone() }], data: Data::default() };
         chain.append(&requests, draft).await.expect("the store takes it");
+        let past = if have_past { number % SNAPSHOT_COMMITS } else { 0 };
+        for _ in 0..past {
+            let draft = |_: &Account| Draft { ops: vec![Op::Password(None)], data: Data::default() };
+            chain.append(&requests, draft).await.expect("the store takes it");
+        }
     }
 }

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use fulmar_tests::sim::Measured;
 
-pub use cell::{Cell, Mail};
+pub use cell::{Cell, Mail, window};
 pub use figures::Figures;
 pub use picture::picture;
 pub use table::table;

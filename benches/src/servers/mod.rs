@@ -1,4 +1,5 @@
-//! The servers as a round sees them: start empty, take the load, tell when the last message has arrived, and end.
+//! The servers as a round sees them: begin empty, take the load, tell when the last message has arrived, and end. Postfix and Haraka serve
+//! all rounds, Fulmar and `smtp-sink` are started for each.
 
 mod fulmar;
 mod haraka;
@@ -18,7 +19,7 @@ use crate::process_tree::ProcessTree;
 use crate::report::{Peer, Round};
 
 pub(crate) use self::fulmar::Fulmar;
-use self::haraka::Haraka;
+pub(crate) use self::haraka::Haraka;
 use self::postfix::Postfix;
 use self::sink::Sink;
 
@@ -40,8 +41,8 @@ pub(crate) struct Setup {
     pub(crate) fulmar: PathBuf,
     /// The folder of a running Postfix.
     pub(crate) postfix: PathBuf,
-    /// The program that starts a Haraka and the folder of its modules, or why there is none.
-    pub(crate) haraka: Result<(PathBuf, PathBuf), String>,
+    /// What starts a Haraka, or why there is none.
+    pub(crate) haraka: Result<Haraka, String>,
 }
 
 /// What is measured.
@@ -50,23 +51,23 @@ pub(crate) trait Contender {
     fn address(&self) -> SocketAddr;
     /// Its processes.
     fn processes(&self) -> ProcessTree;
-    /// When the last of so many messages has arrived where they are to go; an error where more have.
+    /// When the last of so many messages, counted from the round's begin, has arrived where they are to go; an error where more have.
     fn wait_for_deliveries(&mut self, messages: usize) -> Fallible<Instant>;
-    /// Ends it, in good order where it tells something then, and gives what it asked of its store for each message. An error where
-    /// more has arrived meanwhile.
+    /// Ends the round, in good order where it tells something then, and gives what it asked of its store for each message. An error
+    /// where more has arrived meanwhile.
     fn finish(self: Box<Self>, messages: usize) -> Fallible<Round>;
     /// All that it is told.
     fn settings(&self) -> Fallible<String>;
 }
 
 impl Setup {
-    /// A server that has nothing yet.
+    /// A server that has no mail yet.
     pub(crate) fn start(&self, peer: Peer, flow: Flow) -> Fallible<Box<dyn Contender>> {
         let server: Box<dyn Contender> = match peer {
             Peer::Fulmar => Box::new(Fulmar::start(&self.fulmar, flow)?),
             Peer::FulmarOnS3 => Box::new(Fulmar::on_s3(&self.fulmar, flow)?),
             Peer::Postfix => Box::new(Postfix::below(&self.postfix)?),
-            Peer::Haraka => Box::new(Haraka::start(self.haraka.as_ref().map_err(String::as_str)?)?),
+            Peer::Haraka => Box::new(self.haraka.as_ref().map_err(String::as_str)?.serve()?),
             Peer::Sink => Box::new(Sink::start()?),
         };
         Ok(match flow {

@@ -74,7 +74,7 @@ impl Contender for Postfix {
         let main = fs::read_to_string(self.folder.join("etc/main.cf"))?;
         let lines = main.lines().filter(|line| !line.starts_with('#'));
         Ok(format!(
-            "main.cf; master.cf as shipped, without chroot:\n{}",
+            "main.cf; master.cf as shipped, without chroot, and with up to 1000 processes of smtpd:\n{}",
             lines.collect::<Vec<_>>().join("\n")
         ))
     }

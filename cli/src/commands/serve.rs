@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use fulmar_core::admin::AdminError;
+use fulmar_core::admin::prices::{dollars, dollars_to_keep_all};
 use fulmar_core::config::{Listener, Protocol};
 use fulmar_core::engine::{Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
@@ -67,9 +68,11 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
         // Whoever asks twice does not want to wait for threads either.
         std::process::exit(1);
     }
-    let Statistics { accepted, delivered, store, .. } = engine.statistics();
-    let statistics =
-        json!({"event": "statistics", "accepted": accepted, "delivered": delivered, "store": store});
+    let Statistics { accepted, delivered, store, by_purpose } = engine.statistics();
+    let cost = json!({"requests": dollars(&store), "storage": dollars_to_keep_all(&by_purpose)});
+    let statistics = json!({
+        "event": "statistics", "accepted": accepted, "delivered": delivered, "store": store, "dollars": cost
+    });
     logging::report(tracing::Level::INFO, &statistics);
     Ok(())
 }

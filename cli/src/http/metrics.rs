@@ -3,6 +3,9 @@
 //! Labels come from closed sets (kinds of event, protocols, purposes, verbs), so that their number is bounded, and no address of a
 //! person is ever among them.
 
+use std::sync::atomic::AtomicU64;
+
+use fulmar_core::admin::prices::{assumptions, dollars, dollars_to_keep_of};
 use fulmar_core::config::Protocol;
 use fulmar_core::engine::{Current, Readiness, Statistics};
 use fulmar_core::model::{Event, Outcome, UtcTime};
@@ -23,6 +26,8 @@ const PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Pop3];
 type Label = [(&'static str, &'static str); 1];
 /// What a request to the store is sent for, and its verb.
 type Request = [(&'static str, &'static str); 2];
+/// What something is paid for.
+type Bill = [(&'static str, &'static str); 2];
 
 /// What is counted as it happens.
 #[derive(Debug)]
@@ -119,9 +124,10 @@ impl Figures {
     }
 }
 
-/// What a store bills. There is no series of all purposes together: a sum over `work` would count it twice.
+/// What a store bills, and what that comes to. There is no series of all purposes together: a sum over `work` would count it twice.
 fn register_requests(own: &mut Registry, by_purpose: &PurposeCounts) {
     let (requests, octets) = (Family::<Request, Counter>::default(), Family::<Request, Counter>::default());
+    let costs = Family::<Bill, Counter<f64, AtomicU64>>::default();
     for (purpose, counts) in by_purpose.iter() {
         let set = |family: &Family<Request, Counter>, verb, count| {
             family.get_or_create(&[("work", purpose.name()), ("verb", verb)]).inc_by(count);
@@ -134,10 +140,19 @@ fn register_requests(own: &mut Registry, by_purpose: &PurposeCounts) {
         set(&requests, "copy", counts.copy);
         set(&octets, "put", counts.put_bytes);
         set(&octets, "get", counts.get_bytes);
+        set(&octets, "copy", counts.copy_bytes);
+        let pay = |bill, dollars| {
+            costs.get_or_create(&[("work", purpose.name()), ("bill", bill)]).inc_by(dollars);
+        };
+        pay("requests", dollars(&counts));
+        pay("storage", dollars_to_keep_of(purpose, &counts));
     }
     own.register("store_requests", "Requests to the store, by kind of work and verb", requests);
     let help = "Octets to and from the store, by kind of work and verb";
     own.register_with_unit("store_transferred", help, Unit::Bytes, octets);
+    let help =
+        format!("Costs of requests and of keeping what was written, by kind of work: {}", assumptions());
+    own.register_with_unit("store_cost", help, Unit::Other("dollars".to_owned()), costs);
 }
 
 /// Counters at 0, one for each value of a label.

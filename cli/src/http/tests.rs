@@ -251,9 +251,18 @@ fn metrics_tell_what_happened_and_name_nobody() {
     ] {
         metrics.count(&event);
     }
-    let accept = RequestCounts { put: 5, put_bytes: 300, ..RequestCounts::default() };
-    let deliver =
-        RequestCounts { put: 2, get: 4, head: 1, list: 7, delete: 8, copy: 9, put_bytes: 50, get_bytes: 200 };
+    let accept = RequestCounts { put: 5, put_bytes: 30 << 30, ..RequestCounts::default() };
+    let deliver = RequestCounts {
+        put: 2,
+        get: 4,
+        head: 1,
+        list: 7,
+        delete: 8,
+        copy: 9,
+        put_bytes: 50,
+        get_bytes: 200,
+        copy_bytes: (1 << 30) - 50,
+    };
     let counted = [(Purpose::Accept, accept), (Purpose::Deliver, deliver)];
     let by_purpose: PurposeCounts = counted.into_iter().collect();
     let incarnation = Incarnation::draw(UtcTime(1), [1; 10]);
@@ -275,10 +284,10 @@ fn metrics_tell_what_happened_and_name_nobody() {
     let idle = |line: &&str| {
         ["accept", "deliver"].iter().all(|work| !line.contains(&format!("work=\"{work}\"")))
             && line.contains("work=")
-            && line.ends_with(" 0")
+            && (line.ends_with(" 0") || line.ends_with(" 0.0"))
     };
     let series = text.lines().filter(idle).count();
-    assert_eq!(series, (Purpose::ALL.len() - counted.len()) * 8);
+    assert_eq!(series, (Purpose::ALL.len() - counted.len()) * 11);
     let is_left =
         |line: &&str| !line.starts_with('#') && !line.contains("fulmar_events_total") && !idle(line);
     let samples: BTreeSet<&str> = text.lines().filter(is_left).collect();
@@ -310,7 +319,13 @@ fn metrics_tell_what_happened_and_name_nobody() {
         "fulmar_store_requests_total{work=\"deliver\",verb=\"list\"} 7",
         "fulmar_store_requests_total{work=\"deliver\",verb=\"delete\"} 8",
         "fulmar_store_requests_total{work=\"deliver\",verb=\"copy\"} 9",
-        "fulmar_store_transferred_bytes_total{work=\"accept\",verb=\"put\"} 300",
+        "fulmar_store_transferred_bytes_total{work=\"accept\",verb=\"put\"} 32212254720",
+        "fulmar_store_transferred_bytes_total{work=\"accept\",verb=\"copy\"} 0",
+        "fulmar_store_transferred_bytes_total{work=\"deliver\",verb=\"copy\"} 1073741774",
+        "fulmar_store_cost_dollars_total{work=\"accept\",bill=\"requests\"} 0.000025",
+        "fulmar_store_cost_dollars_total{work=\"accept\",bill=\"storage\"} 0.023",
+        "fulmar_store_cost_dollars_total{work=\"deliver\",bill=\"requests\"} 0.000092",
+        "fulmar_store_cost_dollars_total{work=\"deliver\",bill=\"storage\"} 0.023",
         "fulmar_store_transferred_bytes_total{work=\"accept\",verb=\"get\"} 0",
         "fulmar_store_transferred_bytes_total{work=\"deliver\",verb=\"put\"} 50",
         "fulmar_store_transferred_bytes_total{work=\"deliver\",verb=\"get\"} 200",

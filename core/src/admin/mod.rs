@@ -28,7 +28,7 @@ use crate::state::contract::{self, Verdict};
 use crate::state::domain::LocalDomain;
 use crate::state::format::{self, FormatError};
 use crate::state::layout;
-use crate::state::requests::Requests;
+use crate::state::requests::{Purpose, RequestCounts, Requests};
 use crate::state::turns::Turn;
 
 /// Why an order was not carried out.
@@ -109,9 +109,12 @@ impl Admin {
         Ok(self.mailboxes.open(&account.normalized(), mailbox, uid).await?)
     }
 
-    /// Asks of the store whatever Fulmar relies on. Writes only below a folder of its own, and removes that again.
-    pub async fn store_check(&self) -> Vec<Verdict> {
-        contract::check(&*self.platform.store, "", self.platform.draw()).await
+    /// Asks of the store whatever Fulmar relies on, and tells what that took. Writes only below a folder of its own, and removes
+    /// that again.
+    pub async fn store_check(&self) -> (Vec<Verdict>, RequestCounts) {
+        let requests = self.requests.of(Purpose::Probe);
+        let verdicts = contract::check(&requests.metered(), "", self.platform.draw()).await;
+        (verdicts, requests.meter().by_purpose().of(Purpose::Probe))
     }
 
     /// Before anything is written: the store is ours to write.

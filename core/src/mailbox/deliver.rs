@@ -212,10 +212,10 @@ impl Mailboxes {
     async fn copy_body(&self, account: &Address, pieces: &Pieces) -> Result<StoredBody, StateError> {
         let (now, entropy) = self.requests.platform().draw();
         let id = BodyId::draw(now, entropy);
-        for index in 0..pieces.pieces.len() {
+        for (index, piece) in pieces.pieces.iter().enumerate() {
             let from = layout::spool_piece(pieces.inc, pieces.body, index);
             let to = layout::account_piece(account, id, index);
-            self.requests.copy(&from, &to).await.map_err(|error| missing(&from, error))?;
+            self.requests.copy(&from, &to, piece.len).await.map_err(|error| missing(&from, error))?;
         }
         Ok(StoredBody { id, pieces: pieces.pieces.clone() })
     }

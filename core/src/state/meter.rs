@@ -31,7 +31,9 @@ pub enum Purpose {
     Maintain,
     /// Messages that are put into a folder.
     Pickup,
-    /// Operators: their orders, and whatever a command line asks. The layout's version and the probe at a start.
+    /// Whether the store is sound: the races at a start, where no verdict stands, and an operator's check of it.
+    Probe,
+    /// Operators: their orders, and whatever a command line asks. The layout's version at a start.
     Administer,
 }
 
@@ -61,6 +63,7 @@ pub(super) struct Counters {
     pub(super) copy: Counter,
     pub(super) put_bytes: Counter,
     pub(super) get_bytes: Counter,
+    pub(super) copy_bytes: Counter,
 }
 
 impl Counters {
@@ -74,6 +77,7 @@ impl Counters {
             copy: self.copy.read(),
             put_bytes: self.put_bytes.read(),
             get_bytes: self.get_bytes.read(),
+            copy_bytes: self.copy_bytes.read(),
         }
     }
 }
@@ -122,6 +126,8 @@ pub struct RequestCounts {
     pub put_bytes: u64,
     /// Octets.
     pub get_bytes: u64,
+    /// Octets that the store copied by itself: nobody sent them, but they are kept.
+    pub copy_bytes: u64,
 }
 
 impl RequestCounts {
@@ -136,6 +142,7 @@ impl RequestCounts {
             copy: self.copy - before.copy,
             put_bytes: self.put_bytes - before.put_bytes,
             get_bytes: self.get_bytes - before.get_bytes,
+            copy_bytes: self.copy_bytes - before.copy_bytes,
         }
     }
 
@@ -158,6 +165,7 @@ impl Add for RequestCounts {
             copy: self.copy + other.copy,
             put_bytes: self.put_bytes + other.put_bytes,
             get_bytes: self.get_bytes + other.get_bytes,
+            copy_bytes: self.copy_bytes + other.copy_bytes,
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod health;
 pub mod layout;
 pub mod log;
 mod meter;
+mod metered;
 pub mod now;
 pub mod order;
 pub mod owner;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::contract::{RaceError, race_probe};
 use super::frame::{self, Data};
 use super::layout;
-use super::requests::Requests;
+use super::requests::{Purpose, Requests};
 use crate::model::{Event, Nonce, UtcTime};
 use crate::platform::StoreError;
 
@@ -51,6 +51,7 @@ enum Found {
 pub async fn ensure(requests: &Requests) -> Result<(), ProbeError> {
     let settings = requests.settings();
     let Some(endpoint) = &settings.endpoint else { return Ok(()) };
+    let requests = &requests.of(Purpose::Probe);
     if settings.single_node {
         requests.journal().report(&Event::StoreNotProbed { endpoint: endpoint.clone() });
         return Ok(());
@@ -82,8 +83,8 @@ async fn race(requests: &Requests) -> Result<(), ProbeError> {
     let platform = requests.platform();
     let (now, entropy) = platform.draw();
     let folder = layout::check(Nonce::draw(now, entropy));
-    let limit = platform.clock.instant() + PROBE_LIMIT;
-    let raced = platform.clock.before(limit, race_probe(&*platform.store, &folder)).await;
+    let (store, limit) = (requests.metered(), platform.clock.instant() + PROBE_LIMIT);
+    let raced = platform.clock.before(limit, race_probe(&store, &folder)).await;
     match raced {
         Some(Ok(())) => Ok(()),
         Some(Err(RaceError::Broken(reason))) => Err(ProbeError::Unsafe(reason)),

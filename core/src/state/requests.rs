@@ -13,10 +13,11 @@ use super::frame;
 use super::health::{Health, Permission, Readiness};
 use super::meter::Counters;
 pub use super::meter::{Meter, Purpose, PurposeCounts, RequestCounts};
+use super::metered::Metered;
 use crate::config::StoreSettings;
 use crate::model::event::Journal;
 use crate::model::{Event, Nonce};
-use crate::platform::{Instant, Listed, Object, Page, Payload, Platform, StoreError, When};
+use crate::platform::{Instant, Listed, Object, Page, Payload, Platform, Store, StoreError, When};
 
 /// Octets that a store is given a second for, beyond what any request is given: a checkpoint of a long queue has hundreds of millions.
 const OCTETS_A_SECOND: u64 = 1 << 20;
@@ -159,13 +160,15 @@ impl Requests {
         }
     }
 
-    /// Copies an object within the store.
-    pub async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
+    /// Copies an object of so many octets within the store.
+    pub async fn copy(&self, from: &str, to: &str, octets: u64) -> Result<(), StoreError> {
         self.repeat("copy", from, 0, || {
             self.counters().copy.add(1);
             self.shared.platform.store.copy(from, to)
         })
-        .await
+        .await?;
+        self.counters().copy_bytes.add(octets);
+        Ok(())
     }
 
     /// Deletes objects.
@@ -204,6 +207,11 @@ impl Requests {
             after = objects.last().map(|last| last.key.clone());
         }
         Ok(objects)
+    }
+
+    /// The bare store, counted: no deadlines, and nothing is repeated.
+    pub fn metered(&self) -> impl Store + '_ {
+        Metered { store: &self.shared.platform.store, counters: self.counters() }
     }
 
     fn counters(&self) -> &Counters {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fulmar_core::engine::{Readiness, StartError};
 use fulmar_core::platform::StoreError;
 use fulmar_core::state::format::FormatError;
+use fulmar_core::state::requests::Purpose;
 use fulmar_storage_s3::MemoryStore;
 use fulmar_tests::faults::{Failure, Verb, Which};
 use smol::future::FutureExt;
@@ -90,7 +91,11 @@ fn a_verdict_stands_for_thirty_days_and_for_its_endpoint() {
 /// Starts and ends a node, which races or does not.
 async fn check(world: &World, what: &str, number: u32, has_to_prove: bool) {
     let node = world.start(number).await;
-    assert_eq!(node.faults.count(&racers()) >= 100, has_to_prove, "{what}");
+    let raced = node.faults.count(&racers());
+    assert_eq!(raced >= 100, has_to_prove, "{what}");
+    // And the verdict.
+    let metered = node.engine.statistics().by_purpose.of(Purpose::Probe).put;
+    assert_eq!(metered, raced as u64 + u64::from(has_to_prove), "{what}");
     node.kill();
 }
 

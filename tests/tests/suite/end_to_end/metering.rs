@@ -94,7 +94,7 @@ fn seen(node: &Node, belongs: Belongs) -> RequestCounts {
 }
 
 fn without_octets(counts: RequestCounts) -> RequestCounts {
-    RequestCounts { put_bytes: 0, get_bytes: 0, ..counts }
+    RequestCounts { put_bytes: 0, get_bytes: 0, copy_bytes: 0, ..counts }
 }
 
 /// Octets of all objects in a folder whose names have this part.
