@@ -171,7 +171,7 @@ impl Default for QueueSettings {
             local_attempts: 2_000,
             commit_wait: Duration::from_secs(5),
             intake: 128 << 20,
-            delivery_wait: Duration::from_secs(30),
+            delivery_wait: Duration::from_secs(5),
             entries: 1_000_000,
         }
     }

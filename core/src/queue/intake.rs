@@ -176,8 +176,13 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(5);
 
     fn intake() -> Arc<Intake> {
-        let settings =
-            QueueSettings { commit_wait: LIMIT, intake: 100, entries: 10, ..QueueSettings::default() };
+        let settings = QueueSettings {
+            commit_wait: LIMIT,
+            delivery_wait: LIMIT,
+            intake: 100,
+            entries: 10,
+            ..QueueSettings::default()
+        };
         Intake::new(&settings)
     }
 
@@ -227,8 +232,8 @@ mod tests {
     fn a_node_that_is_behind_with_deliveries_takes_nothing_until_it_has_caught_up() {
         let intake = intake();
         for (first_due, expected) in [
-            (Some(30_000), Ok(())),
-            (Some(29_999), Err(Overload::DeliveryWait)),
+            (Some(55_000), Ok(())),
+            (Some(54_999), Err(Overload::DeliveryWait)),
             (Some(90_000), Ok(())),
             (None, Ok(())),
         ] {
