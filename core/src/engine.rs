@@ -22,10 +22,10 @@ use crate::config::{Config, Listener, Protocol};
 use crate::model::event::Journal;
 use crate::model::{Address, Event, Outcome, QueueId, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
-pub use crate::queue::Current;
 use crate::queue::Manager;
+pub use crate::queue::{Current, Overload, Taken};
 use crate::service::access::Access;
-use crate::service::reception::{Reception, submit};
+use crate::service::reception::{Reception, keeps_up, submit};
 use crate::service::{Context, local_delivery, maintenance, relay};
 use crate::state::format::{self, FormatError};
 pub use drain::{DrainReport, DrainSettings};
@@ -39,6 +39,8 @@ use crate::{conversation, pop3, smtp, transport};
 const TURN_AWAY: Duration = Duration::from_secs(5);
 /// RFC 5321 §3.8, RFC 3463 §3.4.
 const SMTP_FULL: &[u8] = b"421 4.3.2 too many connections, try again later\r\n";
+/// The same, where it is not their number.
+const SMTP_BUSY: &[u8] = b"421 4.3.2 too much to do, try again later\r\n";
 /// RFC 3206 §4.
 const POP3_FULL: &[u8] = b"-ERR [SYS/TEMP] too many connections, try again later\r\n";
 /// How long the release of the queue may take beyond the grace period; what takes longer is left to the adopter.
@@ -85,6 +87,10 @@ pub struct Statistics {
     pub store: RequestCounts,
     /// The same, by what they were sent for.
     pub by_purpose: PurposeCounts,
+    /// What waits to become durable now, and transactions that were refused because of overload.
+    pub taken: Taken,
+    /// Connections that were answered `421` or `-ERR`: beyond the sessions that there may be at a time, or because of overload.
+    pub turned_away: u64,
 }
 
 impl fmt::Display for Statistics {
@@ -120,6 +126,7 @@ struct Counters {
     accepted: AtomicU64,
     delivered: AtomicU64,
     deferred: AtomicU64,
+    turned_away: AtomicU64,
 }
 
 impl Engine {
@@ -183,18 +190,13 @@ impl Engine {
         let (manager, spool) = Manager::new(&config, requests.clone(), host);
         let context = Arc::new(Context::new(config, requests, spool));
         let (shutdown, until_shutdown) = async_channel::bounded(1);
+        let sessions = Arc::new(Sessions { smtp: context.sessions.clone(), ..Sessions::default() });
 
         platform.spawn.spawn(Box::pin(manager.run()));
         platform.spawn.spawn(Box::pin(local_delivery::run(context.clone())));
         platform.spawn.spawn(Box::pin(relay::run(context.clone(), until_shutdown.clone())));
-        let shared = Shared {
-            context,
-            counters,
-            shutdown,
-            until_shutdown,
-            numbers: AtomicU64::new(1),
-            sessions: Arc::default(),
-        };
+        let shared =
+            Shared { context, counters, shutdown, until_shutdown, numbers: AtomicU64::new(1), sessions };
         Self { shared: Arc::new(shared) }
     }
 
@@ -208,6 +210,7 @@ impl Engine {
         let session = numbers.fetch_add(1, Ordering::Relaxed);
         match listener.protocol {
             Protocol::Smtp if place.number > smtp.sessions => self.turn_away(stream, SMTP_FULL).await,
+            Protocol::Smtp if !keeps_up(context).await => self.turn_away(stream, SMTP_BUSY).await,
             Protocol::Pop3 if place.number > pop3.sessions => self.turn_away(stream, POP3_FULL).await,
             protocol => {
                 let name = protocol.name();
@@ -251,6 +254,8 @@ impl Engine {
             delivered: counters.delivered.load(Ordering::Relaxed),
             store: by_purpose.total(),
             by_purpose,
+            taken: context.spool.taken(),
+            turned_away: counters.turned_away.load(Ordering::Relaxed),
         }
     }
 
@@ -311,6 +316,7 @@ impl Engine {
 
     /// Better told than left without an answer.
     async fn turn_away(&self, mut stream: Box<dyn Stream>, words: &[u8]) {
+        self.shared.counters.turned_away.fetch_add(1, Ordering::Relaxed);
         let clock = &self.shared.context.requests.platform().clock;
         let telling = async {
             stream.write_all(words).await?;
@@ -324,7 +330,7 @@ impl Engine {
 /// How many sessions of each protocol there are now.
 #[derive(Debug, Default)]
 struct Sessions {
-    smtp: AtomicUsize,
+    smtp: Arc<AtomicUsize>,
     pop3: AtomicUsize,
     ended: Signal,
 }

@@ -39,6 +39,11 @@ pub struct TooSmall {
     least: usize,
 }
 
+/// What stands in the `Message-ID` field of message `number` of a run (RFC 5322 §3.6.4).
+pub fn message_id(run: u128, number: u64) -> String {
+    format!("<{number:0DIGITS$}.{run:x}@load.invalid>")
+}
+
 impl Contents {
     /// For a run that began at `date`.
     pub(super) fn new(options: &Options, date: UtcTime, run: u128) -> Result<Self, TooSmall> {
@@ -48,7 +53,7 @@ impl Contents {
             let text = (2..LINE).map(|_| ALPHABET[dice.below(ALPHABET.len())]);
             text.chain(*b"\r\n").collect()
         };
-        let head = format!("Message-ID: <{}.{run:x}@load.invalid>\r\n", "0".repeat(DIGITS));
+        let head = format!("Message-ID: {}\r\n", message_id(run, 0));
         let number_at = 13..13 + DIGITS;
         let head = format!(
             "{head}Date: {}\r\nFrom: <{}>\r\nTo: undisclosed-recipients:;\r\nSubject: load\r\nMIME-Version: 1.0\r\n\

@@ -37,7 +37,7 @@ use smol::LocalExecutor;
 use smol::future::or;
 
 use content::Contents;
-pub use content::TooSmall;
+pub use content::{TooSmall, message_id};
 use idle::Idle;
 use options::Options;
 use schedule::Schedule;
@@ -58,11 +58,30 @@ pub enum LoadError {
     System(#[from] io::Error),
 }
 
-/// Runs the load, and gives what `load` prints: the options, and what came of them.
+/// What came of a run, message by message.
+#[derive(Debug)]
+pub struct Report {
+    /// What `load` prints: the options, and what came of them.
+    pub json: Value,
+    /// Stands in the `Message-ID` of every message of this run, as [`message_id`] says.
+    pub run: u128,
+    /// The numbers of the messages that were answered with their own 250.
+    pub promised: Vec<u64>,
+    /// How many more the server may have taken: they broke off between their first octet of content and its reply.
+    pub in_doubt: u64,
+}
+
+/// Runs the load, and gives what `load` prints.
 pub fn run(options: &Options) -> Result<Value, LoadError> {
+    run_and_tell(options).map(|report| report.json)
+}
+
+/// Runs the load, and tells which messages were accepted.
+pub fn run_and_tell(options: &Options) -> Result<Report, LoadError> {
     allow_descriptors()?;
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let contents = Contents::new(options, UtcTime(unix.as_millis() as u64), unix.as_nanos())?;
+    let run = unix.as_nanos();
+    let contents = Contents::new(options, UtcTime(unix.as_millis() as u64), run)?;
     let tls = match options.tls || options.starttls {
         true => Some(TlsClient::opportunistic(Arc::new(SmolClock))?),
         false => None,
@@ -104,7 +123,7 @@ pub fn run(options: &Options) -> Result<Value, LoadError> {
         all.insert("idle".to_owned(), async_io::block_on(idle.into_json()));
         all.insert("cpu_seconds".to_owned(), cpu_seconds().into());
     }
-    Ok(json)
+    Ok(Report { json, run, promised: tally.promised().to_vec(), in_doubt: tally.in_doubt() })
 }
 
 /// How many of the sessions fall to one thread.

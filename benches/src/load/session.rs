@@ -148,6 +148,7 @@ impl Sender<'_> {
         }
         let now = Instant::now();
         Ok(Accepted {
+            number: turn.number,
             at: now - self.run.started,
             transaction: now - begun,
             dot: now - dot,

@@ -101,6 +101,8 @@ pub(super) enum Outcome {
 /// A message that the server answers for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Accepted {
+    /// Which one.
+    pub(super) number: u64,
     /// When the final reply was read, from the start of the run.
     pub(super) at: Duration,
     /// From the instant at which it was due, or else from its MAIL.
@@ -129,6 +131,8 @@ pub(super) struct Tally {
     first_accepted: Option<Duration>,
     last_accepted: Option<Duration>,
     last_reply: Duration,
+    /// The accepted ones.
+    promised: Vec<u64>,
 }
 
 impl Tally {
@@ -147,7 +151,18 @@ impl Tally {
             first_accepted: None,
             last_accepted: None,
             last_reply: Duration::ZERO,
+            promised: Vec::new(),
         }
+    }
+
+    /// The numbers of the accepted messages, in no order.
+    pub(super) fn promised(&self) -> &[u64] {
+        &self.promised
+    }
+
+    /// How many messages broke off between their first octet of content and its reply: the server may have taken them.
+    pub(super) fn in_doubt(&self) -> u64 {
+        self.failed.iter().filter(|((phase, _), _)| *phase == Phase::Content).map(|(_, count)| count).sum()
     }
 
     /// Counts one message.
@@ -168,8 +183,9 @@ impl Tally {
     }
 
     fn record_accepted(&mut self, message: Accepted) {
-        let Accepted { at, transaction, dot, octets, recipients } = message;
+        let Accepted { number, at, transaction, dot, octets, recipients } = message;
         self.accepted += 1;
+        self.promised.push(number);
         self.recipients_accepted += recipients;
         self.octets += octets as u64;
         self.transaction.saturating_record(micros(transaction));
@@ -187,6 +203,7 @@ impl Tally {
     /// Adds what another part of the run counted.
     pub(super) fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
+        self.promised.extend(&other.promised);
         add(&mut self.refused, &other.refused);
         add(&mut self.failed, &other.failed);
         self.recipients_accepted += other.recipients_accepted;
@@ -277,6 +294,7 @@ mod tests {
 
     fn accepted(at: u64, transaction: u64) -> Outcome {
         Outcome::Accepted(Accepted {
+            number: at,
             at: Duration::from_millis(at),
             transaction: Duration::from_millis(transaction),
             dot: Duration::from_millis(1),

@@ -68,7 +68,7 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
         // Whoever asks twice does not want to wait for threads either.
         std::process::exit(1);
     }
-    let Statistics { accepted, delivered, store, by_purpose } = engine.statistics();
+    let Statistics { accepted, delivered, store, by_purpose, .. } = engine.statistics();
     let cost = json!({"requests": dollars(&store), "storage": dollars_to_keep_all(&by_purpose)});
     let statistics = json!({
         "event": "statistics", "accepted": accepted, "delivered": delivered, "store": store, "dollars": cost

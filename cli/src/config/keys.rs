@@ -227,6 +227,30 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: "queue",
+        name: "commit_wait",
+        set: |s, w| put(&mut s.engine.queue.commit_wait, duration(w, TIMEOUT_FLOOR..=TIMEOUT_LIMIT)),
+        show: |s| string(show_duration(s.engine.queue.commit_wait)),
+    },
+    Key {
+        section: "queue",
+        name: "delivery_wait",
+        set: |s, w| put(&mut s.engine.queue.delivery_wait, duration(w, TIMEOUT_FLOOR..=DAY)),
+        show: |s| string(show_duration(s.engine.queue.delivery_wait)),
+    },
+    Key {
+        section: "queue",
+        name: "intake",
+        set: |s, w| put(&mut s.engine.queue.intake, size(w, 1 << 20..=1 << 40)),
+        show: |s| octets(s.engine.queue.intake as u64),
+    },
+    Key {
+        section: "queue",
+        name: "entries",
+        set: |s, w| put(&mut s.engine.queue.entries, count(w, 1..=1_000_000_000)),
+        show: |s| number(s.engine.queue.entries as u64),
+    },
+    Key {
+        section: "queue",
         name: "adopt_local",
         set: |s, w| put(&mut s.adopt_local, flag(w)),
         show: |s| Some(Value::Boolean(s.adopt_local)),
@@ -314,6 +338,18 @@ pub(super) const KEYS: &[Key] = &[
         name: "sessions",
         set: |s, w| put(&mut s.engine.smtp.sessions, count(w, 1..=1_000_000)),
         show: |s| number(s.engine.smtp.sessions as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "crowd",
+        set: |s, w| put(&mut s.engine.smtp.crowd, count(w, 0..=1_000_000)),
+        show: |s| number(s.engine.smtp.crowd as u64),
+    },
+    Key {
+        section: "smtp",
+        name: "turn",
+        set: |s, w| put(&mut s.engine.smtp.turn, duration(w, Duration::from_millis(1)..=TIMEOUT_LIMIT)),
+        show: |s| string(show_duration(s.engine.smtp.turn)),
     },
     Key {
         section: "pop3",

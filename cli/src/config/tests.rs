@@ -51,7 +51,7 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         (
             "[queue]\npace = 1",
             "2: [queue] pace: not a setting of this version; allowed: retry, expire, window, local_attempts, \
-             adopt_local",
+             commit_wait, delivery_wait, intake, entries, adopt_local",
         ),
         ("[smtp]\nrecipients = 99", "2: [smtp] recipients: 99 is out of range; allowed: 100 to 100000"),
         ("[smtp]\nrecipients = -1", "2: [smtp] recipients: -1 is out of range; allowed: 100 to 100000"),

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use fulmar_core::admin::prices::{assumptions, dollars, dollars_to_keep_of};
 use fulmar_core::config::Protocol;
-use fulmar_core::engine::{Current, Readiness, Statistics};
+use fulmar_core::engine::{Current, Overload, Readiness, Statistics, Taken};
 use fulmar_core::model::{Event, Outcome, UtcTime};
 use fulmar_core::state::requests::PurposeCounts;
 use prometheus_client::encoding::text::encode;
@@ -102,12 +102,16 @@ impl Figures {
             let ready = ConstGauge::new(u64::from(*readiness == Readiness::Ready));
             own.register("store_ready", "Whether the store does as asked", ready);
         }
-        if let Some(Statistics { accepted, delivered, by_purpose, .. }) = self.statistics {
+        if let Some(Statistics { accepted, delivered, by_purpose, taken, turned_away, .. }) = self.statistics
+        {
             let accepted = ConstCounter::new(accepted);
             own.register("messages_accepted", "Messages that were acknowledged", accepted);
             let delivered = ConstCounter::new(delivered);
             own.register("recipients_delivered", "Recipients that were delivered to", delivered);
             register_requests(own, &by_purpose);
+            register_intake(own, &taken);
+            let help = "Connections that were told to come later";
+            own.register("connections_turned_away", help, ConstCounter::new(turned_away));
         }
         if let Some(queue) = self.queue {
             let number = |of: fn(Current) -> usize| ConstGauge::new(queue.map_or(0, of) as u64);
@@ -122,6 +126,22 @@ impl Figures {
             }
         }
     }
+}
+
+/// What tells overload.
+fn register_intake(own: &mut Registry, taken: &Taken) {
+    let help = "Messages that are whole and wait to become durable";
+    own.register("intake_messages", help, ConstGauge::new(taken.waiting as u64));
+    let (help, octets) = ("Octets of theirs in memory", ConstGauge::new(taken.octets as u64));
+    own.register_with_unit("intake", help, Unit::Bytes, octets);
+    let help = "How long the first of them has waited";
+    let wait = ConstGauge::new(taken.longest_wait.as_secs_f64());
+    own.register_with_unit("intake_wait", help, Unit::Seconds, wait);
+    let refused = Family::<Label, Counter>::default();
+    for (overload, count) in Overload::ALL.iter().zip(taken.refused) {
+        refused.get_or_create(&[("reason", overload.name())]).inc_by(count);
+    }
+    own.register("transactions_refused", "Transactions refused because of overload, by reason", refused);
 }
 
 /// What a store bills, and what that comes to. There is no series of all purposes together: a sum over `work` would count it twice.

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fulmar_core::config::Config;
-use fulmar_core::engine::{Current, Engine, Readiness, Statistics};
+use fulmar_core::engine::{Current, Engine, Readiness, Statistics, Taken};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, Incarnation, Outcome, QueueId, Reply, UtcTime};
 use fulmar_core::platform::{Host, Instant};
@@ -274,10 +275,23 @@ fn metrics_tell_what_happened_and_name_nobody() {
         attempts: 2,
         next_due: Some(UtcTime(2_500)),
     };
+    let taken = Taken {
+        waiting: 3,
+        longest_wait: Duration::from_millis(1_500),
+        octets: 4_096,
+        refused: [4, 5, 0, 1, 0],
+    };
     let text = metrics.render(&Figures {
         is_ready: true,
         readiness: Some(Readiness::Ready),
-        statistics: Some(Statistics { accepted: 12, delivered: 9, store: by_purpose.total(), by_purpose }),
+        statistics: Some(Statistics {
+            accepted: 12,
+            delivered: 9,
+            store: by_purpose.total(),
+            by_purpose,
+            taken,
+            turned_away: 6,
+        }),
         queue: Some(Some(queue)),
     });
     // What was never asked for has its series as well.
@@ -329,6 +343,15 @@ fn metrics_tell_what_happened_and_name_nobody() {
         "fulmar_store_transferred_bytes_total{work=\"accept\",verb=\"get\"} 0",
         "fulmar_store_transferred_bytes_total{work=\"deliver\",verb=\"put\"} 50",
         "fulmar_store_transferred_bytes_total{work=\"deliver\",verb=\"get\"} 200",
+        "fulmar_intake_messages 3",
+        "fulmar_intake_bytes 4096",
+        "fulmar_intake_wait_seconds 1.5",
+        "fulmar_transactions_refused_total{reason=\"commit_wait\"} 5",
+        "fulmar_transactions_refused_total{reason=\"intake\"} 0",
+        "fulmar_transactions_refused_total{reason=\"entries\"} 1",
+        "fulmar_transactions_refused_total{reason=\"processor\"} 4",
+        "fulmar_transactions_refused_total{reason=\"delivery_wait\"} 0",
+        "fulmar_connections_turned_away_total 6",
         "fulmar_queue_entries 7",
         "fulmar_queue_attempts 2",
         "fulmar_queue_next_due_timestamp_seconds 2.5",

@@ -81,6 +81,10 @@ pub struct SmtpLimits {
     pub least_rate_grace: Duration,
     /// Sessions at a time on one node. Beyond: `421 4.3.2`.
     pub sessions: usize,
+    /// Sessions from which on a node asks itself whether it keeps up: how long a job that could go on waits for its turn on the processor.
+    pub crowd: usize,
+    /// How long that may be in a crowd. Beyond: `421 4.3.2` to a new connection, `452 4.3.1` to MAIL. A transaction takes some eight turns.
+    pub turn: Duration,
 }
 
 impl Default for SmtpLimits {
@@ -100,6 +104,8 @@ impl Default for SmtpLimits {
             least_rate: 128,
             least_rate_grace: Duration::from_mins(1),
             sessions: 5_000,
+            crowd: 200,
+            turn: Duration::from_millis(100),
         }
     }
 }
@@ -139,6 +145,18 @@ pub struct QueueSettings {
     pub checkpoint_segments: u64,
     /// Local deliveries under way at a time.
     pub local_attempts: usize,
+    /// How long the first of the messages that wait to become durable may have waited when another transaction begins. Beyond:
+    /// `452 4.3.1` to MAIL.
+    pub commit_wait: Duration,
+    /// Octets in memory of messages that are being received, or wait to become durable, when another transaction begins. Beyond:
+    /// `452 4.3.1` to MAIL.
+    pub intake: usize,
+    /// How long the first of the local recipients that are due may have waited for its delivery to begin when another transaction begins.
+    /// Beyond: `452 4.3.1` to MAIL.
+    pub delivery_wait: Duration,
+    /// Messages in the queue of this node when another transaction begins; each takes some 300 octets of memory. What is adopted is
+    /// not refused. Beyond: `452 4.3.1` to MAIL.
+    pub entries: usize,
 }
 
 impl Default for QueueSettings {
@@ -151,6 +169,10 @@ impl Default for QueueSettings {
             receiving: 16 << 20,
             checkpoint_segments: 1_000,
             local_attempts: 2_000,
+            commit_wait: Duration::from_secs(5),
+            intake: 128 << 20,
+            delivery_wait: Duration::from_secs(5),
+            entries: 1_000_000,
         }
     }
 }

@@ -74,6 +74,17 @@ pub struct Addressee {
     pub options: RecipientOptions,
 }
 
+impl Acceptance {
+    /// Octets of it that are in memory, and go into a segment.
+    pub(super) fn octets(&self) -> usize {
+        self.header.len()
+            + match &self.body {
+                AcceptedBody::Inline(pieces, _) => pieces.iter().map(Bytes::len).sum(),
+                AcceptedBody::Uploaded(_) => 0,
+            }
+    }
+}
+
 /// The body of a message to be accepted.
 #[derive(Debug)]
 pub enum AcceptedBody {

@@ -43,7 +43,7 @@
 pub mod adoption;
 mod command;
 pub mod compaction;
-
+mod intake;
 mod lines;
 pub mod liveness;
 mod manager;
@@ -56,6 +56,7 @@ mod spool;
 pub use command::{
     Acceptance, AcceptedBody, Addressee, Bounce, Current, Fresh, Ordered, Refusal, Upload, Work,
 };
+pub use intake::{Overload, Taken};
 pub use manager::Manager;
 pub use ownership::OwnersError;
 pub use spool::Spool;

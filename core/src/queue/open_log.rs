@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use bytes::Bytes;
 use futures::channel::oneshot;
 
 use super::command::{Acceptance, AcceptedBody, Addressee, Bounce, Fresh, Ordered, Refusal, Rewritten};
@@ -88,13 +87,7 @@ impl Pending {
     /// Octets that it adds to a segment's data.
     pub(super) fn octets(&self) -> u64 {
         match self {
-            Self::Accept(Acceptance { header, body, .. }, _) => {
-                let body = match body {
-                    AcceptedBody::Inline(pieces, _) => pieces.iter().map(Bytes::len).sum(),
-                    AcceptedBody::Uploaded(_) => 0,
-                };
-                (header.len() + body) as u64
-            }
+            Self::Accept(acceptance, _) => acceptance.octets() as u64,
             Self::Rewrite(Rewritten { header, body, .. }, _) => {
                 (header.0.len() + body.as_ref().map_or(0, |(body, _)| body.len())) as u64
             }

@@ -1,5 +1,6 @@
 //! How the rest of the engine talks to the manager.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -8,6 +9,7 @@ use futures::channel::oneshot;
 use super::command::{
     Acceptance, Attempted, Bounce, Command, Current, Holdings, Ordered, Refusal, Rewritten, Upload, Work,
 };
+use super::intake::{Intake, Overload, Taken};
 use crate::model::{Incarnation, Outcome, UtcTime};
 use crate::platform::Instant;
 use crate::state::log::Record;
@@ -21,6 +23,7 @@ pub struct Spool {
     work: Receiver<Work>,
     relay_work: Receiver<Work>,
     requests: Requests,
+    intake: Arc<Intake>,
 }
 
 impl Spool {
@@ -28,8 +31,25 @@ impl Spool {
         commands: Sender<Command>,
         [work, relay_work]: [Receiver<Work>; 2],
         requests: Requests,
+        intake: Arc<Intake>,
     ) -> Self {
-        Self { commands, work, relay_work, requests }
+        Self { commands, work, relay_work, requests, intake }
+    }
+
+    /// Whether another message may be begun, while contents of so many octets are being received. To be asked before its content is sent.
+    pub fn admit(&self, receiving: usize) -> Result<(), Overload> {
+        let clock = &self.requests.platform().clock;
+        self.intake.admit(clock.instant(), clock.utc(), receiving)
+    }
+
+    /// A transaction was refused for a reason that is not the queue's to see.
+    pub fn refuse(&self, overload: Overload) {
+        self.intake.refuse(overload);
+    }
+
+    /// What waits to become durable, and what was refused therefore.
+    pub fn taken(&self) -> Taken {
+        self.intake.taken(self.requests.platform().clock.instant())
     }
 
     /// What is to be delivered into accounts. Each must be answered with [`Spool::attempted`].
@@ -41,6 +61,7 @@ impl Spool {
     /// operations are repeated.
     pub async fn accept(&self, acceptance: Acceptance) -> Result<Incarnation, Refusal> {
         let clock = &self.requests.platform().clock;
+        let _place = self.intake.enter(clock.instant(), acceptance.octets());
         // The manager answers earlier; this bounds a wait for the heartbeat, which is repeated for ever.
         let deadline = clock.instant() + self.requests.deadline() + Duration::from_secs(15);
         let answer = self.ask(|done| Command::Accept { acceptance, done });

@@ -38,6 +38,8 @@ pub struct Context {
     pub spool: Spool,
     /// Where events go.
     pub journal: Journal,
+    /// Sessions of SMTP that there are now.
+    pub sessions: Arc<AtomicUsize>,
     /// Octets of content being received that are in memory now.
     pub receiving: Arc<AtomicUsize>,
     /// Whoever compares a password holds a permit: as many as [`access::COMPARISONS`].
@@ -57,6 +59,7 @@ impl Context {
             spool,
             journal: requests.journal().clone(),
             requests,
+            sessions: Arc::default(),
             receiving: Arc::default(),
             comparisons: Arc::new(Semaphore::new(access::COMPARISONS)),
             swept: AtomicU64::new(0),

@@ -9,6 +9,7 @@ mod ending;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
@@ -18,6 +19,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{pin_mut, select_biased};
 
 use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Holdings, Refusal, Work};
+use super::intake::Intake;
 use super::lines::Lines;
 use super::open_log::{OpenLog, Pending, Stamp};
 use super::pulse::Pulse;
@@ -89,6 +91,7 @@ pub struct Manager {
     relay: Schedule,
     /// Those that are.
     lines: Lines,
+    intake: Arc<Intake>,
     in_memory: BTreeMap<QueueId, InMemory>,
     in_memory_octets: usize,
     /// Local deliveries handed out and not answered.
@@ -112,7 +115,8 @@ impl Manager {
         let (commands, receiver) = async_channel::unbounded();
         let (work, works) = async_channel::unbounded();
         let (relay_work, relay_works) = async_channel::unbounded();
-        let spool = Spool::new(commands, [works, relay_works], requests.clone());
+        let intake = Intake::new(&config.queue);
+        let spool = Spool::new(commands, [works, relay_works], requests.clone(), intake.clone());
         let manager = Self {
             requests,
             settings: config.queue.clone(),
@@ -131,6 +135,7 @@ impl Manager {
             local: Schedule::default(),
             relay: Schedule::default(),
             lines: Lines::new(config.relay.attempts, config.relay.attempts_per_destination),
+            intake,
             in_memory: BTreeMap::new(),
             in_memory_octets: 0,
             outstanding: 0,
@@ -337,6 +342,7 @@ impl Manager {
         self.checkpoint();
         self.dispatch();
         self.close();
+        self.intake.holds(self.log.as_ref().map_or(0, |log| log.live.entries.len()), self.local.next());
     }
 
     fn finished(&mut self, done: Done) {

@@ -2,16 +2,19 @@
 //! and the final reply waits for it to be durable.
 
 mod content;
+mod crowd;
 mod options;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 pub(super) use self::content::{ContentFault, ContentSink};
+pub(crate) use self::crowd::keeps_up;
 use self::options::{options, protocol};
 use super::Context;
 use crate::conversation::smtp::{Handler, Progress};
@@ -22,7 +25,7 @@ use crate::model::{
     ReversePath,
 };
 use crate::policy::{Origin, may_relay};
-use crate::queue::{Acceptance, AcceptedBody, Addressee, Refusal};
+use crate::queue::{Acceptance, AcceptedBody, Addressee, Overload, Refusal};
 use crate::smtp::Mail;
 use crate::smtp::server::{Offers, Query};
 use crate::smtp::syntax::Attribute;
@@ -67,6 +70,11 @@ impl Handler for Reception {
     }
 
     async fn mail(&mut self, mail: &Mail) -> Result<(), Reply> {
+        if !keeps_up(&self.context).await {
+            self.context.spool.refuse(Overload::Processor);
+            return Err(overloaded(Overload::Processor));
+        }
+        self.context.spool.admit(self.context.receiving.load(Ordering::Relaxed)).map_err(overloaded)?;
         let (recipients, named) = (Recipients::new(), Vec::new());
         self.transaction = Some(Transaction { mail: mail.clone(), recipients, named, content: None });
         Ok(())
@@ -318,4 +326,16 @@ fn reply(fault: ContentFault) -> Reply {
         }
         ContentFault::Refusal(_) => Reply::new(451, (4, 3, 0), "storage is not available, try again later"),
     }
+}
+
+/// What a client is told that comes when there is too much to do (RFC 5321 §4.3.2, RFC 3463 §3.4).
+fn overloaded(overload: Overload) -> Reply {
+    let text = match overload {
+        Overload::Processor => "too much to do at the moment, try again later",
+        Overload::CommitWait => "storage takes long at the moment, try again later",
+        Overload::Intake => "too much mail is coming in at the moment, try again later",
+        Overload::Entries => "the queue is full, try again later",
+        Overload::DeliveryWait => "too much is to be delivered at the moment, try again later",
+    };
+    Reply::new(452, (4, 3, 1), text)
 }
