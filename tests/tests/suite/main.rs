@@ -24,4 +24,5 @@ mod servers;
 mod simulation;
 mod simulator;
 mod structure;
+mod tls;
 mod transcripts;
