@@ -86,6 +86,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  printf '%s' \"$PASSWORD\" | fulmar account add alice@example.org --password-stdin"
     )]
     Account(AccountCommand),
+    /// Certificates of this server in the store, shared by all nodes
+    ///
+    /// Each is one object, tls/NAME.pem, chain and private key together: whoever can read the store can pose as this server. Nodes show it
+    /// to clients that ask for a name which stands in it, within a minute of the next session.
+    #[command(subcommand, after_help = "Example:\n  fulmar certificate add fullchain.pem privkey.pem")]
+    Certificate(CertificateCommand),
     /// Messages on their way
     #[command(subcommand, after_help = "Example:\n  fulmar queue list --json")]
     Queue(QueueCommand),
@@ -181,6 +187,29 @@ pub(crate) enum AccountCommand {
     Remove {
         /// The account's address
         address: Address,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertificateCommand {
+    /// Put a certificate into the store, or replace the one of that name
+    Add {
+        /// What it is called in the store; without this, the first name that stands in it
+        #[arg(long)]
+        name: Option<String>,
+        /// The chain in PEM form, the server's own certificate first
+        #[arg(value_name = "CHAIN.pem")]
+        chain: PathBuf,
+        /// Its private key, where that does not stand in the same file
+        #[arg(value_name = "KEY.pem")]
+        key: Option<PathBuf>,
+    },
+    /// List the certificates
+    List,
+    /// Remove a certificate; nodes show it until they look again, at the next session after a minute
+    Remove {
+        /// What it is called in the store
+        name: String,
     },
 }
 
@@ -364,6 +393,10 @@ mod tests {
             "fulmar account list",
             "fulmar account passwd a@x.test --password-stdin",
             "fulmar account remove a@x.test",
+            "fulmar certificate add cert.pem",
+            "fulmar certificate add --name mx cert.pem key.pem",
+            "fulmar certificate list --json",
+            "fulmar certificate remove mx",
             "fulmar queue list --json",
             "fulmar queue show 01JDS9YZQW000000000000000A",
             "fulmar mailbox list a@x.test --mailbox Sent",

@@ -54,6 +54,7 @@ fn level(event: &Event) -> Level {
         | Event::StoreNotProbed { .. }
         | Event::StoreTrouble { .. }
         | Event::PickupLeft { .. }
+        | Event::CertificateRefused { .. }
         | Event::Trouble { .. } => Level::WARN,
         Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }
@@ -64,13 +65,18 @@ fn level(event: &Event) -> Level {
         | Event::LoggedIn { .. }
         | Event::LoginFailed { .. }
         | Event::ProxyHeaderRefused { .. }
+        | Event::CertificateLoaded { .. }
+        | Event::TlsFailed { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
         | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::Compacted { .. }
         | Event::AdoptionLeft { .. } => Level::INFO,
-        Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::Refused { .. } => Level::DEBUG,
+        Event::SessionOpened { .. }
+        | Event::SessionClosed { .. }
+        | Event::TlsAccepted { .. }
+        | Event::Refused { .. } => Level::DEBUG,
     }
 }
 

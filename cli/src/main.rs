@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `arguments` | what may be typed |
 //! | `config` | settings from a file and from variables |
+//! | `certificates` | certificates in files |
 //! | `commands` | what each command does |
 //! | `http` | pages about this node |
 //! | `output` | tables and JSON lines on standard output |
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod certificates;
 mod commands;
 mod config;
 mod failure;

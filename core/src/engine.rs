@@ -3,32 +3,37 @@
 //! The engine opens no listener. Whoever runs it pushes connections into [`Engine::serve`].
 
 mod drain;
+mod sessions;
+mod tls;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
-use event_listener::Event as Signal;
 use futures::future::{Either, select};
 use futures::io::AsyncWriteExt;
 
-use crate::config::{Config, Listener, Protocol};
+use crate::config::{Config, Listener, Protocol, TlsMode};
 use crate::model::event::Journal;
 use crate::model::{Address, Event, Outcome, QueueId, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
 use crate::queue::Manager;
 pub use crate::queue::{Current, Overload, Taken};
 use crate::service::access::Access;
+use crate::service::certificates::Certificates;
 use crate::service::reception::{Reception, keeps_up, submit};
 use crate::service::{Context, local_delivery, maintenance, relay};
 use crate::state::format::{self, FormatError};
 pub use drain::{DrainReport, DrainSettings};
+use sessions::Sessions;
+pub use tls::CertificateFile;
+use tls::Line;
 
 pub use crate::state::health::Readiness;
 use crate::state::probe::{self, ProbeError};
@@ -119,6 +124,7 @@ struct Shared {
     until_shutdown: Receiver<Infallible>,
     numbers: AtomicU64,
     sessions: Arc<Sessions>,
+    certificates: Arc<Certificates>,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +145,7 @@ impl Engine {
         journal: Journal,
     ) -> Result<Self, StartError> {
         let engine = Self::visit(config, platform, host.clone(), journal).await?;
+        engine.shared.certificates.look().await;
         engine.look_after_others(host);
         Ok(engine)
     }
@@ -174,6 +181,7 @@ impl Engine {
             pause = (pause * 2).min(START_PAUSE_LIMIT);
         }
         let engine = Self::assemble(config, requests, counters, host.clone());
+        engine.shared.certificates.look().await;
         engine.look_after_others(host);
         Ok(engine)
     }
@@ -187,16 +195,24 @@ impl Engine {
 
     fn assemble(config: Config, requests: Requests, counters: Arc<Counters>, host: Host) -> Self {
         let platform = requests.platform().clone();
+        let certificates = Arc::new(Certificates::new(&requests, config.tls.from_store));
         let (manager, spool) = Manager::new(&config, requests.clone(), host);
         let context = Arc::new(Context::new(config, requests, spool));
         let (shutdown, until_shutdown) = async_channel::bounded(1);
-        let sessions = Arc::new(Sessions { smtp: context.sessions.clone(), ..Sessions::default() });
+        let sessions = Sessions::counting(context.sessions.clone());
 
         platform.spawn.spawn(Box::pin(manager.run()));
         platform.spawn.spawn(Box::pin(local_delivery::run(context.clone())));
         platform.spawn.spawn(Box::pin(relay::run(context.clone(), until_shutdown.clone())));
-        let shared =
-            Shared { context, counters, shutdown, until_shutdown, numbers: AtomicU64::new(1), sessions };
+        let shared = Shared {
+            context,
+            counters,
+            shutdown,
+            until_shutdown,
+            numbers: AtomicU64::new(1),
+            sessions,
+            certificates,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -208,22 +224,28 @@ impl Engine {
         let place = sessions.take(listener.protocol);
         let Some(peer) = self.client(&mut *stream, peer, listener).await else { return };
         let session = numbers.fetch_add(1, Ordering::Relaxed);
-        match listener.protocol {
-            Protocol::Smtp if place.number > smtp.sessions => self.turn_away(stream, SMTP_FULL).await,
-            Protocol::Smtp if !keeps_up(context).await => self.turn_away(stream, SMTP_BUSY).await,
-            Protocol::Pop3 if place.number > pop3.sessions => self.turn_away(stream, POP3_FULL).await,
-            protocol => {
-                let name = protocol.name();
-                let opened = Event::SessionOpened { session, protocol: name, peer: peer.to_string() };
-                context.journal.report(&opened);
-                let (messages, reason) = match protocol {
-                    Protocol::Smtp => self.receive_mail(stream, peer, session).await,
-                    Protocol::Pop3 => self.give_mail(stream, peer, session).await,
-                };
-                let closed = Event::SessionClosed { session, protocol: name, messages, reason };
-                context.journal.report(&closed);
+        let full = match listener.protocol {
+            Protocol::Pop3 | Protocol::Pop3s => (place.number > pop3.sessions).then_some(POP3_FULL),
+            _ if place.number > smtp.sessions => Some(SMTP_FULL),
+            _ => (!keeps_up(context).await).then_some(SMTP_BUSY),
+        };
+        if let Some(words) = full {
+            // In the clear it would be no answer to somebody who waits for a handshake.
+            if listener.tls.mode != TlsMode::Implicit {
+                self.turn_away(stream, words).await;
             }
+            return;
         }
+        let protocol = listener.protocol.name();
+        context.journal.report(&Event::SessionOpened { session, protocol, peer: peer.to_string() });
+        let (messages, reason) = match self.line(stream, listener, session, peer).await {
+            Ok(line) => match listener.protocol {
+                Protocol::Pop3 | Protocol::Pop3s => self.give_mail(line, peer, session).await,
+                _ => self.receive_mail(line, peer, session).await,
+            },
+            Err(error) => (0, error.to_string()),
+        };
+        context.journal.report(&Event::SessionClosed { session, protocol, messages, reason });
     }
 
     /// Takes a message of the operator's; durable on success. The reply says why it was not taken.
@@ -293,24 +315,30 @@ impl Engine {
     }
 
     /// A session of SMTP; gives the messages accepted in it, and why it ended.
-    async fn receive_mail(&self, stream: Box<dyn Stream>, peer: SocketAddr, session: u64) -> (u64, String) {
+    async fn receive_mail(&self, line: Line, peer: SocketAddr, session: u64) -> (u64, String) {
         let Shared { context, until_shutdown, .. } = &*self.shared;
         let (limits, clock) = (&context.config.smtp, &context.requests.platform().clock);
         let mut reception = Reception::new(context.clone(), session, peer);
         let machine = smtp::server::Session::new(context.config.hostname.clone(), limits.clone());
         let end =
-            conversation::smtp::serve(stream, machine, &mut reception, limits, clock, until_shutdown).await;
+            conversation::smtp::serve(line.stream, machine, &mut reception, limits, clock, until_shutdown)
+                .await;
         (end.messages, end.reason.to_string())
     }
 
     /// A session of POP3; gives the messages retrieved in it, and why it ended.
-    async fn give_mail(&self, stream: Box<dyn Stream>, peer: SocketAddr, session: u64) -> (u64, String) {
+    async fn give_mail(&self, line: Line, peer: SocketAddr, session: u64) -> (u64, String) {
+        let Line { stream, facts, upgrade } = line;
         let Shared { context, until_shutdown, .. } = &*self.shared;
         let (patience, clock) = (context.config.pop3.idle_timeout, &context.requests.platform().clock);
         let mut access = Access::new(context.clone(), session, peer);
-        let machine = pop3::Session::new(context.config.hostname.clone(), access.allows_password());
+        let allows_password = facts.is_some() || access.allows_password();
+        let machine = pop3::Session::new(context.config.hostname.clone(), allows_password);
+        let machine = if upgrade.is_some() { machine.offering_tls() } else { machine };
+        let (access, upgrade) = (&mut access, upgrade.as_ref());
         let end =
-            conversation::pop3::serve(stream, machine, &mut access, patience, clock, until_shutdown).await;
+            conversation::pop3::serve(stream, machine, access, upgrade, patience, clock, until_shutdown)
+                .await;
         (end.messages, end.reason.to_string())
     }
 
@@ -324,53 +352,6 @@ impl Engine {
         };
         // Whether the client has read it is its own affair.
         let _ = clock.before(clock.instant() + TURN_AWAY, telling).await;
-    }
-}
-
-/// How many sessions of each protocol there are now.
-#[derive(Debug, Default)]
-struct Sessions {
-    smtp: Arc<AtomicUsize>,
-    pop3: AtomicUsize,
-    ended: Signal,
-}
-
-impl Sessions {
-    fn of(&self, protocol: Protocol) -> &AtomicUsize {
-        match protocol {
-            Protocol::Smtp => &self.smtp,
-            Protocol::Pop3 => &self.pop3,
-        }
-    }
-
-    fn take(self: &Arc<Self>, protocol: Protocol) -> Place {
-        let number = self.of(protocol).fetch_add(1, Ordering::SeqCst) + 1;
-        Place { number, protocol, sessions: self.clone() }
-    }
-
-    /// Waits until there are none.
-    async fn end(&self) {
-        loop {
-            let ended = self.ended.listen();
-            if self.smtp.load(Ordering::SeqCst) + self.pop3.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            ended.await;
-        }
-    }
-}
-
-/// A session's place among those of its protocol at a time; given back when it is dropped.
-struct Place {
-    number: usize,
-    protocol: Protocol,
-    sessions: Arc<Sessions>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.sessions.of(self.protocol).fetch_sub(1, Ordering::SeqCst);
-        self.sessions.ended.notify(usize::MAX);
     }
 }
 

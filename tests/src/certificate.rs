@@ -14,6 +14,7 @@ use futures_rustls::rustls::crypto::ring;
 #[derive(Clone)]
 pub struct Certificate {
     der: CertificateDer<'static>,
+    pem: String,
     acceptor: TlsAcceptor,
 }
 
@@ -22,17 +23,23 @@ impl Certificate {
     pub fn new(host: &str) -> Self {
         let made = rcgen::generate_simple_self_signed([host.to_owned()]).expect("a host's name");
         let der = made.cert.der().clone();
+        let pem = made.cert.pem() + &made.signing_key.serialize_pem();
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(vec![der.clone()], key.into()));
         let config = Arc::new(config.expect("the key is the certificate's"));
-        Self { der, acceptor: TlsAcceptor::from(config) }
+        Self { der, pem, acceptor: TlsAcceptor::from(config) }
     }
 
     /// For clients to trust.
     pub fn der(&self) -> CertificateDer<'static> {
         self.der.clone()
+    }
+
+    /// The certificate and its key, as they stand in a file.
+    pub fn pem(&self) -> String {
+        self.pem.clone()
     }
 
     /// The server's side of handshakes.

@@ -37,6 +37,7 @@ pub mod s3_store;
 pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;
+pub mod tls_cases;
 pub mod tokio_runtime;
 pub mod world;
 pub mod zone;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fulmar_core::admin::{Action, Admin, QueueItem};
 use fulmar_core::config::{Config, Listener, Protocol};
-use fulmar_core::engine::{Engine, StartError};
+use fulmar_core::engine::{CertificateFile, Engine, StartError};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, Outcome, QueueId, ReversePath};
 use fulmar_core::platform::{Host, Platform, Store, When};
@@ -237,6 +237,21 @@ impl Node {
         self.ground.platform.spawn.spawn(Box::pin(accepting));
         self.stop.push(stop);
         address
+    }
+
+    /// Has it show these certificates, each with its key in PEM form and under the name by which events call it.
+    pub fn show(&self, certificates: &[(&str, String)]) {
+        let file = |(source, pem): &(&str, String)| CertificateFile {
+            source: (*source).to_owned(),
+            pem: Ok(pem.clone().into_bytes()),
+            names: Vec::new(),
+        };
+        self.engine.set_certificates(&certificates.iter().map(file).collect::<Vec<_>>());
+    }
+
+    /// What operators do.
+    pub fn administer<T>(&self, order: impl AsyncFnOnce(&Admin) -> T) -> T {
+        self.ground.runtime.block_on(order(&self.ground.admin))
     }
 
     /// Where it listens for SMTP.

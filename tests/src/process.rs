@@ -169,7 +169,8 @@ impl Site {
         Server::launch(self.serving(format!("smtp={address}")), address)
     }
 
-    fn serve_on(&self, listeners: String, address: SocketAddr) -> Fallible<Server> {
+    /// The same with these listeners, as `FULMAR_LISTEN` has them; `address` is that for SMTP.
+    pub fn serve_on(&self, listeners: String, address: SocketAddr) -> Fallible<Server> {
         Server::start(self.serving(listeners), address)
     }
 

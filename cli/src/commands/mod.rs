@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod account;
+mod certificate;
 mod directory;
 mod drain;
 mod fsck;
@@ -27,6 +28,7 @@ use fulmar_runtime_smol::{
 use fulmar_storage_s3::{DirectoryStore, Environment, MemoryStore, S3Settings, S3Store};
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
+use crate::certificates;
 use crate::config::{Loaded, Settings, Sources, StoreUrl};
 use crate::failure::Failure;
 use crate::logging;
@@ -56,6 +58,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Domain(command) => directory::domain(&context, command).await,
             Command::Alias(command) => directory::alias(&context, command).await,
             Command::Account(command) => account::account(&context, command).await,
+            Command::Certificate(command) => certificate::certificate(&context, command).await,
             Command::Queue(command) => queue::queue(&context, command).await,
             Command::Mailbox(command) => mailbox::mailbox(&context, command).await,
             Command::Fsck { repair } => fsck::fsck(&context, repair).await,
@@ -144,6 +147,7 @@ fn load(chosen: Option<&Path>) -> Result<Loaded, Failure> {
 }
 
 fn check_config(loaded: &Loaded, output: Output) -> Result<(), Failure> {
+    certificates::load(&loaded.settings.tls)?;
     let mut out = io::stdout().lock();
     if output.json {
         loaded.write_json(&mut out)?

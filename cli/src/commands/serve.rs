@@ -8,7 +8,7 @@ use async_signal::{Signal, Signals};
 use fulmar_core::admin::AdminError;
 use fulmar_core::admin::prices::{dollars, dollars_to_keep_all};
 use fulmar_core::config::{Listener, Protocol};
-use fulmar_core::engine::{Engine, Statistics};
+use fulmar_core::engine::{CertificateFile, Engine, Statistics};
 use fulmar_core::model::{Address, Domain};
 use fulmar_runtime_smol::{TcpListener, accept, listen_when_free};
 use futures::channel::oneshot;
@@ -17,6 +17,7 @@ use futures::stream::StreamExt;
 use serde_json::json;
 
 use super::{Context, account};
+use crate::certificates;
 use crate::config::{Listening, StoreUrl, localhost};
 use crate::failure::Failure;
 use crate::http::{self, Node};
@@ -31,10 +32,11 @@ pub(super) async fn serve(context: &Context) -> Result<(), Failure> {
     // Before anything else, so that no signal is lost.
     let mut signals = Signals::new([Signal::Term, Signal::Int])
         .map_err(|error| Failure::Failed(format!("cannot listen for signals: {error}")))?;
+    let certificates = certificates::load(&context.settings.tls)?;
     let node = Node::new(context.platform.clock.utc());
     // Before the store is touched: a second server on the same addresses must leave no trace.
     let (listeners, mail) = listen(context, &node).await?;
-    let starting = start(context, &node);
+    let starting = start(context, &node, certificates);
     futures::pin_mut!(starting);
     let (engine, trial) = match select(starting, signals.next()).await {
         Either::Left((started, _)) => started?,
@@ -105,7 +107,11 @@ async fn listen(
 }
 
 /// The engine, and what a server that nobody configured has besides.
-async fn start(context: &Context, node: &Arc<Node>) -> Result<(Engine, Option<Trial>), Failure> {
+async fn start(
+    context: &Context,
+    node: &Arc<Node>,
+    certificates: Vec<CertificateFile>,
+) -> Result<(Engine, Option<Trial>), Failure> {
     let trial = match context.settings.nothing_configured {
         true => Some(Trial::prepare(context).await?),
         false => None,
@@ -113,6 +119,12 @@ async fn start(context: &Context, node: &Arc<Node>) -> Result<(Engine, Option<Tr
     let (config, platform) = (context.settings.engine.clone(), context.platform.clone());
     let journal = node.watching(context.journal.clone());
     let engine = Engine::start_patiently(config, platform, context.host(), journal).await?;
+    if !certificates.is_empty() {
+        engine.set_certificates(&certificates);
+        let (files, platform) = (context.settings.tls.clone(), &context.platform);
+        let (clock, spawn) = (platform.clock.clone(), platform.spawn.clone());
+        spawn.clone().spawn(Box::pin(certificates::watch(engine.clone(), files, certificates, clock, spawn)));
+    }
     node.runs(engine.clone());
     Ok((engine, trial))
 }

@@ -7,6 +7,7 @@ use toml::Value;
 use tracing::Level;
 
 use super::hosts::{endpoint, name_server, store_url};
+use super::tls;
 use super::value::{
     count, duration, flag, list, mail_name, networks, plain, secret, show_duration, show_size, size, word,
 };
@@ -34,8 +35,8 @@ impl Key {
 }
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 9] =
-    ["", "store", "dns", "relay", "queue", "smtp", "pop3", "shutdown", "log"];
+pub(super) const SECTIONS: [&str; 10] =
+    ["", "store", "dns", "relay", "queue", "smtp", "pop3", "tls", "shutdown", "log"];
 
 const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
@@ -368,6 +369,30 @@ pub(super) const KEYS: &[Key] = &[
         name: "sessions",
         set: |s, w| put(&mut s.engine.pop3.sessions, count(w, 1..=1_000_000)),
         show: |s| number(s.engine.pop3.sessions as u64),
+    },
+    Key {
+        section: "tls",
+        name: "certificate",
+        set: |s, w| put(&mut s.tls.certificate, tls::file(w).map(Some)),
+        show: |s| string(s.tls.certificate.as_ref()?.display()),
+    },
+    Key {
+        section: "tls",
+        name: "key",
+        set: |s, w| put(&mut s.tls.key, tls::file(w).map(Some)),
+        show: |s| string(s.tls.key.as_ref()?.display()),
+    },
+    Key {
+        section: "tls",
+        name: "minimum",
+        set: |s, w| put(&mut s.engine.tls.minimum, tls::version(w)),
+        show: |s| string(s.engine.tls.minimum.number()),
+    },
+    Key {
+        section: "tls",
+        name: "from_store",
+        set: |s, w| put(&mut s.engine.tls.from_store, flag(w)),
+        show: |s| Some(Value::Boolean(s.engine.tls.from_store)),
     },
     Key {
         section: "shutdown",

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::tables::{self, Form, field, list_field};
+use super::tls;
 use super::value::{NETWORKS, list, networks, text};
 use super::written::{Lines, Value, Written, Wrong};
 
@@ -15,15 +16,23 @@ use super::written::{Lines, Value, Written, Wrong};
 pub(super) const VARIABLE: &str = "FULMAR_LISTEN";
 
 const HTTP: &str = "http";
-const PROTOCOL_NAMES: &str = "smtp, pop3, http";
-const MAIL_PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Pop3];
+const PROTOCOL_NAMES: &str = "smtp, pop3, pop3s, http";
+const MAIL_PROTOCOLS: [Protocol; 3] = [Protocol::Smtp, Protocol::Pop3, Protocol::Pop3s];
 /// What the documentation names and this version does not speak yet.
-const LATER_PROTOCOLS: [&str; 6] = ["submission", "submissions", "lmtp", "pop3s", "imap", "imaps"];
+const LATER_PROTOCOLS: [&str; 5] = ["submission", "submissions", "lmtp", "imap", "imaps"];
 const ADDRESSES: &str = r#"an IP address with a port, such as "0.0.0.0:25" or "[::]:25""#;
 const BALANCERS: &str = "proxy_protocol_from";
-const FORM: Form<3> = Form {
+const FORM: Form<7> = Form {
     heading: "listener",
-    fields: [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES), (BALANCERS, NETWORKS)],
+    fields: [
+        ("protocol", PROTOCOL_NAMES),
+        ("address", ADDRESSES),
+        (BALANCERS, NETWORKS),
+        tls::OF_LISTENER[0],
+        tls::OF_LISTENER[1],
+        tls::OF_LISTENER[2],
+        tls::OF_LISTENER[3],
+    ],
     required: 2,
 };
 
@@ -61,6 +70,14 @@ impl Listening {
         }
     }
 
+    /// What is said of TLS there, as it is written.
+    pub(super) fn tls(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Mail(listener) => tls::shown(listener.protocol, &listener.tls),
+            Self::Http(_) => Vec::new(),
+        }
+    }
+
     /// The same at the address that the system gave.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
         match self {
@@ -77,16 +94,28 @@ pub(super) fn from_file(
     mistake: &mut dyn FnMut(&str, Wrong),
 ) -> Vec<Listening> {
     let mut listeners = Vec::new();
-    for [protocol, address, balancers] in tables::read(&FORM, lines, value, mistake) {
+    for [protocol, address, of_mail @ ..] in tables::read(&FORM, lines, value, mistake) {
         let protocol = field("protocol", protocol.as_ref(), self::protocol, mistake);
         let address = field("address", address.as_ref(), self::address, mistake);
-        let read_balancers = |written: &Written| match protocol {
-            Some(None) => Err(written.wrong("is only for mail", "nothing, where protocol is http").into()),
-            _ => networks(written),
-        };
-        let balancers = list_field(BALANCERS, balancers.as_ref(), read_balancers, mistake);
-        if let (Some(protocol), Some(address)) = (protocol, address) {
-            listeners.push(listening(protocol, address, balancers.unwrap_or_default()));
+        match (protocol, address) {
+            (Some(Some(protocol)), address) => {
+                let [balancers, tls @ ..] = &of_mail;
+                let balancers = list_field(BALANCERS, balancers.as_ref(), networks, mistake);
+                let tls = tls::of_listener(protocol, tls.each_ref().map(Option::as_ref), mistake);
+                let proxy_protocol_from = balancers.unwrap_or_default();
+                listeners.extend(address.map(|address| {
+                    Listening::Mail(Listener { proxy_protocol_from, tls, ..Listener::new(protocol, address) })
+                }));
+            }
+            (Some(None), address) => {
+                for ((name, _), written) in FORM.fields[2..].iter().zip(&of_mail) {
+                    let allowed = "nothing, where protocol is http";
+                    let read = |written: &Written| Err::<(), _>(written.wrong("is only for mail", allowed));
+                    field(name, written.as_ref(), read, mistake);
+                }
+                listeners.extend(address.map(Listening::Http));
+            }
+            (None, _) => {}
         }
     }
     listeners
@@ -99,19 +128,16 @@ pub(super) fn from_variable(written: &Written) -> Result<Vec<Listening>, Vec<Wro
         let Value::Raw(text) = &item.value else { return Err(item.wrong("is not a listener", FORM)) };
         let (name, at) = text.split_once('=').ok_or_else(|| item.wrong("is not a listener", FORM))?;
         let protocol = protocol(&Written::in_variable(name))?;
-        Ok(listening(protocol, address(&Written::in_variable(at))?, Vec::new()))
+        let address = address(&Written::in_variable(at))?;
+        Ok(match protocol {
+            Some(protocol) => Listening::Mail(Listener::new(protocol, address)),
+            None => Listening::Http(address),
+        })
     })?;
     if listeners.is_empty() {
         return Err(written.wrong("names no listener", FORM).into());
     }
     Ok(listeners)
-}
-
-fn listening(protocol: Option<Protocol>, address: SocketAddr, proxy_protocol_from: Vec<IpNet>) -> Listening {
-    match protocol {
-        Some(protocol) => Listening::Mail(Listener { protocol, address, proxy_protocol_from }),
-        None => Listening::Http(address),
-    }
 }
 
 /// A protocol of mail; nothing stands for HTTP.

@@ -11,10 +11,12 @@ use super::hosts::STORES;
 use super::keys::{KEYS, Key, SECTIONS};
 use super::sources::{Sources, is_from_an_orchestrator};
 use super::written::{Lines, Written, Wrong};
-use super::{Loaded, Mistake, Origin, Settings, StoreUrl, listeners, routes};
+use super::{Loaded, Mistake, Origin, Settings, StoreUrl, listeners, routes, tls};
 
 const LISTENER: &str = "listener";
 const ROUTE: &str = "route";
+const TLS: &str = "tls";
+const CERTIFICATES: &str = "tls.certificates";
 const URL: (&str, &str) = ("store", "url");
 /// Keys of `[store]` that mean nothing but to S3.
 const S3_KEYS: [&str; 7] = [
@@ -26,11 +28,12 @@ const S3_KEYS: [&str; 7] = [
     "secret_access_key",
     "session_token",
 ];
-/// Keys of `[store]`, and those without which they mean nothing.
-const COMPANIONS: [(&str, &str); 3] = [
-    ("access_key_id", "secret_access_key"),
-    ("secret_access_key", "access_key_id"),
-    ("session_token", "access_key_id"),
+/// Keys, each with its section, and those without which they mean nothing.
+const COMPANIONS: [(&str, &str, &str); 4] = [
+    ("store", "access_key_id", "secret_access_key"),
+    ("store", "secret_access_key", "access_key_id"),
+    ("store", "session_token", "access_key_id"),
+    ("tls", "key", "certificate"),
 ];
 /// How many names are offered for one that is unknown.
 const OFFERED_NAMES: usize = 3;
@@ -96,23 +99,26 @@ impl Reader {
 
     /// What is right alone and wrong together.
     fn check_companions(&mut self) {
-        let is_said = |name| self.loaded.origins.contains_key(&("store", name));
+        let is_said = |section, name| self.loaded.origins.contains_key(&(section, name));
         let mut wrongs = Vec::new();
         if !matches!(self.loaded.settings.store, StoreUrl::S3 { .. }) && !self.url_is_wrong {
             let problem = "only for S3; allowed: nothing, unless url begins with s3://";
-            wrongs.extend(
-                S3_KEYS.into_iter().filter(|name| is_said(name)).map(|name| (name, problem.to_owned())),
-            );
+            let said = S3_KEYS.into_iter().filter(|name| is_said("store", name));
+            wrongs.extend(said.map(|name| ("store", name, problem.to_owned())));
         }
-        for (name, other) in COMPANIONS {
-            if is_said(name) && !is_said(other) {
-                wrongs.push((name, format!("stands without {other}; allowed: both or neither")));
+        for (section, name, other) in COMPANIONS {
+            if is_said(section, name) && !is_said(section, other) {
+                wrongs.push((section, name, format!("stands without {other}; allowed: both or neither")));
             }
         }
-        for (name, problem) in wrongs {
-            match self.loaded.origins.get(&("store", name)).cloned() {
+        for (section, name, problem) in wrongs {
+            match self.loaded.origins.get(&(section, name)).cloned() {
                 Some(Origin::File { name: file, line }) => {
-                    self.file_mistake(&file, &format!("[store] {name}"), Wrong { line: Some(line), problem });
+                    self.file_mistake(
+                        &file,
+                        &format!("[{section}] {name}"),
+                        Wrong { line: Some(line), problem },
+                    );
                 }
                 Some(Origin::Variable(variable)) => {
                     self.mistakes.push((usize::MAX, Mistake { place: variable, problem }));
@@ -149,6 +155,12 @@ impl Reader {
                 }
                 DeValue::Table(table) if SECTIONS.contains(&section) => {
                     for (key, value) in table {
+                        if section == TLS && key.get_ref() == tls::CERTIFICATES {
+                            self.read_tables(name, &lines, CERTIFICATES, key, |settings, mistake| {
+                                settings.tls.more = tls::from_file(&lines, value, mistake);
+                            });
+                            continue;
+                        }
                         self.read_entry(name, &lines, section, key, value);
                     }
                 }

@@ -11,6 +11,7 @@ mod routes;
 mod show;
 mod sources;
 mod tables;
+mod tls;
 mod value;
 mod written;
 
@@ -29,6 +30,7 @@ use fulmar_storage_s3::{S3Credentials, S3Settings};
 
 pub(crate) use listeners::Listening;
 pub(crate) use sources::Sources;
+pub(crate) use tls::{CertificatePaths, TlsFiles};
 pub(crate) use value::parse_duration;
 
 /// How long finished transactions are collected on a store that is as near as a directory or memory.
@@ -65,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) store: StoreUrl,
     /// How to reach the store, where it is S3.
     pub(crate) s3: S3Options,
+    /// Files with certificates of our own.
+    pub(crate) tls: TlsFiles,
     /// Whom to ask about names; the system's servers where there is none.
     pub(crate) name_servers: Vec<SocketAddr>,
     /// How long finished transactions are collected; by the store where nobody says.
@@ -184,11 +188,14 @@ pub(crate) enum LogFormat {
 impl Settings {
     /// What holds for whatever is not said.
     fn defaults(hostname: Domain, store: StoreUrl) -> Self {
+        let mut engine = Config::new(hostname);
+        engine.tls.from_store = true;
         Self {
-            engine: Config::new(hostname),
+            engine,
             listeners: DEFAULT_LISTENERS.to_vec(),
             store,
             s3: S3Options::default(),
+            tls: TlsFiles::default(),
             name_servers: Vec::new(),
             window: None,
             adopt_local: true,

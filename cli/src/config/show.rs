@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use serde_json::json;
 use toml::Value;
 
-use super::Loaded;
 use super::keys::{KEYS, SECTIONS};
 use super::listeners::Listening;
 use super::routes::domain_name;
+use super::{CertificatePaths, Loaded};
 
 impl Loaded {
     /// Writes a TOML file that sets what is in effect, with the origin of each setting beside it.
@@ -33,6 +33,19 @@ impl Loaded {
             if !listener.balancers().is_empty() {
                 writeln!(out, "proxy_protocol_from = {}", Value::from(balancers(listener)))?;
             }
+            for (name, value) in listener.tls() {
+                writeln!(out, "{name} = {}", Value::from(value))?;
+            }
+        }
+        for CertificatePaths { certificate, key, names } in &self.settings.tls.more {
+            writeln!(out, "\n[[tls.certificates]]  # {}", self.origin("tls.certificates", ""))?;
+            writeln!(out, "certificate = {}", Value::from(certificate.display().to_string()))?;
+            if let Some(key) = key {
+                writeln!(out, "key = {}", Value::from(key.display().to_string()))?;
+            }
+            if !names.is_empty() {
+                writeln!(out, "names = {}", Value::from(names.clone()))?;
+            }
         }
         for route in &self.settings.engine.relay.routes {
             writeln!(out, "\n[[route]]  # {}", self.origin("route", ""))?;
@@ -50,18 +63,23 @@ impl Loaded {
             writeln!(out, "{line}")?;
         }
         let listeners = self.settings.listeners.iter().map(|listener| {
-            let value = json!({
+            let mut value = json!({
                 "protocol": listener.protocol_name(),
                 "address": listener.address(),
                 "proxy_protocol_from": balancers(listener),
             });
+            listener.tls().into_iter().for_each(|(name, said)| value[name] = said.into());
             ("listener", value)
+        });
+        let certificates = self.settings.tls.more.iter().map(|paths| {
+            let CertificatePaths { certificate, key, names } = paths;
+            ("tls.certificates", json!({"certificate": certificate, "key": key, "names": names}))
         });
         let routes = self.settings.engine.relay.routes.iter().map(|route| {
             let value = json!({"domain": domain_name(route), "next_hop": route.next_hop.to_string()});
             ("route", value)
         });
-        for (section, value) in listeners.chain(routes) {
+        for (section, value) in listeners.chain(certificates).chain(routes) {
             let origin = self.origin(section, "");
             writeln!(out, "{}", json!({"section": section, "key": "", "value": value, "origin": origin}))?;
         }

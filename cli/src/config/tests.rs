@@ -1,4 +1,5 @@
 mod listeners;
+mod tls;
 
 use std::collections::BTreeSet;
 
@@ -86,8 +87,8 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("store = 1", "1: store: 1 is not a table; allowed: [store]"),
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
-            "\n[tls]\ncertificate = \"c\"",
-            "2: [tls]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, shutdown, log, \
+            "\n[imap]\nsessions = 1",
+            "2: [imap]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, tls, shutdown, log, \
              listener, route",
         ),
         (
@@ -172,11 +173,11 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ),
         (
             "[[listener]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:143\"",
-            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp, pop3, http",
+            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp, pop3, pop3s, http",
         ),
         (
             "[[listener]]\nprotocol = \"gopher\"\naddress = \"127.0.0.1:70\"",
-            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp, pop3, http",
+            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp, pop3, pop3s, http",
         ),
         (
             "[[listener]]\nprotocol = \"smtp\"\naddress = \"localhost:25\"",
@@ -189,9 +190,9 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
              \"[::]:25\"",
         ),
         (
-            "[[listener]]\nprotocol = \"smtp\"\naddress = \"[::1]:25\"\ntls = true",
-            "4: [[listener]] tls: not a setting of this version; allowed: protocol, address, \
-             proxy_protocol_from",
+            "[[listener]]\nprotocol = \"smtp\"\naddress = \"[::1]:25\"\nproxy = true",
+            "4: [[listener]] proxy: not a setting of this version; allowed: protocol, address, \
+             proxy_protocol_from, tls, tls_minimum, client_certificates, client_ca",
         ),
         ("[shutdown]\ngrace = \"2h\"", "2: [shutdown] grace: \"2h\" is out of range; allowed: 0s to 1h"),
         (
@@ -218,7 +219,11 @@ fn a_variable_is_wrong_in_the_same_words() {
         ("FULMAR_QUEUE_RETRY", "", "\"\" is empty; allowed: at least one duration"),
         ("FULMAR_SMTP_RECIPIENTS", "99", "\"99\" is out of range; allowed: 100 to 100000"),
         ("FULMAR_STORE_SINGLE_NODE", "yes", "\"yes\" is neither true nor false; allowed: true or false"),
-        ("FULMAR_LISTEN", "imap=127.0.0.1:143", "\"imap\" is not built yet; allowed: smtp, pop3, http"),
+        (
+            "FULMAR_LISTEN",
+            "imap=127.0.0.1:143",
+            "\"imap\" is not built yet; allowed: smtp, pop3, pop3s, http",
+        ),
         (
             "FULMAR_LISTEN",
             "127.0.0.1:25",
@@ -371,7 +376,11 @@ fn the_example_shows_every_setting_with_its_default() {
     let of_s3 = [("FULMAR_STORE_URL", "s3://mail")];
     let from_example = Loaded::from_sources(&sources(Some(&example.join("\n")), &of_s3)).unwrap();
     let said: BTreeSet<_> = from_example.origins.keys().copied().collect();
-    let known = KEYS.iter().map(|key| (key.section, key.name)).chain([("listener", ""), ("route", "")]);
+    let known = KEYS.iter().map(|key| (key.section, key.name)).chain([
+        ("listener", ""),
+        ("route", ""),
+        ("tls.certificates", ""),
+    ]);
     assert_eq!(said, known.collect());
 
     let (example, default) = (sources(Some(EXAMPLE), &[]), sources(Some(""), &[]));

@@ -6,7 +6,7 @@
 use std::sync::atomic::AtomicU64;
 
 use fulmar_core::admin::prices::{assumptions, dollars, dollars_to_keep_of};
-use fulmar_core::config::Protocol;
+use fulmar_core::config::{Protocol, TlsVersion};
 use fulmar_core::engine::{Current, Overload, Readiness, Statistics, Taken};
 use fulmar_core::model::{Event, Outcome, UtcTime};
 use fulmar_core::state::requests::PurposeCounts;
@@ -20,7 +20,8 @@ use prometheus_client::registry::{Registry, Unit};
 /// What [`Metrics::render`] gives.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const OUTCOMES: [&str; 4] = ["delivered", "failed", "deferred", "cancelled"];
-const PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Pop3];
+const PROTOCOLS: [Protocol; 3] = [Protocol::Smtp, Protocol::Pop3, Protocol::Pop3s];
+const TLS_VERSIONS: [&str; 2] = [TlsVersion::V1_2.number(), TlsVersion::V1_3.number()];
 
 /// One label: its name and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -37,6 +38,7 @@ pub(super) struct Metrics {
     attempts: Family<Label, Counter>,
     sessions_opened: Family<Label, Counter>,
     sessions_closed: Family<Label, Counter>,
+    sessions_encrypted: Family<Label, Counter>,
 }
 
 /// What is asked for when somebody wants to see it; nothing as long as no engine runs.
@@ -60,6 +62,7 @@ impl Metrics {
             attempts: family("outcome", &OUTCOMES),
             sessions_opened: family("protocol", &protocols),
             sessions_closed: family("protocol", &protocols),
+            sessions_encrypted: family("version", &TLS_VERSIONS),
         }
     }
 
@@ -71,6 +74,7 @@ impl Metrics {
             Event::Attempted { outcome, .. } => add(&self.attempts, ("outcome", outcome_name(outcome))),
             Event::SessionOpened { protocol, .. } => add(&self.sessions_opened, ("protocol", protocol)),
             Event::SessionClosed { protocol, .. } => add(&self.sessions_closed, ("protocol", protocol)),
+            Event::TlsAccepted { version, .. } => add(&self.sessions_encrypted, ("version", version)),
             _ => 0,
         };
     }
@@ -88,6 +92,8 @@ impl Metrics {
         own.register("attempts", "Attempts at recipients that ended, by outcome", self.attempts.clone());
         own.register("sessions_opened", "Clients' sessions that began", self.sessions_opened.clone());
         own.register("sessions_closed", "Clients' sessions that ended", self.sessions_closed.clone());
+        let help = "Clients' sessions whose TLS handshake succeeded, by version; tls_failed among the events counts the others";
+        own.register("sessions_encrypted", help, self.sessions_encrypted.clone());
         figures.register(own);
         let mut text = String::new();
         // Writing to a string cannot fail.

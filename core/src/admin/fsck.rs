@@ -187,6 +187,7 @@ impl Auditor<'_> {
             layout::FORMAT => Some(true),
             // Neither begins with a frame, and both are others' to remove.
             layout::PICKUP | layout::EVENTS => Some(false),
+            layout::CERTIFICATES => layout::parse_certificate(&object.key).map(|_| false),
             _ => None,
         };
         match is_framed {

@@ -3,12 +3,16 @@
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
 mod relay;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 pub use relay::{Destination, NextHop, RelaySettings, Route};
+pub use tls::{
+    Authorities, AuthoritiesError, ClientCertificates, ListenerTls, TlsMode, TlsSettings, TlsVersion,
+};
 
 use crate::model::{Address, Domain};
 
@@ -27,6 +31,8 @@ pub struct Config {
     pub smtp: SmtpLimits,
     /// POP3.
     pub pop3: Pop3Settings,
+    /// TLS on our own listeners.
+    pub tls: TlsSettings,
     /// The queue.
     pub queue: QueueSettings,
     /// How this node asks the store.
@@ -42,6 +48,7 @@ impl Config {
             relay: RelaySettings::default(),
             smtp: SmtpLimits::default(),
             pop3: Pop3Settings::default(),
+            tls: TlsSettings::default(),
             queue: QueueSettings::default(),
             store: StoreSettings::default(),
         }
@@ -216,8 +223,16 @@ impl Default for StoreSettings {
 pub enum Protocol {
     /// SMTP on port 25: strangers and relaying clients (RFC 5321 §4.5.4.2).
     Smtp,
+    /// Submission by users (RFC 6409 §3).
+    Submission,
+    /// The same, encrypted from the first octet on (RFC 8314 §3.3).
+    Submissions,
+    /// Local delivery by a host that keeps the queue (RFC 2033 §4).
+    Lmtp,
     /// POP3, for whoever has an account (RFC 1939 §3).
     Pop3,
+    /// The same, encrypted from the first octet on (RFC 8314 §3.1).
+    Pop3s,
 }
 
 impl Protocol {
@@ -225,7 +240,19 @@ impl Protocol {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Lmtp => "lmtp",
             Self::Pop3 => "pop3",
+            Self::Pop3s => "pop3s",
+        }
+    }
+
+    /// When sessions are encrypted, where nobody says otherwise.
+    pub const fn tls_mode(self) -> TlsMode {
+        match self {
+            Self::Smtp | Self::Submission | Self::Lmtp | Self::Pop3 => TlsMode::StartTls,
+            Self::Submissions | Self::Pop3s => TlsMode::Implicit,
         }
     }
 }
@@ -239,12 +266,14 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Load balancers. Their connections must begin with a PROXY header, and its word on who the client is is taken.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// Whether, when and how its sessions are encrypted.
+    pub tls: ListenerTls,
 }
 
 impl Listener {
     /// A listener to which clients connect themselves.
     pub const fn new(protocol: Protocol, address: SocketAddr) -> Self {
-        Self { protocol, address, proxy_protocol_from: Vec::new() }
+        Self { protocol, address, proxy_protocol_from: Vec::new(), tls: ListenerTls::of(protocol) }
     }
 
     /// Whether a connection from there must begin with a PROXY header.

@@ -11,6 +11,7 @@ use futures::future::{Either, select};
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::platform::{Clock, Instant, Stream};
+use crate::transport::{TlsAcceptError, TlsFacts, Upgrade};
 
 /// Octets read at a time.
 pub(super) const READ_OCTETS: usize = 16 << 10;
@@ -52,6 +53,12 @@ impl<'a> Connection<'a> {
         shutdown: &'a Receiver<Infallible>,
     ) -> Self {
         Self { stream, clock, shutdown, is_lost: false }
+    }
+
+    /// The same connection, encrypted. There must be nothing to be sent any more.
+    pub(super) async fn upgrade(self, upgrade: &Upgrade) -> Result<(Self, TlsFacts), TlsAcceptError> {
+        let (stream, facts) = upgrade.accept(self.stream, self.shutdown).await?;
+        Ok((Self { stream, ..self }, facts))
     }
 
     /// What the clock says.

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use super::connection::{Connection, READ_OCTETS, Received, Trouble};
 use crate::platform::{Clock, Instant, Stream};
 use crate::pop3::{Closing, Credentials, Denial, Maildrop, Session, Step, Unavailable};
+use crate::transport::Upgrade;
 
 /// How long a client may take to read a portion of our replies, some 32 KiB at most. Beyond: the connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(3);
@@ -47,11 +48,13 @@ pub struct SessionEnd {
 }
 
 /// Serves one client till the session is over, and closes the stream. A command may take `idle_timeout`. It shuts down when all senders
-/// of `shutdown` are gone or the channel is closed. May be dropped at any await; the handler is then not told.
+/// of `shutdown` are gone or the channel is closed. A session that offers STLS needs an `upgrade`. May be dropped at any await; the
+/// handler is then not told.
 pub async fn serve(
     stream: Box<dyn Stream>,
     mut session: Session,
     handler: &mut dyn Handler,
+    upgrade: Option<&Upgrade>,
     idle_timeout: Duration,
     clock: &Arc<dyn Clock>,
     shutdown: &Receiver<Infallible>,
@@ -74,6 +77,14 @@ pub async fn serve(
                 unread = 0..client.receive(&mut session, &mut buffer).await;
             }
             Step::Send => client.send(&mut session).await,
+            Step::StartTls => {
+                client.send(&mut session).await;
+                client = match client.encrypt(upgrade).await {
+                    Some(client) => client,
+                    None => return SessionEnd { messages: 0, reason: Closing::NoTls },
+                };
+                session.answer_start_tls();
+            }
             Step::LogIn(credentials) => session.answer_log_in(handler.log_in(credentials).await),
             Step::Open(uid) => session.answer_open(handler.open(uid).await),
             Step::Read => session.answer_read(handler.read().await),
@@ -103,6 +114,12 @@ impl Client<'_> {
         if let Err(trouble) = self.connection.send(&output, WRITE_TIMEOUT).await {
             session.abandon(closing(trouble));
         }
+    }
+
+    /// The same client, encrypted; nothing where that fails, and the connection is gone.
+    async fn encrypt(self, upgrade: Option<&Upgrade>) -> Option<Self> {
+        let (connection, _) = self.connection.upgrade(upgrade?).await.ok()?;
+        Some(Self { connection, ..self })
     }
 
     /// Waits for octets and gives how many there are now in `buffer`: none where something else happened, which the

@@ -30,6 +30,44 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// A client's session is encrypted from here on.
+    TlsAccepted {
+        /// Number of the session on this node.
+        session: u64,
+        /// `1.2` or `1.3`.
+        version: &'static str,
+        /// The cipher suite, by its name at IANA.
+        cipher: String,
+        /// The name that the client asked for.
+        server_name: Option<String>,
+        /// The subject of the client's certificate, proven or not.
+        client: Option<String>,
+    },
+    /// A client's handshake came to nothing, and its connection was closed.
+    TlsFailed {
+        /// Number of the session on this node.
+        session: u64,
+        /// The client's address and port.
+        peer: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A certificate is shown to clients from now on, where it is new or another.
+    CertificateLoaded {
+        /// The file, or the object in the store.
+        source: String,
+        /// The names for which it is shown.
+        names: Vec<String>,
+        /// The first moment at which it is not valid any more.
+        expires: UtcTime,
+    },
+    /// A certificate cannot be used as it stands. Where there was another under this source, that one stays.
+    CertificateRefused {
+        /// The file, or the object in the store.
+        source: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// A session ended, however it ended.
     SessionClosed {
         /// Number of the session on this node.

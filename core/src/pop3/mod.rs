@@ -1,7 +1,7 @@
 //! POP3 without I/O (rank 3): octets in, octets and questions out. Nothing here waits, reads a clock or knows a store.
 //!
 //! [`syntax`] reads one command line, `content` puts a message into its transport form, and [`Session`] is a server's side
-//! of a session (RFC 1939), with CAPA and PIPELINING (RFC 2449) and the response codes of RFC 3206.
+//! of a session (RFC 1939), with CAPA and PIPELINING (RFC 2449), STLS (RFC 2595) and the response codes of RFC 3206.
 
 mod content;
 mod session;

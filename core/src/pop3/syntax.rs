@@ -29,6 +29,8 @@ pub enum Command<'a> {
     Quit,
     /// What this server can do.
     Capa,
+    /// The connection is to be encrypted.
+    Stls,
 }
 
 /// Why a line is not a command that is executed.
@@ -78,6 +80,7 @@ pub fn command(line: &[u8]) -> Result<Command<'_>, SyntaxError> {
         "RSET" => bare(trimmed, Command::Rset, "RSET"),
         "QUIT" => bare(trimmed, Command::Quit, "QUIT"),
         "CAPA" => bare(trimmed, Command::Capa, "CAPA"),
+        "STLS" => bare(trimmed, Command::Stls, "STLS"),
         _ => Err(SyntaxError::Unrecognized),
     }
 }
@@ -172,6 +175,8 @@ mod tests {
             ("TOP 1", Err(SyntaxError::Arguments("TOP message lines"))),
             ("TOP 1 2 3", Err(SyntaxError::Arguments("TOP message lines"))),
             ("NOOP", Ok(Command::Noop)),
+            ("stls", Ok(Command::Stls)),
+            ("STLS now", Err(SyntaxError::Arguments("STLS"))),
             ("", Err(SyntaxError::Unrecognized)),
             (" NOOP", Err(SyntaxError::Unrecognized)),
             ("APOP a b", Err(SyntaxError::Unrecognized)),

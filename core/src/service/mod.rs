@@ -1,6 +1,7 @@
 //! What a node does all day (rank 7): the only place that puts queue, mailboxes, directory and policy together.
 
 pub mod access;
+pub mod certificates;
 pub mod drain;
 pub mod local_delivery;
 pub mod maintenance;

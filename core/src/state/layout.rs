@@ -33,6 +33,12 @@ pub const CHECKS: &str = "check/";
 pub const PROBES: &str = "probe/";
 /// Which days have been swept.
 pub const SWEEPS: &str = "gc/";
+/// Certificates of our own with their keys, for all nodes.
+pub const CERTIFICATES: &str = "tls/";
+/// What ends the name of one.
+const CERTIFICATE_SUFFIX: &str = ".pem";
+/// Octets of a certificate's name.
+const CERTIFICATE_NAME: std::ops::RangeInclusive<usize> = 1..=NAME_LIMIT;
 /// Octets of the hash that stands for an endpoint.
 const ENDPOINT_OCTETS: usize = 8;
 
@@ -71,6 +77,22 @@ pub fn parse_live(key: &str) -> Option<LiveKey> {
         "todo" => name.parse().ok().map(LiveKey::Order),
         _ => None,
     }
+}
+
+/// The certificate that goes by this name; nothing where no certificate can: lower-case letters, digits, `.`, `-` and `_`, of which
+/// the first is a letter, a digit or `_`.
+pub fn certificate(name: &str) -> Option<String> {
+    let is_plain =
+        |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || b".-_".contains(&octet);
+    let is_name =
+        CERTIFICATE_NAME.contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with(['.', '-']);
+    is_name.then(|| format!("{CERTIFICATES}{name}{CERTIFICATE_SUFFIX}"))
+}
+
+/// The name of a certificate, out of its key; nothing for a key of any other form.
+pub fn parse_certificate(key: &str) -> Option<&str> {
+    let name = key.strip_prefix(CERTIFICATES)?.strip_suffix(CERTIFICATE_SUFFIX)?;
+    certificate(name).map(|_| name)
 }
 
 /// The folder of one incarnation, with its final `/`.
@@ -348,5 +370,18 @@ mod tests {
         let order = Nonce::draw(UtcTime(1), [8; 10]);
         assert_eq!(parse_live(&super::order(order)), Some(LiveKey::Order(order)));
         assert_eq!(parse_live("live/whatever"), None);
+    }
+
+    #[test]
+    fn certificates_have_plain_names_and_nothing_else_is_taken_for_one() {
+        for name in ["mx.example.org", "_wildcard.example.org", "7", &"x".repeat(200)] {
+            assert_eq!(certificate(name).as_deref().and_then(parse_certificate), Some(name));
+        }
+        for name in ["", ".", "../format", "a/b", "*.example.org", "MX", "-a", &"x".repeat(201)] {
+            assert_eq!(certificate(name), None, "{name}");
+        }
+        for key in ["tls/a", "tls/.pem", "tls/a/b.pem", "tls/A.pem", "live/a.pem"] {
+            assert_eq!(parse_certificate(key), None, "{key}");
+        }
     }
 }

@@ -25,7 +25,7 @@ pub enum Purpose {
     Relay,
     /// Mailboxes, for those who own them: login, listing, reading and deleting.
     Read,
-    /// Who is who: domains, and whether accounts are there.
+    /// Who is who: domains, whether accounts are there, and certificates of our own.
     Directory,
     /// Looking after what has been written: checkpoints, compaction, the day's sweep.
     Maintain,

@@ -6,4 +6,7 @@ mod tls;
 
 pub use futures_rustls::pki_types::CertificateDer;
 pub use proxy::{ProxyError, read_header as read_proxy_header};
-pub use tls::{TlsClient, TlsError};
+pub use tls::{
+    Acceptor, BINDING_OCTETS, Certificate, CertificateError, ClientIdentity, HANDSHAKE, PEM_LIMIT,
+    TlsAcceptError, TlsClient, TlsError, TlsFacts, Upgrade,
+};

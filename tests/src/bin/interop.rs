@@ -25,6 +25,7 @@ use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
 use fulmar_tests::relay_run;
 use fulmar_tests::s3_cases;
 use fulmar_tests::small_disk::SmallDisk;
+use fulmar_tests::tls_cases;
 
 /// What a case is given.
 struct Setting {
@@ -38,7 +39,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 21] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -52,6 +53,9 @@ const CASES: [Case; 20] = [
     }),
     ("a_node_that_is_told_twice_to_end_does_so_at_once", |setting| {
         http_cases::second_signal_ends_at_once(&setting.program)
+    }),
+    ("certificates_are_shown_renewed_and_shared_under_real_clients", |setting| {
+        tls_cases::certificates_are_shown_renewed_and_shared(&setting.program)
     }),
     ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
     ("s3_seaweedfs_keeps_through_a_kill_what_it_took", |_| s3_cases::seaweedfs_keeps_objects()),

@@ -25,4 +25,5 @@ mod servers;
 mod simulation;
 mod simulator;
 mod structure;
+mod tls;
 mod transcripts;

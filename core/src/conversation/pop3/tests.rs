@@ -81,7 +81,7 @@ impl Client {
         let mut handler = Recorder { calls: calls.clone(), pieces: 0 };
         let conversation = Box::pin(async move {
             let session = Session::new(Domain::parse("mx.test").unwrap(), true);
-            serve(Box::new(stream), session, &mut handler, IDLE, &door, &shutdown).await
+            serve(Box::new(stream), session, &mut handler, None, IDLE, &door, &shutdown).await
         });
         let mut client = Self { conversation, end: None, wire, calls, clock, stop };
         client.run();

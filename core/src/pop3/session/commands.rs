@@ -1,4 +1,4 @@
-//! What each command does (RFC 1939 §4 to §7), and in which state.
+//! What each command does (RFC 1939 §4 to §7, RFC 2595 §4), and in which state.
 
 use super::state::{Asked, Authorization, Closing, Listing, Scan, State, Transaction};
 use super::{LOGIN_FAILURES, Session, Step, replies};
@@ -8,8 +8,8 @@ use crate::pop3::syntax::{self, Command};
 use crate::pop3::{Credentials, Denial, Maildrop};
 
 impl Session {
-    /// Executes a command line; gives the question that it raises.
-    pub(super) fn take_line(&mut self, line: Line) -> Option<Step> {
+    /// Executes a command line; gives the question that it raises. `is_last` where no octet behind it has come yet.
+    pub(super) fn take_line(&mut self, line: Line, is_last: bool) -> Option<Step> {
         let line = match line {
             Line::Whole(line) => line,
             Line::TooLong => return self.refuse(replies::long_command_line()),
@@ -17,11 +17,13 @@ impl Session {
         };
         match syntax::command(&line) {
             Ok(Command::Capa) => {
-                let (reply, lines) = replies::capabilities(self.allows_password);
+                let allows_stls = self.offers_tls && matches!(self.state, State::Authorization(_));
+                let (reply, lines) = replies::capabilities(self.allows_password, allows_stls);
                 self.reply(reply);
                 self.output.extend_from_slice(lines.as_bytes());
                 None
             }
+            Ok(Command::Stls) => self.start_tls(is_last),
             Ok(command) => match self.take_state() {
                 State::Authorization(authorization) => self.authorize(authorization, command),
                 State::Transaction(transaction) => self.transact(transaction, command),
@@ -31,6 +33,27 @@ impl Session {
                 }
             },
             Err(error) => self.refuse(replies::not_a_command(error)),
+        }
+    }
+
+    /// What came behind the command in the clear must not be taken for what its client says under encryption, nor may it be dropped in
+    /// silence: whoever put it there would see that nobody noticed.
+    fn start_tls(&mut self, is_last: bool) -> Option<Step> {
+        match self.take_state() {
+            State::Authorization(authorization) if self.offers_tls && is_last => {
+                self.reply(replies::begin_tls());
+                self.state = State::Asked(Asked::StartTls(authorization));
+                Some(Step::StartTls)
+            }
+            State::Authorization(_) if self.offers_tls => {
+                self.state = State::Closed(Closing::OctetsBehindStls);
+                self.refuse(replies::octets_behind_stls())
+            }
+            state => {
+                let is_logged_in = matches!(state, State::Transaction(_));
+                self.state = state;
+                self.refuse(if is_logged_in { replies::logged_in_already() } else { replies::no_tls() })
+            }
         }
     }
 
@@ -99,8 +122,10 @@ impl Session {
                 replies::maildrop(transaction.count(), transaction.octets())
             }
             Command::Quit => return self.update(transaction),
-            // CAPA is executed in every state, before it comes here.
-            Command::User(_) | Command::Pass(_) | Command::Capa => replies::logged_in_already(),
+            // CAPA and STLS are executed before they come here.
+            Command::User(_) | Command::Pass(_) | Command::Capa | Command::Stls => {
+                replies::logged_in_already()
+            }
         };
         self.state = State::Transaction(transaction);
         self.reply(reply);

@@ -6,7 +6,7 @@
 //! Octets go in with [`Session::advance`], which gives one [`Step`] at a time. Some steps are questions; nothing more is
 //! taken until one is answered with the method that it names. Replies collect in the order of the commands, so that a
 //! pipelined group is answered by one write: take them with [`Session::take_output`] at [`Step::Idle`], [`Step::Send`] and
-//! [`Step::Closed`].
+//! [`Step::Closed`]; at [`Step::StartTls`] they must be sent before the handshake begins.
 //!
 //! ```text
 //! Authorization --PASS--> Transaction --QUIT--> Update --> Closed
@@ -50,6 +50,8 @@ const PORTION: usize = 16 << 10;
 pub struct Session {
     hostname: Domain,
     allows_password: bool,
+    /// Whether STLS is executed.
+    offers_tls: bool,
     state: State,
     line: LineBuffer,
     output: Vec<u8>,
@@ -67,6 +69,9 @@ pub enum Step {
     Idle,
     /// Replies have grown beyond what is held back: send them before going on.
     Send,
+    /// Question: is the connection encrypted now? To be sent before: the replies. Answered with [`Session::answer_start_tls`], or
+    /// else the session is abandoned.
+    StartTls,
     /// Question: whose maildrop is this? Answered with [`Session::answer_log_in`].
     LogIn(Credentials),
     /// Question: can the message with this UID be read? Answered with [`Session::answer_open`].
@@ -88,6 +93,7 @@ impl Session {
         let mut session = Self {
             hostname,
             allows_password,
+            offers_tls: false,
             state: State::Authorization(Authorization::default()),
             line: LineBuffer::new(COMMAND_LINE),
             output: Vec::new(),
@@ -98,6 +104,11 @@ impl Session {
         };
         session.reply(replies::greeting(&session.hostname));
         session
+    }
+
+    /// The same session, with STLS (RFC 2595 §4).
+    pub fn offering_tls(self) -> Self {
+        Self { offers_tls: true, ..self }
     }
 
     /// Goes on by one step, taking octets from the front of `input`.
@@ -128,7 +139,7 @@ impl Session {
                         self.close(Closing::ShuttingDown);
                     } else if let Some(line) = self.line.take(input) {
                         self.progress += 1;
-                        if let Some(question) = self.take_line(line) {
+                        if let Some(question) = self.take_line(line, input.is_empty()) {
                             return question;
                         }
                     } else {
@@ -136,6 +147,19 @@ impl Session {
                     }
                 }
             }
+        }
+    }
+
+    /// Answers [`Step::StartTls`]: from here on nobody else can read the connection. What was said before is forgotten
+    /// (RFC 2595 §4), but not how many logins failed.
+    pub fn answer_start_tls(&mut self) {
+        match self.take_state() {
+            State::Asked(Asked::StartTls(Authorization { failures, .. })) => {
+                self.state = State::Authorization(Authorization { name: None, failures });
+                self.allows_password = true;
+                self.offers_tls = false;
+            }
+            state => self.state = state,
         }
     }
 

@@ -33,14 +33,37 @@ pub(super) fn greeting(hostname: &Domain) -> Reply {
     Reply::ok(format!("{hostname} POP3 Fulmar"))
 }
 
-/// RFC 2449 §5, with the capabilities of its §6 and of RFC 3206 §6. USER stands there only where it is allowed.
-pub(super) fn capabilities(allows_password: bool) -> (Reply, &'static str) {
-    let lines = if allows_password {
-        "USER\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION Fulmar\r\n.\r\n"
-    } else {
-        "TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION Fulmar\r\n.\r\n"
-    };
-    (Reply::ok("capabilities follow"), lines)
+/// RFC 2449 §5, with the capabilities of its §6, of RFC 3206 §6 and of RFC 2595 §4. USER and STLS stand there only where they are
+/// allowed.
+pub(super) fn capabilities(allows_password: bool, allows_stls: bool) -> (Reply, String) {
+    const ALWAYS: [&str; 7] = [
+        "TOP",
+        "UIDL",
+        "PIPELINING",
+        "RESP-CODES",
+        "AUTH-RESP-CODE",
+        "EXPIRE NEVER",
+        "IMPLEMENTATION Fulmar",
+    ];
+    let user = allows_password.then_some("USER");
+    let stls = allows_stls.then_some("STLS");
+    let lines = user.into_iter().chain(stls).chain(ALWAYS).chain(["."]);
+    (Reply::ok("capabilities follow"), lines.map(|line| format!("{line}\r\n")).collect())
+}
+
+/// RFC 2595 §4.
+pub(super) fn begin_tls() -> Reply {
+    Reply::ok("begin TLS negotiation")
+}
+
+/// RFC 2595 §4: there is no certificate, or the connection is encrypted already.
+pub(super) fn no_tls() -> Reply {
+    Reply::err("TLS cannot begin here")
+}
+
+/// RFC 2595 §4: nothing follows STLS before its reply.
+pub(super) fn octets_behind_stls() -> Reply {
+    Reply::err("nothing may follow STLS but the handshake; closing")
 }
 
 /// RFC 1939 §7: said of every name, whether there is such an account or not.

@@ -31,6 +31,7 @@ pub(super) enum State {
 /// What was asked, with the state to go on from.
 #[derive(Debug)]
 pub(super) enum Asked {
+    StartTls(Authorization),
     LogIn(Authorization),
     Open(Transaction, Entry, Encoder),
     Read(Transaction, Encoder),
@@ -96,6 +97,12 @@ pub enum Closing {
     /// Too many logins were refused.
     #[error("too many failed logins")]
     TooManyLogins,
+    /// Octets came together with STLS: whoever sent them, they are not to be taken for what is said under its protection.
+    #[error("octets behind STLS")]
+    OctetsBehindStls,
+    /// The handshake that STLS asked for came to nothing.
+    #[error("no TLS session")]
+    NoTls,
     /// A message could not be read to its end. Closing without the final dot is the only way to say so.
     #[error("a message could not be read to its end")]
     ContentLost,

@@ -47,6 +47,7 @@ fn drive(session: &mut Session, burst: &[u8], cuts: &[usize]) -> (String, Vec<St
                     session.answer_read(Ok(pieces.next().map(|piece| Bytes::from_static(piece.as_bytes()))))
                 }
                 Step::Expunge(_) => session.answer_expunge(Ok(())),
+                Step::StartTls => session.answer_start_tls(),
                 Step::Release => {}
                 Step::Closed(_) => {
                     steps.push(format!("{step:?}"));
@@ -210,4 +211,40 @@ proptest! {
             prop_assert!(line.len() < 510 && !line.contains(['\r', '\n']), "{line:?}");
         }
     }
+}
+
+#[test]
+fn stls_begins_anew_and_what_comes_with_it_in_the_clear_ends_the_session() {
+    let mut clear = Session::new(Domain::parse("mx.test").unwrap(), false).offering_tls();
+    let (said, steps) = drive(&mut clear, b"USER u\r\nCAPA\r\nSTLS\r\n", &[]);
+    assert!(said.contains("\r\nSTLS\r\n") && !said.contains("\r\nUSER\r\n"), "{said}");
+    assert!(said.ends_with("+OK begin TLS negotiation\r\n") && steps == ["StartTls"], "{said} {steps:?}");
+    let (said, _) = drive(&mut clear, b"PASS right\r\nSTLS\r\nCAPA\r\nUSER u\r\nPASS right\r\nSTLS\r\n", &[]);
+    assert!(
+        said.starts_with("-ERR say USER first\r\n-ERR TLS cannot begin here\r\n+OK capabilities"),
+        "{said}"
+    );
+    assert!(said.contains("\r\nUSER\r\n") && !said.contains("\r\nSTLS\r\n"), "{said}");
+    assert!(said.ends_with("-ERR logged in already\r\n"), "{said}");
+
+    for behind in ["USER eve\r\n", "\r\n", "\0", "\x16\x03\x01"] {
+        let mut session = session().offering_tls();
+        let burst = format!("USER u\r\nSTLS\r\n{behind}");
+        let (said, steps) = drive(&mut session, burst.as_bytes(), &[]);
+        assert_eq!(steps, ["Closed(OctetsBehindStls)"], "{behind:?}");
+        assert!(
+            said.ends_with("+OK send PASS\r\n-ERR nothing may follow STLS but the handshake; closing\r\n")
+        );
+    }
+    let (said, _) = drive(&mut clear, b"STLS\r\n", &[]);
+    assert_eq!(said, "-ERR logged in already\r\n");
+}
+
+#[test]
+fn stls_does_not_forget_how_many_logins_failed() {
+    let mut session = session().offering_tls();
+    let (_, steps) = drive(&mut session, b"USER u\r\nPASS x\r\nUSER u\r\nPASS x\r\nSTLS\r\n", &[]);
+    assert_eq!(steps.last().map(String::as_str), Some("StartTls"));
+    let (_, steps) = drive(&mut session, b"USER u\r\nPASS x\r\n", &[]);
+    assert_eq!(steps.last().map(String::as_str), Some("Closed(TooManyLogins)"));
 }

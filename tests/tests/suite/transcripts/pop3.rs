@@ -17,6 +17,7 @@ const USUAL: [(u32, &str); 2] =
 #[derive(Debug, Default)]
 struct Transcript {
     refuses_clear_text: bool,
+    offers_tls: bool,
     messages: Vec<(u32, Vec<u8>)>,
     /// What cannot be had: `login`, `open`, `read` or `expunge`.
     unavailable: Vec<String>,
@@ -49,6 +50,7 @@ fn pop3_sessions_go_as_written_down() {
 
 fn check(transcript: &Transcript, chunk: usize, place: &str) {
     let session = Session::new(Domain::parse("mx.test").unwrap(), !transcript.refuses_clear_text);
+    let session = if transcript.offers_tls { session.offering_tls() } else { session };
     let mut driven = Driven { transcript, session, content: None, deleted: Vec::new(), closing: None };
     transcript.dialogue.play(&mut driven, chunk, place);
     assert_eq!(driven.deleted, transcript.deleted, "{place}, in chunks of {chunk}: deleted");
@@ -78,6 +80,7 @@ impl Machine for Driven<'_> {
                 self.session
                     .answer_read(answer.map(|()| (!piece.is_empty()).then(|| Bytes::copy_from_slice(piece))));
             }
+            Step::StartTls => self.session.answer_start_tls(),
             Step::Release => self.content = None,
             Step::Expunge(uids) => {
                 let answer = self.transcript.have("expunge");
@@ -114,6 +117,7 @@ fn parse(script: &Script) -> Transcript {
                 .dialogue
                 .exchange("USER u@x.test\r\nPASS secret word\r\n", &["+OK", "+OK send PASS", "+OK"]),
             ("H", None) if rest == "refuse-clear-text" => transcript.refuses_clear_text = true,
+            ("H", None) if rest == "offer-tls" => transcript.offers_tls = true,
             ("H", None) if rest == "empty" => transcript.messages.clear(),
             (kind, _) => assert!(transcript.dialogue.take(kind, rest), "unknown line: {kind}: {rest}"),
         }

@@ -12,14 +12,13 @@ use futures_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use futures_rustls::rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use futures_rustls::rustls::time_provider::TimeProvider;
 use futures_rustls::rustls::{
     ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, WantsVerifier,
 };
 
-use crate::model::UtcTime;
+use super::{Time, provider};
 use crate::platform::{Clock, Stream};
 
 /// How to open TLS sessions: whom to trust, and with what to encrypt. Cheap to clone.
@@ -99,32 +98,11 @@ fn unnamed() -> ServerName<'static> {
     IpAddr::from(Ipv4Addr::UNSPECIFIED).into()
 }
 
-/// The one crypto library of the program. Its keys and nonces come from the system's randomness rather than through the
-/// `Entropy` door: secrets that somebody could repeat would be none, and nothing that is kept depends on them.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
 fn builder(
     provider: Arc<CryptoProvider>,
     clock: Arc<dyn Clock>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, Error> {
     ClientConfig::builder_with_details(provider, Arc::new(Time(clock))).with_safe_default_protocol_versions()
-}
-
-/// The engine's clock, by which certificates are valid.
-struct Time(Arc<dyn Clock>);
-
-impl TimeProvider for Time {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(self.0.utc().since(UtcTime::default())))
-    }
-}
-
-impl fmt::Debug for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Time")
-    }
 }
 
 /// Takes every certificate, and none whose key the server does not hold.
