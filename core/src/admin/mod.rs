@@ -2,6 +2,7 @@
 //! matter. Everything goes in and out as plain values.
 
 mod accounts;
+mod app_passwords;
 mod domains;
 mod fsck;
 pub mod prices;
@@ -10,6 +11,7 @@ mod queue;
 use std::time::Duration;
 
 pub use accounts::AccountSummary;
+pub use app_passwords::AppPasswordSummary;
 pub use domains::{AliasSummary, DomainSummary};
 pub use fsck::{Amount, Audit, Finding, Found};
 pub use queue::{Action, QueueItem, QueueState};

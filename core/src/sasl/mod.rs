@@ -10,7 +10,7 @@
 //! ```text
 //! PLAIN, XOAUTH2, EXTERNAL   response ─► Ask ─► Over
 //! LOGIN                      "Username:" ─► "Password:" ─► Ask ─► Over
-//! SCRAM                      response ─► Ask ─► challenge ─► response ─► challenge (server's proof) ─► empty response ─► Over
+//! SCRAM                      response ─► Ask ─► challenge ─► response ─► Ask ─► challenge (our proof) ─► empty response ─► Over
 //! XOAUTH2, OAUTHBEARER       response ─► Ask ─► Over, or: challenge (why not) ─► response ─► Over
 //! ```
 //!
@@ -25,6 +25,7 @@
 //! | `PLAIN` | RFC 4616 §2 | the password |
 //! | `LOGIN` | never more than a draft | the password |
 
+pub mod app_password;
 mod bearer;
 mod exchange;
 pub mod line;
