@@ -54,6 +54,7 @@ fn level(event: &Event) -> Level {
         | Event::StoreNotProbed { .. }
         | Event::StoreTrouble { .. }
         | Event::PickupLeft { .. }
+        | Event::LockedOut { .. }
         | Event::Trouble { .. } => Level::WARN,
         Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }

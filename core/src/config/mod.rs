@@ -2,13 +2,17 @@
 //!
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
+mod auth;
 mod relay;
+mod tokens;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use auth::AuthSettings;
 use ipnet::IpNet;
 pub use relay::{Destination, NextHop, RelaySettings, Route};
+pub use tokens::{Introspection, Issuer, KeySource};
 
 use crate::model::{Address, Domain};
 
@@ -27,6 +31,8 @@ pub struct Config {
     pub smtp: SmtpLimits,
     /// POP3.
     pub pop3: Pop3Settings,
+    /// Logins.
+    pub auth: AuthSettings,
     /// The queue.
     pub queue: QueueSettings,
     /// How this node asks the store.
@@ -42,6 +48,7 @@ impl Config {
             relay: RelaySettings::default(),
             smtp: SmtpLimits::default(),
             pop3: Pop3Settings::default(),
+            auth: AuthSettings::default(),
             queue: QueueSettings::default(),
             store: StoreSettings::default(),
         }

@@ -47,13 +47,16 @@ pub enum Question {
         /// Not prepared.
         password: Secret,
     },
-    /// What is the verifier of this name's password? [`Answer::Verifier`], a decoy where there is none, or [`Answer::Unavailable`].
+    /// What is the verifier of this name's password? [`Answer::Verifier`], a decoy where there is none, or [`Answer::Unavailable`]. Where
+    /// the client's proof is right, [`Question::Proved`] follows.
     ScramVerifier {
         /// Whose.
         authcid: String,
         /// As whom the client wants to act.
         authzid: String,
     },
+    /// May the client, which has proved to know the password, learn that it did? As for a password.
+    Proved,
     /// Is this token good, and for whom? As for a password. Whose it is stands in the token.
     Token {
         /// As whom the client wants to act.
@@ -134,6 +137,8 @@ enum State {
     Asked(Proof),
     AskedVerifier(scram::First),
     Challenged(scram::Challenged),
+    /// Waits for leave to send our proof.
+    AskedProved(Proof, Vec<u8>),
     /// Our proof is on its way; there is nothing left that the client could say.
     Proved(Proof),
     /// Why the token is worth nothing is on its way; the client has to say something (RFC 7628 §3.2.3).
@@ -180,8 +185,8 @@ impl Exchange {
             },
             State::Challenged(challenged) => match challenged.conclude(response) {
                 Ok((proof, signature)) => {
-                    self.state = State::Proved(proof);
-                    Step::Challenge(signature)
+                    self.state = State::AskedProved(proof, signature);
+                    Step::Ask(Question::Proved)
                 }
                 Err(failure) => self.fail(failure),
             },
@@ -189,7 +194,9 @@ impl Exchange {
             State::Proved(_) => self.fail(Failure::Malformed),
             State::TokenRefused => self.fail(Failure::Credentials),
             // Nobody has asked the client for anything.
-            State::Asked(_) | State::AskedVerifier(_) | State::Over => self.fail(Failure::Malformed),
+            State::Asked(_) | State::AskedVerifier(_) | State::AskedProved(..) | State::Over => {
+                self.fail(Failure::Malformed)
+            }
         }
     }
 
@@ -206,7 +213,13 @@ impl Exchange {
                 self.state = State::Challenged(challenged);
                 Step::Challenge(challenge)
             }
-            (State::Asked(_) | State::AskedVerifier(_), Answer::Refused) => self.fail(Failure::Credentials),
+            (State::AskedProved(proof, signature), Answer::Granted) => {
+                self.state = State::Proved(proof);
+                Step::Challenge(signature)
+            }
+            (State::Asked(_) | State::AskedVerifier(_) | State::AskedProved(..), Answer::Refused) => {
+                self.fail(Failure::Credentials)
+            }
             // An answer to nothing, or to another question, is no reason to let anybody in.
             _ => self.fail(Failure::Unavailable),
         }
@@ -248,6 +261,7 @@ impl Exchange {
             Question::Token { authzid, .. } | Question::Certificate { authzid, .. } => {
                 (String::new(), authzid.clone())
             }
+            Question::Proved => Default::default(),
         };
         self.state = State::Asked(Proof { authcid, authzid });
         Step::Ask(question)

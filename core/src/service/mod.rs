@@ -1,6 +1,7 @@
 //! What a node does all day (rank 7): the only place that puts queue, mailboxes, directory and policy together.
 
 pub mod access;
+pub mod authentication;
 pub mod drain;
 pub mod local_delivery;
 pub mod maintenance;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use async_lock::Semaphore;
 
+use self::authentication::Authentication;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
@@ -40,7 +42,9 @@ pub struct Context {
     pub journal: Journal,
     /// Octets of content being received that are in memory now.
     pub receiving: Arc<AtomicUsize>,
-    /// Whoever compares a password holds a permit: as many as [`access::COMPARISONS`].
+    /// Who may log in.
+    pub authentication: Authentication,
+    /// Whoever compares a password holds a permit: as many as [`authentication::COMPARISONS`].
     pub comparisons: Arc<Semaphore>,
     /// The last day that somebody is known to have swept; see [`sweep`].
     pub swept: AtomicU64,
@@ -51,6 +55,7 @@ impl Context {
     pub fn new(config: Config, requests: Requests, spool: Spool) -> Self {
         let accounts = Chains::new(requests.of(Purpose::Deliver));
         Self {
+            authentication: Authentication::new(&config.auth, requests.clone()),
             config,
             directory: Directory::new(requests.of(Purpose::Directory), accounts.of(Purpose::Directory)),
             mailboxes: Mailboxes::new(requests.of(Purpose::Deliver), accounts),
@@ -58,7 +63,7 @@ impl Context {
             journal: requests.journal().clone(),
             requests,
             receiving: Arc::default(),
-            comparisons: Arc::new(Semaphore::new(access::COMPARISONS)),
+            comparisons: Arc::new(Semaphore::new(authentication::COMPARISONS)),
             swept: AtomicU64::new(0),
         }
     }

@@ -79,10 +79,11 @@ fn run(
     };
     let (last, server) = client.last(&challenge);
     match exchange.respond(&last) {
-        Step::Challenge(signature) => assert_eq!(signature, server),
+        Step::Ask(Question::Proved) => {}
         Step::Over(over) => return over,
         step => panic!("{step:?}"),
     }
+    assert_eq!(exchange.answer(Answer::Granted), Step::Challenge(server));
     match exchange.respond(b"") {
         Step::Over(over) => over,
         step => panic!("{step:?}"),
@@ -181,6 +182,18 @@ fn only_the_password_and_the_true_channel_let_a_client_in() {
         let end = run(mechanism, channel(binding), &client, verifier());
         assert_eq!(end.as_ref().err().copied(), failure, "{case}: {end:?}");
     }
+}
+
+#[test]
+fn a_client_that_is_refused_although_it_knows_the_password_does_not_learn_that_it_does() {
+    let client = Client::new("n,,", "user", "pencil", b"");
+    let mut exchange = Exchange::begin(Mechanism::ScramSha256, channel(None), [7; NONCE_OCTETS]);
+    exchange.start(Some(&client.first()));
+    let Step::Challenge(challenge) = exchange.answer(Answer::Verifier(verifier())) else {
+        panic!("no challenge")
+    };
+    assert_eq!(exchange.respond(&client.last(&challenge).0), Step::Ask(Question::Proved));
+    assert_eq!(exchange.answer(Answer::Refused), Step::Over(Err(Failure::Credentials)));
 }
 
 #[test]
