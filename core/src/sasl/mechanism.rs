@@ -9,7 +9,7 @@ pub enum Mechanism {
     ScramSha256Plus,
     /// RFC 7677 §3.
     ScramSha256,
-    /// RFC 4422 appendix A.
+    /// RFC 4422 §A.
     External,
     /// RFC 7628 §3.
     OauthBearer,

@@ -19,7 +19,7 @@
 //! | mechanism | source | a secret crosses the line |
 //! |---|---|---|
 //! | `SCRAM-SHA-256-PLUS`, `SCRAM-SHA-256` | RFC 5802 §5, RFC 7677 §3, RFC 9266 §4 | no |
-//! | `EXTERNAL` | RFC 4422 appendix A | no |
+//! | `EXTERNAL` | RFC 4422 §A | no |
 //! | `OAUTHBEARER` | RFC 7628 §3 | a token |
 //! | `XOAUTH2` | Google's, older | a token |
 //! | `PLAIN` | RFC 4616 §2 | the password |
