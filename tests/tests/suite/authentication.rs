@@ -1,5 +1,6 @@
 //! Logging in, by every mechanism and against every obstacle, in virtual time; with several nodes on one store.
 
+mod tokens;
 mod world;
 
 use std::collections::BTreeSet;

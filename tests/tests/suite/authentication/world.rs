@@ -31,6 +31,7 @@ pub(super) const PASSWORD: &str = "correct horse";
 const BINDING: [u8; 32] = [0xaa; 32];
 
 pub(super) struct World {
+    pub(super) simulation: Simulation,
     pub(super) platform: Platform,
     pub(super) admin: Admin,
 }
@@ -47,12 +48,13 @@ pub(super) struct Node {
 /// Runs a case in a world of its own.
 pub(super) fn in_world(case: impl AsyncFnOnce(World)) {
     sim::run(1, async |simulator| {
-        let platform = Simulation::new(simulator).platform(&Arc::default());
+        let simulation = Simulation::new(simulator);
+        let platform = simulation.platform(&Arc::default());
         for (key, bytes) in ground() {
             platform.store.put(key, Payload::from(bytes.clone()), When::Always).await.unwrap();
         }
         let admin = Admin::new(config(), platform.clone(), Journal::silent());
-        case(World { platform, admin }).await;
+        case(World { simulation, platform, admin }).await;
     });
 }
 
@@ -178,7 +180,8 @@ impl Node {
     ) -> Result<(String, How), Failure> {
         let peer = (from.parse::<std::net::IpAddr>().unwrap(), 4711).into();
         let mut attempt = Attempt::new(self.context.clone(), 1, peer, Scope::Smtp);
-        let channel = Channel { binding: Some(Bytes::from_static(&BINDING)), ..channel };
+        let takes_tokens = self.context.authentication.takes_tokens();
+        let channel = Channel { binding: Some(Bytes::from_static(&BINDING)), takes_tokens, ..channel };
         let mut exchange = Exchange::begin(mechanism, channel, [7; NONCE_OCTETS]);
         let mut step = exchange.start(None);
         let end: Result<Proof, Failure> = loop {
