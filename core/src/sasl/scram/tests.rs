@@ -116,7 +116,7 @@ fn the_example_of_rfc_7677_is_reproduced() {
 fn only_the_password_and_the_true_channel_let_a_client_in() {
     use Mechanism::{ScramSha256 as Scram, ScramSha256Plus as Plus};
     let bound = "p=tls-exporter,,";
-    let cases: [(&str, Mechanism, Option<&[u8]>, Client, Option<Failure>); 12] = [
+    let cases = [
         ("no binding", Scram, None, Client::new("n,,", "user", "pencil", b""), None),
         ("none where there is one", Scram, Some(BINDING), Client::new("n,,", "user", "pencil", b""), None),
         ("could, and truly was not offered", Scram, None, Client::new("y,,", "user", "pencil", b""), None),

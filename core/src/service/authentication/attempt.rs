@@ -131,6 +131,7 @@ impl Attempt {
             }
             Question::Proved => Ok(self.proved()),
             Question::Certificate { addresses, authzid } => {
+                // Without a name of the client's it is the first that the certificate has (RFC 4422 §A).
                 let name = addresses.first().map(ToString::to_string).unwrap_or_default();
                 self.begin(if authzid.is_empty() { &name } else { &authzid }).await?;
                 self.certified(&addresses).await

@@ -105,7 +105,7 @@ impl LockWatch {
         for (nonce, object) in locks {
             if now.since(object.modified) >= lock::LIFE {
                 // If that fails, the next round finds it again. Its node writes it anew with its next lock.
-                drop(requests.delete(&[object.key.clone()]).await);
+                drop(requests.delete(std::slice::from_ref(&object.key)).await);
             } else if !context.authentication.is_own(nonce)
                 && self.read.get(&nonce).is_none_or(|etag| *etag != object.etag)
                 && reads > 0

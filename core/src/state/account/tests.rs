@@ -99,7 +99,7 @@ fn a_password_opens_what_it_is_for() {
     let account = replay(&ops);
     let fits = |password, scope| account.verifiers(password, scope);
     let own = (None, "hash".to_owned());
-    assert_eq!(fits("pencil", Scope::Imap), [own.clone()]);
+    assert_eq!(fits("pencil", Scope::Imap), std::slice::from_ref(&own));
     assert_eq!(fits(APP, Scope::Imap), [(Some(1), "hash of phone".to_owned()), own.clone()]);
     assert_eq!(fits(APP, Scope::Pop3), [own]);
 }
