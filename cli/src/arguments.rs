@@ -1,5 +1,7 @@
 //! What may be typed: commands, options, and the help that teaches them.
 
+mod account;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use fulmar_core::model::{Address, AddressError, Domain, QueueId, ReversePath};
 
+pub(crate) use self::account::{AccountCommand, AppPasswordCommand, Credentials};
 use crate::config::parse_duration;
 
 const EXAMPLES: &str = "\
@@ -176,21 +179,6 @@ pub(crate) enum AliasCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum AccountCommand {
-    /// Make an account in a domain of ours
-    Add(Credentials),
-    /// List the accounts
-    List,
-    /// Set another password
-    Passwd(Credentials),
-    /// Remove an account and its mail
-    Remove {
-        /// The account's address
-        address: Address,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum CertificateCommand {
     /// Put a certificate into the store, or replace the one of that name
     Add {
@@ -211,15 +199,6 @@ pub(crate) enum CertificateCommand {
         /// What it is called in the store
         name: String,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Credentials {
-    /// The account's address
-    pub(crate) address: Address,
-    /// Read the password from the first line of standard input; without this one is made and printed
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -392,11 +371,18 @@ mod tests {
             "fulmar account add a@x.test --password-stdin",
             "fulmar account list",
             "fulmar account passwd a@x.test --password-stdin",
+            "fulmar account passwd a@x.test --none",
             "fulmar account remove a@x.test",
             "fulmar certificate add cert.pem",
             "fulmar certificate add --name mx cert.pem key.pem",
             "fulmar certificate list --json",
             "fulmar certificate remove mx",
+            "fulmar account disable a@x.test",
+            "fulmar account enable a@x.test",
+            "fulmar account app-password add a@x.test phone",
+            "fulmar account app-password add a@x.test phone --scope imap --scope smtp",
+            "fulmar account app-password list a@x.test --json",
+            "fulmar account app-password remove a@x.test 3",
             "fulmar queue list --json",
             "fulmar queue show 01JDS9YZQW000000000000000A",
             "fulmar mailbox list a@x.test --mailbox Sent",
@@ -430,6 +416,11 @@ mod tests {
             "fulmar domain add -x.test",
             "fulmar alias add s@x.test",
             "fulmar account add a",
+            "fulmar account add a@x.test --none",
+            "fulmar account passwd a@x.test --none --password-stdin",
+            "fulmar account app-password add a@x.test",
+            "fulmar account app-password add a@x.test phone --scope sieve",
+            "fulmar account app-password remove a@x.test phone",
             "fulmar queue show 12",
             "fulmar mailbox read a@x.test",
             "fulmar mailbox read a@x.test 0",

@@ -55,6 +55,7 @@ fn level(event: &Event) -> Level {
         | Event::StoreTrouble { .. }
         | Event::PickupLeft { .. }
         | Event::CertificateRefused { .. }
+        | Event::LockedOut { .. }
         | Event::Trouble { .. } => Level::WARN,
         Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
         Event::Accepted { .. }

@@ -34,6 +34,7 @@ pub mod runtime;
 pub mod s3_cases;
 pub mod s3_server;
 pub mod s3_store;
+pub mod scram_client;
 pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;

@@ -74,7 +74,7 @@ fn advance(session: &mut Session, mut input: &[u8]) {
                 return;
             }
             Step::Send => drop(session.take_output()),
-            Step::Mail(_) | Step::Recipient(_) | Step::Data => session.answer(Ok(())),
+            Step::Mail(_) | Step::Recipient(..) | Step::Data | Step::Hello(_) => session.answer(Ok(())),
             Step::Content(octets) => drop(divan::black_box(octets)),
             Step::EndOfContent => session.conclude(Reply::new(250, (2, 0, 0), "queued")),
             Step::Reset | Step::Refused { .. } => {}

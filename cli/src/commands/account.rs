@@ -2,11 +2,12 @@
 
 use std::io::{self, BufRead};
 
+use fulmar_core::admin::AccountSummary;
 use fulmar_core::model::Address;
 use fulmar_core::platform::Entropy;
 use serde_json::json;
 
-use super::{Context, directory};
+use super::{Context, app_password, directory};
 use crate::arguments::{AccountCommand, Credentials};
 use crate::failure::Failure;
 
@@ -26,34 +27,65 @@ pub(super) async fn account(context: &Context, command: AccountCommand) -> Resul
             added.map_err(|error| directory::without_domain(error, address.domain()))?;
             password.tell(context, address, "added")?;
         }
-        AccountCommand::Passwd(credentials) => {
+        AccountCommand::Passwd { credentials: Credentials { address, .. }, none: true } => {
+            admin.account_drop_password(&address).await?;
+            output.fact(&format!("{address} has no password"), &json!({"address": address}))?;
+        }
+        AccountCommand::Passwd { credentials, none: false } => {
             let password = Password::choose(context, &credentials)?;
             admin.account_passwd(&credentials.address, &password.text).await?;
             password.tell(context, &credentials.address, "has a new password")?;
         }
+        AccountCommand::AppPassword(command) => app_password::app_password(context, command).await?,
+        AccountCommand::Disable { address } => set_disabled(context, &address, true).await?,
+        AccountCommand::Enable { address } => set_disabled(context, &address, false).await?,
         AccountCommand::Remove { address } => {
             admin.account_remove(&address).await?;
             output.fact(&format!("{address} removed"), &json!({"address": address, "removed": true}))?;
         }
         AccountCommand::List => output.list(
             &admin.accounts().await?,
-            ["ADDRESS", "MESSAGES", "OCTETS", "DAMAGED"],
+            ["ADDRESS", "MESSAGES", "OCTETS", "LOGIN", "DAMAGED"],
             |account| {
                 let (messages, octets) = (account.messages.to_string(), account.octets.to_string());
                 let damaged = account.damaged.clone().unwrap_or_default();
-                [account.address.to_string(), messages, octets, damaged]
+                [account.address.to_string(), messages, octets, login(account), damaged]
             },
             |account| {
                 json!({
                     "address": account.address,
                     "messages": account.messages,
                     "octets": account.octets,
+                    "disabled": account.disabled,
+                    "password": account.has_password,
+                    "app_passwords": account.app_passwords,
                     "damaged": account.damaged,
                 })
             },
         )?,
     }
     Ok(())
+}
+
+async fn set_disabled(context: &Context, address: &Address, disabled: bool) -> Result<(), Failure> {
+    context.admin().account_set_disabled(address, disabled).await?;
+    let done = if disabled { "disabled" } else { "enabled" };
+    let shown = json!({"address": address, "disabled": disabled});
+    Ok(context.output.fact(&format!("{address} {done}"), &shown)?)
+}
+
+/// What its owner may log in with, in words.
+fn login(account: &AccountSummary) -> String {
+    let own = if account.has_password { "password" } else { "" };
+    let apps = match account.app_passwords {
+        0 => String::new(),
+        count => format!("{count} app"),
+    };
+    match (account.disabled, own.is_empty() || apps.is_empty()) {
+        (true, _) => "disabled".to_owned(),
+        (false, true) => format!("{own}{apps}"),
+        (false, false) => format!("{own}, {apps}"),
+    }
 }
 
 /// A password of 100 random bits.

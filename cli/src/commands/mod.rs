@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod account;
+mod app_password;
 mod certificate;
 mod directory;
 mod drain;
@@ -16,7 +17,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fulmar_core::admin::Admin;
+use fulmar_core::config::{Issuer, KeySource};
 use fulmar_core::http::{Client, ClientSettings};
 use fulmar_core::model::event::Journal;
 use fulmar_core::platform::{Clock, Host, Net, Platform, Spawn, Store};
@@ -29,7 +32,7 @@ use fulmar_storage_s3::{DirectoryStore, Environment, MemoryStore, S3Settings, S3
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
 use crate::certificates;
-use crate::config::{Loaded, Settings, Sources, StoreUrl};
+use crate::config::{ListedKeys, Loaded, Settings, Sources, StoreUrl};
 use crate::failure::Failure;
 use crate::logging;
 use crate::output::Output;
@@ -80,6 +83,7 @@ struct Context {
 
 impl Context {
     fn open(mut settings: Settings, output: Output, runtime: &SmolRuntime) -> Result<Self, Failure> {
+        prepare_tokens(&mut settings)?;
         let spawn = runtime.spawn();
         let (clock, entropy) = (Arc::new(SmolClock), Arc::new(SmolEntropy));
         let net = Arc::new(SmolNet::new(spawn.clone()));
@@ -123,6 +127,26 @@ impl Context {
     fn admin(&self) -> Admin {
         Admin::new(self.settings.engine.clone(), self.platform.clone(), self.journal.clone())
     }
+}
+
+/// Reads what the verification of tokens needs of this machine: issuers' keys, and whom to trust about servers.
+fn prepare_tokens(settings: &mut Settings) -> Result<(), Failure> {
+    let auth = &mut settings.engine.auth;
+    for listed in &settings.issuers {
+        let keys = match &listed.keys {
+            ListedKeys::Url(url) => KeySource::Url(url.clone()),
+            ListedKeys::File(path) => {
+                let wrong = |error| Failure::Usage(format!("cannot read {}: {error}", path.display()));
+                KeySource::Set(std::fs::read_to_string(path).map_err(wrong)?)
+            }
+        };
+        let (issuer, audience) = (listed.issuer.clone(), listed.audience.clone());
+        auth.issuers.push(Issuer { issuer, audience, keys, account_claim: listed.account_claim.clone() });
+    }
+    if !auth.issuers.is_empty() || auth.introspection.is_some() {
+        auth.roots = system_roots().into_iter().map(|root| Bytes::copy_from_slice(&root)).collect();
+    }
+    Ok(())
 }
 
 fn open_s3(

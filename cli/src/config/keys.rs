@@ -12,7 +12,7 @@ use super::value::{
     count, duration, flag, list, mail_name, networks, plain, secret, show_duration, show_size, size, word,
 };
 use super::written::{Written, Wrong};
-use super::{LogFormat, Settings};
+use super::{LogFormat, Settings, auth};
 
 /// One setting.
 pub(super) struct Key {
@@ -35,10 +35,10 @@ impl Key {
 }
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 10] =
-    ["", "store", "dns", "relay", "queue", "smtp", "pop3", "tls", "shutdown", "log"];
+pub(super) const SECTIONS: [&str; 11] =
+    ["", "store", "dns", "relay", "queue", "smtp", "pop3", "auth", "tls", "shutdown", "log"];
 
-const DAY: Duration = Duration::from_hours(24);
+pub(super) const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
 const EXPIRE_LIMIT: Duration = Duration::from_hours(25 * 24);
 const WINDOW_LIMIT: Duration = Duration::from_secs(10);
@@ -55,8 +55,13 @@ const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json",
 const LOG_LEVELS: [(&str, Level); 4] =
     [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG)];
 
-/// The settings. Floors are those of RFC 5321 §4.5.3.1 and §6.3, and of RFC 1939 §3; what a limit means stands at the field that it sets.
-pub(super) const KEYS: &[Key] = &[
+/// All settings.
+pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(auth::KEYS)
+}
+
+/// The settings of most sections. Floors are those of RFC 5321 §4.5.3.1 and §6.3, and of RFC 1939 §3; what a limit means stands at the field that it sets.
+const KEYS: &[Key] = &[
     Key {
         section: "",
         name: "hostname",
@@ -418,12 +423,12 @@ pub(super) const KEYS: &[Key] = &[
     },
 ];
 
-fn put<T>(place: &mut T, value: Result<T, Wrong>) -> Result<(), Vec<Wrong>> {
+pub(super) fn put<T>(place: &mut T, value: Result<T, Wrong>) -> Result<(), Vec<Wrong>> {
     *place = value?;
     Ok(())
 }
 
-fn string(value: impl ToString) -> Option<Value> {
+pub(super) fn string(value: impl ToString) -> Option<Value> {
     Some(Value::String(value.to_string()))
 }
 
@@ -431,7 +436,7 @@ fn strings<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<Value> {
     Some(Value::Array(values.iter().map(|value| Value::String(show(value))).collect()))
 }
 
-fn number(value: u64) -> Option<Value> {
+pub(super) fn number(value: u64) -> Option<Value> {
     i64::try_from(value).ok().map(Value::Integer)
 }
 

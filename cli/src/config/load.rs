@@ -8,15 +8,17 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::hosts::STORES;
-use super::keys::{KEYS, Key, SECTIONS};
+use super::keys::{Key, SECTIONS, keys};
 use super::sources::{Sources, is_from_an_orchestrator};
 use super::written::{Lines, Written, Wrong};
-use super::{Loaded, Mistake, Origin, Settings, StoreUrl, listeners, routes, tls};
+use super::{Loaded, Mistake, Origin, Settings, StoreUrl, issuers, listeners, routes, tls};
 
 const LISTENER: &str = "listener";
 const ROUTE: &str = "route";
 const TLS: &str = "tls";
 const CERTIFICATES: &str = "tls.certificates";
+const ISSUER: &str = "auth.issuer";
+const INTROSPECTION: &str = "auth.introspection";
 const URL: (&str, &str) = ("store", "url");
 /// Keys of `[store]` that mean nothing but to S3.
 const S3_KEYS: [&str; 7] = [
@@ -155,13 +157,25 @@ impl Reader {
                 }
                 DeValue::Table(table) if SECTIONS.contains(&section) => {
                     for (key, value) in table {
-                        if section == TLS && key.get_ref() == tls::CERTIFICATES {
-                            self.read_tables(name, &lines, CERTIFICATES, key, |settings, mistake| {
-                                settings.tls.more = tls::from_file(&lines, value, mistake);
-                            });
-                            continue;
+                        match (section, key.get_ref().as_ref()) {
+                            ("auth", "issuer") => {
+                                self.read_tables(name, &lines, ISSUER, key, |settings, mistake| {
+                                    settings.issuers = issuers::issuers(&lines, value, mistake);
+                                });
+                            }
+                            ("auth", "introspection") => {
+                                self.read_tables(name, &lines, INTROSPECTION, key, |settings, mistake| {
+                                    settings.engine.auth.introspection =
+                                        issuers::introspection(&lines, value, mistake);
+                                });
+                            }
+                            (TLS, tls::CERTIFICATES) => {
+                                self.read_tables(name, &lines, CERTIFICATES, key, |settings, mistake| {
+                                    settings.tls.more = tls::from_file(&lines, value, mistake);
+                                });
+                            }
+                            _ => self.read_entry(name, &lines, section, key, value),
                         }
-                        self.read_entry(name, &lines, section, key, value);
                     }
                 }
                 DeValue::Table(_) => {
@@ -191,8 +205,8 @@ impl Reader {
     ) {
         let (name, line) = (key.get_ref().as_ref(), lines.line_of(key.span()));
         let place = if section.is_empty() { name.to_owned() } else { format!("[{section}] {name}") };
-        let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == name) else {
-            let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+        let Some(key) = keys().find(|key| key.section == section && key.name == name) else {
+            let known = keys().filter(|key| key.section == section).map(|key| key.name);
             let problem = format!("not a setting of this version; allowed: {}", join(known));
             self.file_mistake(file, &place, Wrong { line: Some(line), problem });
             return;
@@ -233,7 +247,7 @@ impl Reader {
         } else if name == routes::VARIABLE {
             self.loaded.origins.insert((ROUTE, ""), Origin::Variable(name.to_owned()));
             routes::from_variable(&written).map(|routes| self.loaded.settings.engine.relay.routes = routes)
-        } else if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
+        } else if let Some(key) = keys().find(|key| key.variable() == name) {
             let result = (key.set)(&mut self.loaded.settings, &written);
             match result {
                 Ok(()) => self.came_from(key, Origin::Variable(name.to_owned())),
@@ -275,7 +289,7 @@ fn loopback() -> Vec<IpNet> {
 
 /// The variables whose names are most like this one.
 fn closest(name: &str) -> String {
-    let mut known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let mut known: Vec<String> = keys().map(Key::variable).collect();
     known.extend([
         listeners::VARIABLE.to_owned(),
         routes::VARIABLE.to_owned(),

@@ -1,9 +1,11 @@
 //! Settings from a TOML file and `FULMAR_*` variables, which win over the file.
 //!
-//! Every setting is one row of [`keys::KEYS`]: how it is read, from either source, and how it is shown. `serde` would stop at
+//! Every setting is one row of [`keys::keys`]: how it is read, from either source, and how it is shown. `serde` would stop at
 //! the first mistake and know no variables; here all mistakes are collected, each with its place and what is allowed.
 
+mod auth;
 mod hosts;
+mod issuers;
 mod keys;
 mod listeners;
 mod load;
@@ -28,6 +30,8 @@ use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::model::Domain;
 use fulmar_storage_s3::{S3Credentials, S3Settings};
 
+use issuers::ListedIssuer;
+pub(crate) use issuers::ListedKeys;
 pub(crate) use listeners::Listening;
 pub(crate) use sources::Sources;
 pub(crate) use tls::{CertificatePaths, TlsFiles};
@@ -69,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) s3: S3Options,
     /// Files with certificates of our own.
     pub(crate) tls: TlsFiles,
+    /// Whose tokens are taken; their keys are not in `engine` yet.
+    pub(crate) issuers: Vec<ListedIssuer>,
     /// Whom to ask about names; the system's servers where there is none.
     pub(crate) name_servers: Vec<SocketAddr>,
     /// How long finished transactions are collected; by the store where nobody says.
@@ -196,6 +202,7 @@ impl Settings {
             store,
             s3: S3Options::default(),
             tls: TlsFiles::default(),
+            issuers: Vec::new(),
             name_servers: Vec::new(),
             window: None,
             adopt_local: true,

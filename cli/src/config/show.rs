@@ -1,11 +1,14 @@
 //! `fulmar config check`: the settings in effect and where each came from.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use fulmar_core::config::Introspection;
 use serde_json::json;
 use toml::Value;
 
-use super::keys::{KEYS, SECTIONS};
+use super::issuers::{ListedIssuer, ListedKeys};
+use super::keys::{SECTIONS, keys};
 use super::listeners::Listening;
 use super::routes::domain_name;
 use super::{CertificatePaths, Loaded};
@@ -17,7 +20,7 @@ impl Loaded {
             if !section.is_empty() {
                 writeln!(out, "\n[{section}]")?;
             }
-            for key in KEYS.iter().filter(|key| key.section == section) {
+            for key in keys().filter(|key| key.section == section) {
                 match (key.show)(&self.settings) {
                     Some(value) => {
                         writeln!(out, "{} = {value}  # {}", key.name, self.origin(section, key.name))?;
@@ -52,12 +55,24 @@ impl Loaded {
             writeln!(out, "domain = {}", Value::from(domain_name(route)))?;
             writeln!(out, "next_hop = {}", Value::from(route.next_hop.to_string()))?;
         }
+        for issuer in &self.settings.issuers {
+            writeln!(out, "\n[[auth.issuer]]  # {}", self.origin("auth.issuer", ""))?;
+            for (name, value) in issuer_fields(issuer) {
+                writeln!(out, "{name} = {}", Value::from(value))?;
+            }
+        }
+        if let Some(server) = &self.settings.engine.auth.introspection {
+            writeln!(out, "\n[[auth.introspection]]  # {}", self.origin("auth.introspection", ""))?;
+            for (name, value) in introspection_fields(server) {
+                writeln!(out, "{name} = {}", Value::from(value))?;
+            }
+        }
         Ok(())
     }
 
     /// Writes one JSON object a setting: `section`, `key`, `value`, `origin`.
     pub(crate) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        for key in KEYS {
+        for key in keys() {
             let (value, origin) = ((key.show)(&self.settings), self.origin(key.section, key.name));
             let line = json!({"section": key.section, "key": key.name, "value": value, "origin": origin});
             writeln!(out, "{line}")?;
@@ -79,7 +94,18 @@ impl Loaded {
             let value = json!({"domain": domain_name(route), "next_hop": route.next_hop.to_string()});
             ("route", value)
         });
-        for (section, value) in listeners.chain(certificates).chain(routes) {
+        let issuers = self.settings.issuers.iter().map(|issuer| {
+            ("auth.issuer", json!(issuer_fields(issuer).into_iter().collect::<BTreeMap<_, _>>()))
+        });
+        let introspection = self.settings.engine.auth.introspection.iter().map(|server| {
+            (
+                "auth.introspection",
+                json!(introspection_fields(server).into_iter().collect::<BTreeMap<_, _>>()),
+            )
+        });
+        for (section, value) in
+            listeners.chain(certificates).chain(routes).chain(issuers).chain(introspection)
+        {
             let origin = self.origin(section, "");
             writeln!(out, "{}", json!({"section": section, "key": "", "value": value, "origin": origin}))?;
         }
@@ -89,6 +115,30 @@ impl Loaded {
     fn origin(&self, section: &'static str, name: &'static str) -> String {
         self.origins.get(&(section, name)).map_or_else(|| "default".to_owned(), ToString::to_string)
     }
+}
+
+fn issuer_fields(issuer: &ListedIssuer) -> Vec<(&'static str, String)> {
+    let keys = match &issuer.keys {
+        ListedKeys::Url(url) => ("jwks_url", url.clone()),
+        ListedKeys::File(path) => ("jwks_file", path.display().to_string()),
+    };
+    vec![
+        ("issuer", issuer.issuer.clone()),
+        ("audience", issuer.audience.clone()),
+        keys,
+        ("account_claim", issuer.account_claim.clone()),
+    ]
+}
+
+fn introspection_fields(server: &Introspection) -> Vec<(&'static str, String)> {
+    let mut fields = vec![
+        ("url", server.url.clone()),
+        ("client_id", server.client_id.clone()),
+        ("client_secret", "***".to_owned()),
+        ("account_claim", server.account_claim.clone()),
+    ];
+    fields.extend(server.audience.clone().map(|audience| ("audience", audience)));
+    fields
 }
 
 /// The networks of a listener's load balancers.

@@ -3,7 +3,7 @@ mod tls;
 
 use std::collections::BTreeSet;
 
-use super::keys::KEYS;
+use super::keys::keys;
 use super::value::{show_duration, show_size};
 use super::*;
 
@@ -88,8 +88,16 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
             "\n[imap]\nsessions = 1",
-            "2: [imap]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, tls, shutdown, log, \
+            "2: [imap]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, auth, tls, shutdown, log, \
              listener, route",
+        ),
+        (
+            "[[auth.issuer]]\nissuer = \"i\"\naudience = \"a\"",
+            "2: [[auth.issuer]] jwks_url: has both or neither; allowed: either jwks_url or jwks_file",
+        ),
+        (
+            "[[auth.introspection]]\nurl = \"http://x\"\nclient_id = \"c\"\nclient_secret = \"s\"",
+            "2: [[auth.introspection]] url: \"http://x\" is not a URL of HTTPS; allowed: a URL that begins with https://",
         ),
         (
             "[store]\nurl = \"file:mail\"",
@@ -376,7 +384,7 @@ fn the_example_shows_every_setting_with_its_default() {
     let of_s3 = [("FULMAR_STORE_URL", "s3://mail")];
     let from_example = Loaded::from_sources(&sources(Some(&example.join("\n")), &of_s3)).unwrap();
     let said: BTreeSet<_> = from_example.origins.keys().copied().collect();
-    let known = KEYS.iter().map(|key| (key.section, key.name)).chain([
+    let known = keys().map(|key| (key.section, key.name)).chain([
         ("listener", ""),
         ("route", ""),
         ("tls.certificates", ""),
@@ -415,7 +423,7 @@ fn what_config_check_prints_is_a_file_that_says_the_same_and_tells_where_it_is_f
     let lines = String::from_utf8(out).unwrap();
     let objects: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(objects.len(), KEYS.len() + 2);
+    assert_eq!(objects.len(), keys().count() + 2);
     assert!(objects.iter().any(|object| object["key"] == "retry" && object["origin"] == "fulmar.toml:2"));
 }
 

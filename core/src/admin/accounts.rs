@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Admin, AdminError};
 use crate::model::Address;
-use crate::sasl::password::{SALT_OCTETS, verifier};
+use crate::sasl::{password, scram};
 use crate::state::StateError;
 use crate::state::account::{Account, Op};
 use crate::state::chain::Draft;
@@ -20,6 +20,12 @@ pub struct AccountSummary {
     pub messages: usize,
     /// Octets in all its messages.
     pub octets: u64,
+    /// Whether logins are barred.
+    pub disabled: bool,
+    /// Whether it has a password of its own.
+    pub has_password: bool,
+    /// Passwords of single programs.
+    pub app_passwords: usize,
     /// The object that makes it read-only and why, where there is one.
     pub damaged: Option<String>,
 }
@@ -36,11 +42,15 @@ impl Admin {
             return Err(Self::no_domain(address.domain()));
         }
         self.ensure_format().await?;
-        let verifier = self.verifier(password).await?;
+        let Verifiers { password, scram } = self.verifiers(password).await?;
         let was_there = self
             .change(&address, |state| match state.exists {
                 true => Vec::new(),
-                false => vec![Op::Create { address: address.clone() }, Op::Password(Some(verifier.clone()))],
+                false => vec![
+                    Op::Create { address: address.clone() },
+                    Op::Password(Some(password.clone())),
+                    Op::Scram(scram.clone()),
+                ],
             })
             .await?;
         if was_there {
@@ -52,13 +62,23 @@ impl Admin {
 
     /// Gives an account another password.
     pub async fn account_passwd(&self, address: &Address, password: &str) -> Result<(), AdminError> {
-        let verifier = self.verifier(password).await?;
-        self.change_existing(address, Op::Password(Some(verifier))).await
+        let Verifiers { password, scram } = self.verifiers(password).await?;
+        self.change_existing(address, &[Op::Password(Some(password)), Op::Scram(scram)]).await
+    }
+
+    /// Takes an account's own password away: only app passwords, tokens and certificates open it.
+    pub async fn account_drop_password(&self, address: &Address) -> Result<(), AdminError> {
+        self.change_existing(address, &[Op::Password(None)]).await
+    }
+
+    /// Bars logins to an account, or allows them again. Mail is taken all the same.
+    pub async fn account_set_disabled(&self, address: &Address, disabled: bool) -> Result<(), AdminError> {
+        self.change_existing(address, &[Op::Disabled(disabled)]).await
     }
 
     /// Removes an account and all that is in it.
     pub async fn account_remove(&self, address: &Address) -> Result<(), AdminError> {
-        self.change_existing(address, Op::Remove {}).await
+        self.change_existing(address, &[Op::Remove {}]).await
     }
 
     /// All accounts but those that cannot be read at all, which are reported.
@@ -69,25 +89,32 @@ impl Admin {
             let damaged = chain.obstacle().map(|(key, reason)| format!("{key}: {reason}"));
             let state = chain.state();
             if let (true, Some(address)) = (state.exists, &state.address) {
-                let (address, messages, octets) = (address.clone(), state.message_count(), state.octets);
-                accounts.push(AccountSummary { address, messages, octets, damaged });
+                accounts.push(AccountSummary {
+                    address: address.clone(),
+                    messages: state.message_count(),
+                    octets: state.octets,
+                    disabled: state.disabled,
+                    has_password: state.password.is_some(),
+                    app_passwords: state.app_passwords.len(),
+                    damaged,
+                });
             }
         }
         accounts.sort_by(|a, b| a.address.cmp(&b.address));
         Ok(accounts)
     }
 
-    async fn change_existing(&self, address: &Address, op: Op) -> Result<(), AdminError> {
+    async fn change_existing(&self, address: &Address, ops: &[Op]) -> Result<(), AdminError> {
         let address = address.normalized();
-        let ops = |state: &Account| if state.exists { vec![op.clone()] } else { Vec::new() };
+        let ops = |state: &Account| if state.exists { ops.to_vec() } else { Vec::new() };
         if self.change(&address, ops).await? {
             return Ok(());
         }
-        Err(AdminError::NotFound(format!("no account {address}")))
+        Err(Self::no_account(&address))
     }
 
     /// Appends changes to an account; gives whether it was there before.
-    async fn change(
+    pub(super) async fn change(
         &self,
         address: &Address,
         mut ops: impl FnMut(&Account) -> Vec<Op> + Send,
@@ -104,12 +131,29 @@ impl Admin {
     }
 
     /// Hashes off the executor's threads: it is meant to be slow.
-    async fn verifier(&self, password: &str) -> Result<String, AdminError> {
-        let mut salt = [0; SALT_OCTETS];
+    pub(super) async fn verifiers(&self, text: &str) -> Result<Verifiers, AdminError> {
+        let (mut salt, mut scram_salt) = ([0; password::SALT_OCTETS], [0; scram::SALT_OCTETS]);
         self.platform.entropy.fill(&mut salt);
-        let password = password.to_owned();
-        let hashed = self.platform.spawn.unblock(move || verifier(&password, salt)).await;
+        self.platform.entropy.fill(&mut scram_salt);
+        let text = text.to_owned();
+        let hash = move || {
+            let (password, scram) =
+                (password::verifier(&text, salt)?, scram::Verifier::of(&text, scram_salt)?);
+            Ok(Verifiers { password, scram })
+        };
+        let hashed = self.platform.spawn.unblock(hash).await;
         let hashed = hashed.ok_or_else(|| StateError::Unavailable("hashing was interrupted".to_owned()))?;
-        hashed.map_err(|error| AdminError::Invalid(error.to_string()))
+        hashed.map_err(|error: password::PasswordError| AdminError::Invalid(error.to_string()))
     }
+
+    pub(super) fn no_account(address: &Address) -> AdminError {
+        AdminError::NotFound(format!("no account {address}"))
+    }
+}
+
+/// Both forms in which one password is kept.
+pub(super) struct Verifiers {
+    /// In PHC string form.
+    pub(super) password: String,
+    pub(super) scram: scram::Verifier,
 }

@@ -2,6 +2,7 @@
 //! matter. Everything goes in and out as plain values.
 
 mod accounts;
+mod app_passwords;
 mod certificates;
 mod domains;
 mod fsck;
@@ -11,6 +12,7 @@ mod queue;
 use std::time::Duration;
 
 pub use accounts::AccountSummary;
+pub use app_passwords::AppPasswordSummary;
 pub use certificates::CertificateSummary;
 pub use domains::{AliasSummary, DomainSummary};
 pub use fsck::{Amount, Audit, Finding, Found};

@@ -61,7 +61,7 @@ impl Admin {
         let listed = self.requests.list(layout::LIVE, None).await?;
         let logs = listed.iter().filter_map(|object| match layout::parse_live(&object.key)? {
             LiveKey::Beat(incarnation) | LiveKey::Free(incarnation) => Some(incarnation),
-            LiveKey::Order(_) => None,
+            LiveKey::Order(_) | LiveKey::Lock(_) => None,
         });
         for node in logs {
             let Some(live) = self.live(node).await? else { continue };

@@ -2,17 +2,21 @@
 //!
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
+mod auth;
 mod relay;
 mod tls;
+mod tokens;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub use auth::AuthSettings;
 use ipnet::IpNet;
 pub use relay::{Destination, NextHop, RelaySettings, Route};
 pub use tls::{
     Authorities, AuthoritiesError, ClientCertificates, ListenerTls, TlsMode, TlsSettings, TlsVersion,
 };
+pub use tokens::{Introspection, Issuer, KeySource};
 
 use crate::model::{Address, Domain};
 
@@ -33,6 +37,8 @@ pub struct Config {
     pub pop3: Pop3Settings,
     /// TLS on our own listeners.
     pub tls: TlsSettings,
+    /// Logins.
+    pub auth: AuthSettings,
     /// The queue.
     pub queue: QueueSettings,
     /// How this node asks the store.
@@ -49,6 +55,7 @@ impl Config {
             smtp: SmtpLimits::default(),
             pop3: Pop3Settings::default(),
             tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             queue: QueueSettings::default(),
             store: StoreSettings::default(),
         }

@@ -22,6 +22,8 @@ use std::sync::Arc;
 pub const FRESH: Duration = Duration::from_secs(10);
 /// How long it is believed that something is not there: an operator who has just added it should not have to wait.
 const FRESH_ABSENCE: Duration = Duration::from_secs(2);
+/// How long it is believed which domain is the only one.
+const FRESH_ONLY: Duration = Duration::from_mins(1);
 /// Accounts whose existence is remembered.
 const REMEMBERED: usize = 100_000;
 
@@ -38,13 +40,23 @@ struct Shared {
     accounts: Chains<Account>,
     /// Whether an account was there, and when that was found. Kept apart from the accounts so that asking does not wait for a delivery into one.
     existing: Mutex<BTreeMap<Address, (bool, Instant)>>,
+    /// The only domain of ours, if there is but one, and when that was found.
+    only: Mutex<Option<(Option<Domain>, Instant)>>,
 }
 
 impl Directory {
     /// A directory that shares the node's accounts with its mailboxes.
     pub fn new(requests: Requests, accounts: Chains<Account>) -> Self {
         let domains = Chains::new(requests.clone());
-        Self { shared: Arc::new(Shared { requests, domains, accounts, existing: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                requests,
+                domains,
+                accounts,
+                existing: Mutex::default(),
+                only: Mutex::default(),
+            }),
+        }
     }
 
     /// Whether a domain is ours.
@@ -54,6 +66,30 @@ impl Directory {
             chain.whole()?;
         }
         Ok(chain.state().exists)
+    }
+
+    /// The only domain of ours, where there is but one.
+    pub async fn only_domain(&self) -> Result<Option<Domain>, StateError> {
+        let now = self.shared.requests.platform().clock.instant();
+        let known = self.shared.only.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((domain, found)) = known
+            && now.since(found) <= FRESH_ONLY
+        {
+            return Ok(domain);
+        }
+        let page = self.shared.requests.page(layout::DOMAINS, None).await?;
+        let mut folders =
+            page.objects.iter().filter_map(|object| layout::folder(layout::DOMAINS, &object.key));
+        let domain = match folders.next() {
+            // One with so many objects that there is another page counts as several: that cannot go on for long.
+            Some(folder) if !page.more && folders.all(|other| other == folder) => {
+                let chain = self.shared.domains.hold(folder, FRESH).await?;
+                chain.state().domain.clone().filter(|_| chain.state().exists)
+            }
+            _ => None,
+        };
+        *self.shared.only.lock().unwrap_or_else(PoisonError::into_inner) = Some((domain.clone(), now));
+        Ok(domain)
     }
 
     /// Fails where a domain of ours cannot be read to its end, so that nobody can say who is not there.

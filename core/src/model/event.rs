@@ -95,6 +95,13 @@ pub enum Event {
         /// What it named, where that is an address. There may be no such account.
         account: Option<Address>,
     },
+    /// So many logins have failed that further ones are refused for a while, whatever they bring.
+    LockedOut {
+        /// Which address, network or account, in words.
+        subject: String,
+        /// For how long.
+        seconds: u64,
+    },
     /// A command, a recipient or a content was answered with 4yz or 5yz.
     Refused {
         /// Number of the session on this node.

@@ -1,5 +1,7 @@
 //! Who may send what to whom (rank 6).
 
+pub mod guard;
+
 use std::net::IpAddr;
 
 use crate::config::Config;

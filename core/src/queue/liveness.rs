@@ -94,7 +94,7 @@ impl Observer {
                     seen.insert(incarnation, Still { etag: object.etag.clone(), since, first, has_moved });
                 }
                 Some(LiveKey::Order(order)) => sighting.orders.push(order),
-                None => {}
+                Some(LiveKey::Lock(_)) | None => {}
             }
         }
         self.seen = seen;

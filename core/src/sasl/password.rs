@@ -1,7 +1,11 @@
 //! Passwords as they are kept: argon2id in PHC string form (RFC 9106 §4).
 
+use std::borrow::Cow;
+
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
+
+use super::prepare;
 
 /// Octets of salt (RFC 9106 §3.1 recommends 16).
 pub const SALT_OCTETS: usize = 16;
@@ -34,27 +38,31 @@ pub enum PasswordError {
     Hashing,
 }
 
-/// The verifier of a password. Takes some 20 ms and 19 MiB: run it off the executor's threads.
+/// The verifier of a password, in the form of [`prepare`]. Takes some 20 ms and 19 MiB: run it off the executor's threads.
 pub fn verifier(password: &str, salt: [u8; SALT_OCTETS]) -> Result<String, PasswordError> {
-    if password.is_empty() {
-        return Err(PasswordError::Empty);
-    }
+    let password = prepared(password)?;
+    let salt = SaltString::encode_b64(&salt).map_err(|_| PasswordError::Hashing)?;
+    let hash = argon2id()?.hash_password(password.as_bytes(), &salt).map_err(|_| PasswordError::Hashing)?;
+    Ok(hash.to_string())
+}
+
+/// A password in the form in which it is compared, if it can be one.
+pub(super) fn prepared(password: &str) -> Result<Cow<'_, str>, PasswordError> {
     if password.len() > PASSWORD_LIMIT {
         return Err(PasswordError::Long);
     }
     if password.chars().any(char::is_control) {
         return Err(PasswordError::Control);
     }
-    let salt = SaltString::encode_b64(&salt).map_err(|_| PasswordError::Hashing)?;
-    let hash = argon2id()?.hash_password(password.as_bytes(), &salt).map_err(|_| PasswordError::Hashing)?;
-    Ok(hash.to_string())
+    let prepared = prepare(password);
+    if prepared.is_empty() { Err(PasswordError::Empty) } else { Ok(prepared) }
 }
 
-/// Whether this is the password. As costly as [`verifier`].
+/// Whether this is the password, as it was sent. As costly as [`verifier`].
 pub fn matches(verifier: &str, password: &str) -> bool {
     let Ok(hash) = PasswordHash::new(verifier) else { return false };
     password.len() <= PASSWORD_LIMIT
-        && argon2id().is_ok_and(|argon2| argon2.verify_password(password.as_bytes(), &hash).is_ok())
+        && argon2id().is_ok_and(|argon2| argon2.verify_password(prepare(password).as_bytes(), &hash).is_ok())
 }
 
 fn argon2id() -> Result<Argon2<'static>, PasswordError> {

@@ -1,6 +1,7 @@
 //! What a node does all day (rank 7): the only place that puts queue, mailboxes, directory and policy together.
 
 pub mod access;
+pub mod authentication;
 pub mod certificates;
 pub mod drain;
 pub mod local_delivery;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use async_lock::Semaphore;
 
+use self::authentication::Authentication;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
@@ -43,7 +45,9 @@ pub struct Context {
     pub sessions: Arc<AtomicUsize>,
     /// Octets of content being received that are in memory now.
     pub receiving: Arc<AtomicUsize>,
-    /// Whoever compares a password holds a permit: as many as [`access::COMPARISONS`].
+    /// Who may log in.
+    pub authentication: Authentication,
+    /// Whoever compares a password holds a permit: as many as [`authentication::COMPARISONS`].
     pub comparisons: Arc<Semaphore>,
     /// The last day that somebody is known to have swept; see [`sweep`].
     pub swept: AtomicU64,
@@ -54,6 +58,7 @@ impl Context {
     pub fn new(config: Config, requests: Requests, spool: Spool) -> Self {
         let accounts = Chains::new(requests.of(Purpose::Deliver));
         Self {
+            authentication: Authentication::new(&config.auth, requests.clone()),
             config,
             directory: Directory::new(requests.of(Purpose::Directory), accounts.of(Purpose::Directory)),
             mailboxes: Mailboxes::new(requests.of(Purpose::Deliver), accounts),
@@ -62,7 +67,7 @@ impl Context {
             requests,
             sessions: Arc::default(),
             receiving: Arc::default(),
-            comparisons: Arc::new(Semaphore::new(access::COMPARISONS)),
+            comparisons: Arc::new(Semaphore::new(authentication::COMPARISONS)),
             swept: AtomicU64::new(0),
         }
     }

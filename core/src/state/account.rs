@@ -1,14 +1,20 @@
 //! `account/<hh>/<name>/`: one user's mailboxes, messages and credentials, as a chain.
 
+pub mod credentials;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::credentials::AppPassword;
 use super::chain::{MEMORY, Position, State};
 use super::frame::Extent;
 use super::log::Piece;
 use crate::model::{Address, BodyId, QueueId, UtcTime};
+use crate::sasl::scram;
 
 /// The mailbox that every account has (RFC 9051 §5.1).
 pub const INBOX: &str = "INBOX";
@@ -24,8 +30,20 @@ pub enum Op {
     },
     /// The account and all that is in it is no more. Its chain goes on.
     Remove {},
-    /// The verifier of its password, in PHC string form; none bars every login.
+    /// The verifier of its password, in PHC string form; none, and only app passwords open it. The one for SCRAM, which would be of
+    /// another password now, goes: [`Op::Scram`] follows in the same commit.
     Password(Option<String>),
+    /// The verifier for SCRAM of its password.
+    Scram(scram::Verifier),
+    /// A program gets a password of its own. Its number is given by replay.
+    AppPassword(AppPassword),
+    /// An app password is no more. A number that is not there changes nothing.
+    RemoveAppPassword {
+        /// Its number.
+        id: u32,
+    },
+    /// Whether logins are barred. Mail is taken all the same.
+    Disabled(bool),
     /// A message arrives in a mailbox, or in INBOX where that has gone. Its UID is given by replay.
     Append(Arrival),
     /// Messages leave a mailbox for good (RFC 9051 §6.4.3). UIDs that are not there, and a mailbox that is not, change nothing.
@@ -95,6 +113,18 @@ pub struct Account {
     pub address: Option<Address>,
     /// The verifier of its password, in PHC string form.
     pub password: Option<String>,
+    /// The verifier for SCRAM of the same password; none where that was set before there was SCRAM.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scram: Option<scram::Verifier>,
+    /// Passwords of single programs, by number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub app_passwords: BTreeMap<u32, AppPassword>,
+    /// The last number given to one. Outlives removal, so that no number means two of them.
+    #[serde(default)]
+    pub app_passwords_made: u32,
+    /// Whether logins are barred.
+    #[serde(default)]
+    pub disabled: bool,
     /// By name.
     pub mailboxes: BTreeMap<String, Mailbox>,
     /// Octets of all messages.
@@ -154,9 +184,18 @@ impl State for Account {
                 self.mailboxes.insert(INBOX.to_owned(), Mailbox::made_by(at.commit));
             }
             Op::Remove {} => {
-                *self = Self { delivered: std::mem::take(&mut self.delivered), ..Self::default() };
+                let (delivered, app_passwords_made) =
+                    (std::mem::take(&mut self.delivered), self.app_passwords_made);
+                *self = Self { delivered, app_passwords_made, ..Self::default() };
             }
-            Op::Password(verifier) => self.password.clone_from(verifier),
+            Op::Password(verifier) => {
+                self.password.clone_from(verifier);
+                self.scram = None;
+            }
+            Op::Scram(verifier) => self.scram = Some(verifier.clone()),
+            Op::AppPassword(app) => self.add_app_password(app),
+            Op::RemoveAppPassword { id } => drop(self.app_passwords.remove(id)),
+            Op::Disabled(disabled) => self.disabled = *disabled,
             Op::Append(arrival) => self.arrive(arrival, at),
             Op::Expunge { mailbox, uids } => self.expunge(mailbox, uids, at),
             Op::Fence {} => {}
@@ -220,86 +259,5 @@ impl Account {
         {
             oldest.remove();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn create() -> Op {
-        Op::Create { address: Address::parse("u@example.org").unwrap() }
-    }
-
-    fn arrival(n: u8) -> Op {
-        let content = Stored { extent: Extent { at: 5, len: 10, crc: 0 }, header: 4, body: None };
-        let queue_id = Some(QueueId::draw(UtcTime(u64::from(n)), [n; 10]));
-        Op::Append(Arrival { mailbox: INBOX.into(), queue_id, received: UtcTime(0), flags: vec![], content })
-    }
-
-    fn replay(ops: &[(u64, Op)]) -> Account {
-        let mut account = Account::default();
-        for (commit, op) in ops {
-            account.apply(op, &Position { commit: *commit, time: UtcTime(*commit), data_at: 100 });
-        }
-        account
-    }
-
-    #[test]
-    fn uids_rise_by_replay_and_a_message_arrives_once() {
-        let account =
-            replay(&[(1, create()), (2, arrival(1)), (3, arrival(1)), (4, arrival(2)), (5, arrival(1))]);
-        let inbox = &account.mailboxes[INBOX];
-        assert_eq!(inbox.messages.keys().copied().collect::<Vec<_>>(), [1, 2]);
-        assert_eq!((inbox.uid_validity, inbox.uid_next), (1, 3));
-        assert_eq!(inbox.messages[&1].content.extent.at, 105);
-        assert_eq!(inbox.messages[&2].modseq, 4);
-    }
-
-    #[test]
-    fn what_begins_again_has_a_new_uid_validity_and_still_knows_what_it_received() {
-        let account = replay(&[
-            (1, create()),
-            (2, arrival(1)),
-            (3, Op::Remove {}),
-            (4, arrival(2)),
-            (5, create()),
-            (6, arrival(1)),
-        ]);
-        assert_eq!(account.mailboxes[INBOX].uid_validity, 5);
-        assert!(account.mailboxes[INBOX].messages.is_empty());
-    }
-
-    fn expunge(uids: &[u32]) -> Op {
-        Op::Expunge { mailbox: INBOX.into(), uids: uids.to_vec() }
-    }
-
-    #[test]
-    fn what_is_expunged_is_gone_once_and_its_uid_is_never_given_again() {
-        let mut ops = vec![(1, create()), (2, arrival(1)), (3, arrival(2)), (4, arrival(3))];
-        ops.extend([(5, expunge(&[2, 3, 3, 9])), (6, expunge(&[3, 2])), (7, arrival(4)), (8, arrival(2))]);
-        let account = replay(&ops);
-        let inbox = &account.mailboxes[INBOX];
-        assert_eq!(inbox.messages.keys().copied().collect::<Vec<_>>(), [1, 4]);
-        assert_eq!((inbox.uid_next, inbox.modseq, account.octets), (5, 7, 20));
-    }
-
-    #[test]
-    fn an_expunge_that_finds_nothing_changes_nothing() {
-        let elsewhere = Op::Expunge { mailbox: "Archive".into(), uids: vec![1] };
-        let account = replay(&[(1, create()), (2, arrival(1)), (3, expunge(&[7])), (4, elsewhere)]);
-        assert_eq!((account.mailboxes[INBOX].modseq, account.octets, account.mailboxes.len()), (2, 10, 1));
-    }
-
-    #[test]
-    fn a_mailbox_written_before_expunges_were_known_is_still_read() {
-        let mailbox: Mailbox =
-            serde_json::from_str(r#"{"uid_validity":1,"uid_next":1,"messages":{}}"#).unwrap();
-        assert_eq!((mailbox.uid_validity, mailbox.modseq), (1, 0));
-    }
-
-    #[test]
-    fn an_operation_of_a_later_version_is_not_taken_for_another() {
-        assert!(serde_json::from_str::<Op>(r#"{"rename":{"mailbox":"INBOX"}}"#).is_err());
     }
 }

@@ -1,7 +1,9 @@
 //! `format`: the version of the layout, written once by the first node that opens a store.
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+use super::error::StateError;
 use super::frame::{self, Data, FrameError};
 use super::layout;
 use super::requests::Requests;
@@ -39,6 +41,18 @@ pub async fn ensure(requests: &Requests) -> Result<(), FormatError> {
     requests.create(layout::FORMAT, &ours.payload, nonce).await?;
     let object = requests.get(layout::FORMAT, None).await?;
     accept(frame::decode(&object.bytes).map(|frame| frame.header))
+}
+
+/// A secret of this store, the same for every node and for ever: made of the nonce that was drawn when the store was first opened, which
+/// only those know who can read the store.
+pub async fn secret(requests: &Requests) -> Result<[u8; 32], StateError> {
+    let object = requests.get(layout::FORMAT, None).await?;
+    let damaged =
+        |error: FrameError| StateError::Damaged { key: layout::FORMAT.to_owned(), reason: error.to_string() };
+    let format: Format = frame::decode(&object.bytes).map_err(damaged)?.header;
+    let mut secret = [0; 32];
+    secret.copy_from_slice(digest(&SHA256, format!("secret of {}", format.nonce).as_bytes()).as_ref());
+    Ok(secret)
 }
 
 fn accept(format: Result<Format, FrameError>) -> Result<(), FormatError> {

@@ -57,6 +57,11 @@ pub fn order(order: Nonce) -> String {
     format!("{LIVE}{order}.todo")
 }
 
+/// Whom a node has locked out.
+pub fn lock(lock: Nonce) -> String {
+    format!("{LIVE}{lock}.lock")
+}
+
 /// What a key in `live/` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiveKey {
@@ -66,6 +71,8 @@ pub enum LiveKey {
     Free(Incarnation),
     /// An operator's order.
     Order(Nonce),
+    /// Whom a node has locked out.
+    Lock(Nonce),
 }
 
 /// Reads a key of `live/`; nothing for a key of any other form.
@@ -75,6 +82,7 @@ pub fn parse_live(key: &str) -> Option<LiveKey> {
         "beat" => name.parse().ok().map(LiveKey::Beat),
         "free" => name.parse().ok().map(LiveKey::Free),
         "todo" => name.parse().ok().map(LiveKey::Order),
+        "lock" => name.parse().ok().map(LiveKey::Lock),
         _ => None,
     }
 }
@@ -369,6 +377,7 @@ mod tests {
         assert_eq!(parse_live(&free(inc)), Some(LiveKey::Free(inc)));
         let order = Nonce::draw(UtcTime(1), [8; 10]);
         assert_eq!(parse_live(&super::order(order)), Some(LiveKey::Order(order)));
+        assert_eq!(parse_live(&super::lock(order)), Some(LiveKey::Lock(order)));
         assert_eq!(parse_live("live/whatever"), None);
     }
 

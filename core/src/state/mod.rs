@@ -14,6 +14,7 @@ pub mod format;
 pub mod frame;
 pub mod health;
 pub mod layout;
+pub mod lock;
 pub mod log;
 mod meter;
 mod metered;

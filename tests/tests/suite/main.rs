@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod authentication;
 mod bounces;
 mod collection;
 mod contract;

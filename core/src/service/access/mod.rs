@@ -3,21 +3,21 @@
 //! A session sees its INBOX as it was at login: what arrives or goes meanwhile changes nothing in it, and no lock keeps others
 //! out. Two sessions may read and delete the same messages at once. Deletions are one commit, at the end.
 
-mod login;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::login::COMPARISONS;
 use super::Context;
+use super::authentication::Attempt;
 use crate::conversation::pop3::Handler;
 use crate::mailbox::{Mailboxes, MessageReader, ReadError, Snapshot};
 use crate::model::{Address, Event};
 use crate::pop3::{Credentials, Denial, Entry, Maildrop, Unavailable};
+use crate::sasl::{Answer, Failure, Proof, Question, Secret};
 use crate::state::account::INBOX;
+use crate::state::account::credentials::Scope;
 use crate::state::requests::Purpose;
 
 /// One client's session.
@@ -52,20 +52,13 @@ impl Access {
         Unavailable
     }
 
-    /// The maildrop of the account, if this is its password.
-    async fn enter(
-        &mut self,
-        account: Option<Address>,
-        password: String,
-    ) -> Result<Option<Maildrop>, ReadError> {
-        let is_owner =
-            login::is_password_of(&self.context, &self.mailboxes, account.as_ref(), password).await?;
-        let (Some(account), true) = (&account, is_owner) else { return Ok(None) };
+    /// The maildrop of an account as it is now.
+    async fn enter(&mut self, account: &Address) -> Result<Maildrop, ReadError> {
         let inbox = self.mailboxes.snapshot(account, INBOX).await?;
         let messages = inbox.messages().map(|(uid, octets)| Entry { uid, octets }).collect();
         let maildrop = Maildrop { uid_validity: inbox.uid_validity(), messages };
         self.inbox = Some(inbox);
-        Ok(Some(maildrop))
+        Ok(maildrop)
     }
 }
 
@@ -73,22 +66,22 @@ impl Access {
 impl Handler for Access {
     async fn log_in(&mut self, credentials: Credentials) -> Result<Maildrop, Denial> {
         let Credentials { name, password } = credentials;
-        let account = Address::parse(&name).ok().map(|address| address.normalized());
-        let session = self.session;
-        match (self.enter(account.clone(), password).await, account) {
-            (Ok(Some(maildrop)), Some(account)) => {
-                self.context.journal.report(&Event::LoggedIn { session, account });
-                Ok(maildrop)
-            }
-            (Ok(_), account) => {
-                let peer = self.peer.to_string();
-                self.context.journal.report(&Event::LoginFailed { session, peer, account });
-                Err(Denial::Credentials)
-            }
-            (Err(error), _) => {
+        let (authcid, authzid) = (name, String::new());
+        let proof = Proof { authcid: authcid.clone(), authzid: authzid.clone() };
+        let question = Question::Password { authcid, authzid, password: Secret::new(password) };
+        let mut attempt = Attempt::new(self.context.clone(), self.session, self.peer, Scope::Pop3);
+        let end = match attempt.answer(question).await {
+            Answer::Granted => Ok(proof),
+            Answer::Unavailable => Err(Failure::Unavailable),
+            Answer::Refused | Answer::Verifier(_) => Err(Failure::Credentials),
+        };
+        match attempt.conclude(end).await {
+            Ok(identity) => self.enter(&identity.account).await.map_err(|error| {
                 self.trouble("logging in", error);
-                Err(Denial::Unavailable)
-            }
+                Denial::Unavailable
+            }),
+            Err(Failure::Unavailable) => Err(Denial::Unavailable),
+            Err(_) => Err(Denial::Credentials),
         }
     }
 

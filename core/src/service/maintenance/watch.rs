@@ -10,6 +10,7 @@ use crate::platform::{Host, Listed, StoreError};
 use crate::queue::adoption::{Adopter, Adoption, AdoptionError};
 use crate::queue::liveness::{MISSED_BEATS, Observer, is_dead, watchers};
 use crate::service::Context;
+use crate::service::authentication::LockWatch;
 use crate::state::beat::{Beat, HOLDING_INTERVAL, IDLE_INTERVAL, Release, announced};
 use crate::state::frame::FrameError;
 use crate::state::requests::{Purpose, Requests};
@@ -69,6 +70,7 @@ pub struct Watch {
     /// Released logs that are being left alone: when they are due, and how many messages are in them.
     waiting: BTreeMap<Incarnation, (Option<UtcTime>, u64)>,
     orders: Orders,
+    locks: LockWatch,
 }
 
 impl Watch {
@@ -85,6 +87,7 @@ impl Watch {
             unfinished: BTreeSet::new(),
             waiting: BTreeMap::new(),
             orders: Orders::default(),
+            locks: LockWatch::default(),
         }
     }
 
@@ -137,6 +140,7 @@ impl Watch {
             };
         }
         self.orders.carry_out(&self.context, &sighting.orders, &listed).await;
+        self.locks.round(&self.context, &listed).await;
         let is_holding = self.context.spool.current().await.is_some_and(|current| current.is_holding);
         let watchers = watchers(ours.into_iter().chain(others.iter().copied()));
         let is_watcher = ours.is_none_or(|ours| watchers.contains(&ours))

@@ -1,20 +1,15 @@
 //! STARTTLS (RFC 3207 §4) and AUTH (RFC 4954 §4). What a mechanism says is the driver's affair; here it is in order and in base64.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::state::{Asked, State};
 use super::{Offers, Session, Step, replies};
 use crate::model::Reply;
 use crate::model::line::Line;
-
-/// Octets in a line of AUTH, with its CRLF (RFC 4954 §4).
-const AUTH_LINE: usize = 12_288;
+use crate::sasl::{Failure, line};
 
 impl Session {
     /// Offers this from now on.
     pub(super) fn offer(&mut self, offers: Offers) {
-        let auth_line = if offers.mechanisms.is_empty() { 0 } else { AUTH_LINE };
+        let auth_line = if offers.mechanisms.is_empty() { 0 } else { line::LINE_LIMIT };
         self.line.set_limit(self.limits.command_line.max(auth_line));
         self.offers = offers;
     }
@@ -45,7 +40,7 @@ impl Session {
             }
             state if self.offers.mechanisms.is_empty() => (state, replies::no_auth()),
             state if !is_offered => (state, replies::no_such_mechanism()),
-            State::Ready(client) => match initial.map(decode_initial) {
+            State::Ready(client) => match initial.map(|text| line::decode_initial(text.as_bytes()).ok()) {
                 Some(None) => (State::Ready(client), replies::not_base64()),
                 initial => {
                     self.steps.push_back(Step::Auth(mechanism, initial.flatten()));
@@ -65,7 +60,7 @@ impl Session {
             State::Asked(Asked::Auth(client)) => {
                 self.state = State::Authenticating(client);
                 // Not a reply of text: a challenge may be longer than a reply line (RFC 4954 §4).
-                self.output.extend_from_slice(format!("334 {}\r\n", STANDARD.encode(challenge)).as_bytes());
+                self.output.extend_from_slice(format!("334 {}\r\n", line::encode(challenge)).as_bytes());
             }
             state => self.state = state,
         }
@@ -93,8 +88,10 @@ impl Session {
     pub(super) fn take_response(&mut self, line: Line) {
         let State::Authenticating(client) = self.take_state() else { return };
         let response = match line {
-            Line::Whole(line) if line == b"*" => Err(replies::cancelled()),
-            Line::Whole(line) => STANDARD.decode(&line).map_err(|_| replies::not_base64()),
+            Line::Whole(line) => line::decode(&line).map_err(|failure| match failure {
+                Failure::Cancelled => replies::cancelled(),
+                _ => replies::not_base64(),
+            }),
             Line::TooLong => Err(replies::long_response()),
             Line::BareLf => Err(replies::bare_lf_after_command()),
         };
@@ -110,9 +107,4 @@ impl Session {
             }
         }
     }
-}
-
-/// `initial-response = base64 / "="` (RFC 4954 §8).
-fn decode_initial(text: &str) -> Option<Vec<u8>> {
-    if text == "=" { Some(Vec::new()) } else { STANDARD.decode(text).ok() }
 }

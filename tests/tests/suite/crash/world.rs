@@ -229,7 +229,7 @@ impl World {
         let logs = keys.keys().filter_map(|key| layout::parse_live(key));
         let of_log = |key| match key {
             layout::LiveKey::Beat(inc) | layout::LiveKey::Free(inc) => Some(inc),
-            layout::LiveKey::Order(_) => None,
+            layout::LiveKey::Order(_) | layout::LiveKey::Lock(_) => None,
         };
         logs.filter_map(of_log).collect()
     }
