@@ -2,21 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_io::Timer;
 use async_trait::async_trait;
 use fulmar_core::model::UtcTime;
 use fulmar_core::platform::{Clock, Instant};
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::alarms::Sleep;
 
 /// The clock that counts suspension. Elsewhere than on Linux, the one that there is.
 #[cfg(target_os = "linux")]
 const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
-
-/// The longest that one timer runs. Timers stand still while the machine is suspended, so a sleep may end this much late
-/// after it resumes.
-const NAP: Duration = Duration::from_mins(1);
 
 /// The system's clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,22 +27,21 @@ impl Clock for SmolClock {
     }
 
     fn instant(&self) -> Instant {
-        let time = clock_gettime(CLOCK);
-        // The system guarantees that neither is negative.
-        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-        let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
-        Instant::from_origin(Duration::new(seconds, nanoseconds))
+        now()
     }
 
     async fn sleep_until(&self, instant: Instant) {
-        loop {
-            let left = instant.since(self.instant());
-            if left.is_zero() {
-                return;
-            }
-            Timer::after(left.min(NAP)).await;
-        }
+        Sleep::new(instant).await;
     }
+}
+
+/// What the clock that counts suspension says.
+pub(crate) fn now() -> Instant {
+    let time = clock_gettime(CLOCK);
+    // The system guarantees that neither is negative.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Instant::from_origin(Duration::new(seconds, nanoseconds))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `runtime` | [`SmolRuntime`]: worker threads and [`Spawn`](fulmar_core::platform::Spawn) |
+//! | `alarms` | who sleeps, and the thread that wakes them |
 //! | `clock` | [`SmolClock`], which goes on while the machine is suspended |
 //! | `entropy` | [`SmolEntropy`], from the operating system |
 //! | `net` | [`SmolNet`]: connections and datagrams going out |
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod alarms;
 mod clock;
 mod entropy;
 mod host;

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use fulmar_core::platform::{Job, Spawn};
 use smol::Executor;
 use smol::channel::{Receiver, Sender, bounded};
-use smol::lock::Semaphore;
+use smol::lock::{Semaphore, SemaphoreGuardArc};
 
 /// Pieces of blocking work that run at once, and so the most threads that there are for them, besides the workers and
 /// async-io's one. A thread ends when it has been idle for half a second. Beyond: work waits its turn.
@@ -99,17 +99,26 @@ impl Spawn for SmolSpawn {
     }
 
     fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        // After the runtime's end nothing runs.
+        if self.executor.strong_count() == 0 {
+            return;
+        }
+        // smol's own pool would grow to 500 threads before it made work wait.
+        if let Some(slot) = self.blocking.try_acquire_arc() {
+            return hand_over(work, slot);
+        }
         let blocking = self.blocking.clone();
-        self.spawn(Box::pin(async move {
-            // smol's own pool would grow to 500 threads before it made work wait.
-            let slot = blocking.acquire_arc().await;
-            let work = move || {
-                work();
-                drop(slot);
-            };
-            smol::unblock(work).await;
-        }));
+        self.spawn(Box::pin(async move { hand_over(work, blocking.acquire_arc().await) }));
     }
+}
+
+/// Gives work to the threads that may block, with its permission to run.
+fn hand_over(work: Box<dyn FnOnce() + Send>, slot: SemaphoreGuardArc) {
+    let work = move || {
+        work();
+        drop(slot);
+    };
+    smol::unblock(work).detach();
 }
 
 #[cfg(test)]

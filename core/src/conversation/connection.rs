@@ -108,6 +108,15 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Closes for a client that has said that it sends nothing more, so that nothing can come to be unread.
+    pub(super) async fn hang_up(&mut self) {
+        if !self.is_lost {
+            let deadline = self.clock.instant() + LINGER;
+            // A client that has gone, or reads nothing, needs no farewell.
+            let _ = self.clock.before(deadline, self.stream.close()).await;
+        }
+    }
+
     /// Closes our side, then waits a little for the client to close its own. Closing at once with input unread would reset
     /// the connection, and the reset can overtake the last reply.
     pub(super) async fn close(&mut self) {

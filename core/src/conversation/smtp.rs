@@ -133,7 +133,10 @@ pub async fn serve(
             Step::Refused { recipient, reply } => handler.refused(recipient.as_ref(), &reply),
             Step::Closed(reason) => {
                 client.send(&mut session).await;
-                client.connection.close().await;
+                match reason {
+                    Closing::Quit if unread.is_empty() => client.connection.hang_up().await,
+                    _ => client.connection.close().await,
+                }
                 return SessionEnd { messages: session.messages(), reason };
             }
         }

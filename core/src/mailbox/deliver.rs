@@ -34,6 +34,9 @@ use std::time::Duration;
 const COMMIT_OCTETS: usize = 4 << 20;
 /// Messages in one commit, at most.
 const COMMIT_MESSAGES: usize = 500;
+/// From one commit for an account to the next, at least: what comes meanwhile goes into it together. A mailbox that nothing came into
+/// lately is written to at once.
+const COMMIT_PACE: Duration = Duration::from_millis(25);
 /// How old a confirmation of the tip may be for a change to begin on it; appending confirms it anyhow.
 pub(super) const FRESH: Duration = Duration::from_hours(1);
 
@@ -133,9 +136,11 @@ impl Mailboxes {
             .unwrap_or_else(|_| Outcome::Deferred(Reply::new(451, (4, 3, 0), "the delivery was interrupted")))
     }
 
-    /// Delivers until nothing waits for the account.
+    /// Delivers until nothing waits for the account, and nothing has come for as long as commits are apart.
     async fn work(&self, account: Address) {
+        let clock = self.requests.platform().clock.clone();
         while let Some(batch) = self.next_batch(&account) {
+            let next = clock.instant() + COMMIT_PACE;
             let mut prepared = Vec::with_capacity(batch.len());
             for waiting in batch {
                 prepared.extend(self.prepare(&account, waiting).await);
@@ -143,6 +148,7 @@ impl Mailboxes {
             if !prepared.is_empty() {
                 self.commit(&account, prepared).await;
             }
+            clock.sleep_until(next).await;
         }
     }
 

@@ -12,13 +12,13 @@ use object_store::local::LocalFileSystem;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use super::walk;
+use super::write::write;
 use crate::{PAGE_OBJECTS, adapter};
 
 /// Nobody but the owner may read mail.
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// A directory, opened. object_store writes a file under another name in the same folder (`<name>#1`), flushes it, and
-/// links (create) or renames it (put) to its own name, then flushes the folder.
+/// A directory, opened. Reads, copies and deletions are object_store's; how a file is written see [`super::write`].
 #[derive(Debug)]
 pub(super) struct Disk {
     files: LocalFileSystem,
@@ -36,15 +36,18 @@ impl Disk {
 
     pub(super) fn put(&self, key: &str, payload: &Payload, when: When) -> Result<(), StoreError> {
         let file = self.file(key)?;
-        match block_on(adapter::put(&self.files, key, payload, when)) {
+        match write(&file, payload, when) {
             Ok(()) => Ok(()),
             // Whoever made it may have failed to flush the folder (our own earlier try, perhaps), and the caller is
             // about to build on what it finds there.
-            Err(StoreError::AlreadyExists) => {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 flush_folder_of(&file).map_err(unknown)?;
                 Err(StoreError::AlreadyExists)
             }
-            Err(error) => Err(settle(error, holds(&file, payload))),
+            Err(error) => {
+                let reason = format!("cannot write {}: {error}", file.display());
+                Err(settle(adapter::io_failure(error.kind(), reason), holds(&file, payload)))
+            }
         }
     }
 
@@ -121,7 +124,7 @@ fn touch(file: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes a directory and those above it that are missing, durably.
-fn make_directory(path: &Path) -> io::Result<()> {
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     let path = std::path::absolute(path)?;
     if path.exists() && !path.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -166,7 +169,7 @@ fn is_nowhere(error: &io::Error) -> bool {
     matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::InvalidFilename)
 }
 
-fn flush_folder_of(file: &Path) -> io::Result<()> {
+pub(super) fn flush_folder_of(file: &Path) -> io::Result<()> {
     file.parent().map_or(Ok(()), flush)
 }
 

@@ -2,6 +2,7 @@
 
 mod disk;
 mod walk;
+mod write;
 
 use std::fmt;
 use std::ops::Range;

@@ -334,9 +334,17 @@ fn the_last_reply_is_given_time_to_be_read_but_not_for_ever() {
     client.assert_ended(0, Closing::NotSmtp);
 
     let mut client = Client::connect();
-    client.send("QUIT\r\n");
+    client.send("QUIT\r\nNOOP\r\n");
     assert_eq!(client.end, None);
     client.send(&"x".repeat(1 << 20));
+    client.assert_ended(0, Closing::Quit);
+}
+
+#[test]
+fn a_client_that_has_said_quit_and_nothing_more_is_not_waited_for() {
+    let mut client = Client::connect();
+    assert!(client.send("QUIT\r\n").contains("221 "));
+    assert!(client.wire().we_have_closed);
     client.assert_ended(0, Closing::Quit);
 }
 

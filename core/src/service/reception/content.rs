@@ -77,11 +77,27 @@ impl ContentSink {
         if self.is_header_whole {
             return self.push_body(octets).await;
         }
-        self.header.extend_from_slice(octets);
-        if let HeaderSplit::At(end) = self.scan.advance(&self.header) {
-            let rest = self.header.split_off(end);
-            self.end_header()?;
-            return self.push_body(&rest).await;
+        let known = self.header.len();
+        // Mostly the header block comes whole with the first octets, and what follows it is copied once.
+        let split = if known == 0 {
+            self.scan.advance(octets)
+        } else {
+            self.header.extend_from_slice(octets);
+            self.scan.advance(&self.header)
+        };
+        match split {
+            HeaderSplit::At(end) if known == 0 => {
+                self.header.extend_from_slice(&octets[..end]);
+                self.end_header()?;
+                return self.push_body(&octets[end..]).await;
+            }
+            HeaderSplit::At(end) => {
+                let rest = self.header.split_off(end);
+                self.end_header()?;
+                return self.push_body(&rest).await;
+            }
+            HeaderSplit::Unfinished if known == 0 => self.header.extend_from_slice(octets),
+            HeaderSplit::Unfinished => {}
         }
         self.check_header_size()
     }

@@ -107,6 +107,20 @@ fn copying_again_leaves_no_second_link() {
 }
 
 #[test]
+fn a_file_of_many_pieces_is_whole_and_stands_alone_in_its_folder() {
+    let (directory, disk) = disk();
+    // More than the system takes in one call.
+    let pieces: Vec<Bytes> = (0..5_000).map(|number| format!("{number} ").into()).collect();
+    for when in [When::Absent, When::Always] {
+        disk.put("f/a", &pieces.iter().cloned().collect(), when).unwrap();
+        assert_eq!(std::fs::read(directory.path().join("f/a")).unwrap(), pieces.concat(), "{when:?}");
+    }
+    assert_eq!(disk.put("f/a", &payload("other"), When::Absent), Err(StoreError::AlreadyExists));
+    assert_eq!(disk.head("f/a").unwrap().size, pieces.concat().len() as u64);
+    assert_eq!(std::fs::read_dir(directory.path().join("f")).unwrap().count(), 1);
+}
+
+#[test]
 fn what_can_never_be_written_is_refused() {
     let (_directory, disk) = disk();
     disk.put("file", &payload("text"), When::Absent).unwrap();
