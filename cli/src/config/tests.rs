@@ -257,7 +257,7 @@ fn a_variable_is_wrong_in_the_same_words() {
         (
             "FULMAR_QUEUE_EXPIRES",
             "5d",
-            "not a variable of this version; the closest are FULMAR_QUEUE_EXPIRE, FULMAR_QUEUE_RETRY, FULMAR_QUEUE_WINDOW",
+            "not a variable of this version; the closest are FULMAR_QUEUE_EXPIRE, FULMAR_QUEUE_ENTRIES, FULMAR_QUEUE_RETRY",
         ),
     ] {
         assert_eq!(load("", &[(name, value)]).unwrap_err(), [format!("{name}: {mistake}")], "{name}");
