@@ -10,7 +10,7 @@ mod queue;
 use std::time::Duration;
 
 pub use accounts::AccountSummary;
-pub use domains::{AliasSummary, DomainSummary};
+pub use domains::{AliasSummary, DomainChange, DomainSummary};
 pub use fsck::{Amount, Audit, Finding, Found};
 pub use queue::{Action, QueueItem, QueueState};
 
@@ -26,6 +26,7 @@ use crate::state::chain::{Chain, State};
 use crate::state::chains::Chains;
 use crate::state::contract::{self, Verdict};
 use crate::state::domain::LocalDomain;
+pub use crate::state::domain::{DomainKind, DomainSettings};
 use crate::state::format::{self, FormatError};
 use crate::state::layout;
 use crate::state::requests::Requests;

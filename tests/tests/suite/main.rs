@@ -16,6 +16,7 @@ mod large_queue;
 mod model;
 mod no_tokio;
 mod pickup;
+mod policy;
 mod pop3;
 mod proxy;
 mod relay;
