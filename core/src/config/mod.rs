@@ -2,12 +2,19 @@
 //!
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
+mod listener;
+mod policy;
 mod relay;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+pub use listener::{Authentication, ListenerSettings};
+pub use policy::{
+    AccessAction, AccessRule, AddressPattern, Banner, ClientLimits, DomainPattern, EarlyTalkers, Footer,
+    Manners, PolicySettings, REPLY_TEXT_LIMIT, ReplySettings, Stage,
+};
 pub use relay::{Destination, NextHop, RelaySettings, Route};
 
 use crate::model::{Address, Domain};
@@ -25,6 +32,8 @@ pub struct Config {
     pub relay: RelaySettings,
     /// Limits of SMTP sessions.
     pub smtp: SmtpLimits,
+    /// Who may connect, speak and send, and how often.
+    pub policy: PolicySettings,
     /// POP3.
     pub pop3: Pop3Settings,
     /// The queue.
@@ -41,6 +50,7 @@ impl Config {
             postmaster: None,
             relay: RelaySettings::default(),
             smtp: SmtpLimits::default(),
+            policy: PolicySettings::default(),
             pop3: Pop3Settings::default(),
             queue: QueueSettings::default(),
             store: StoreSettings::default(),
@@ -217,12 +227,14 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Load balancers. Their connections must begin with a PROXY header, and its word on who the client is is taken.
     pub proxy_protocol_from: Vec<IpNet>,
+    /// What is different there.
+    pub settings: ListenerSettings,
 }
 
 impl Listener {
     /// A listener to which clients connect themselves.
     pub const fn new(protocol: Protocol, address: SocketAddr) -> Self {
-        Self { protocol, address, proxy_protocol_from: Vec::new() }
+        Self { protocol, address, proxy_protocol_from: Vec::new(), settings: ListenerSettings::new() }
     }
 
     /// Whether a connection from there must begin with a PROXY header.
