@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use fulmar_core::config::{Listener, Protocol};
+use fulmar_core::config::{Listener, ListenerSettings, Protocol};
 use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::listener_settings;
 use super::tables::{self, Form, field, list_field};
 use super::value::{NETWORKS, list, networks, text};
 use super::written::{Lines, Value, Written, Wrong};
@@ -21,14 +22,23 @@ const MAIL_PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Pop3];
 const LATER_PROTOCOLS: [&str; 6] = ["submission", "submissions", "lmtp", "pop3s", "imap", "imaps"];
 const ADDRESSES: &str = r#"an IP address with a port, such as "0.0.0.0:25" or "[::]:25""#;
 const BALANCERS: &str = "proxy_protocol_from";
-const FORM: Form<3> = Form {
-    heading: "listener",
-    fields: [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES), (BALANCERS, NETWORKS)],
-    required: 2,
-};
+/// The fields before those of [`listener_settings`].
+const FIRST: [(&str, &str); 3] =
+    [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES), (BALANCERS, NETWORKS)];
+const FORM: Form<{ FIRST.len() + listener_settings::COUNT }> =
+    Form { heading: "listener", fields: fields(), required: 2 };
+
+const fn fields() -> [(&'static str, &'static str); FIRST.len() + listener_settings::COUNT] {
+    let mut fields = [("", ""); FIRST.len() + listener_settings::COUNT];
+    let (first, rest) = fields.split_at_mut(FIRST.len());
+    first.copy_from_slice(&FIRST);
+    rest.copy_from_slice(&listener_settings::FIELDS);
+    fields
+}
 
 /// One address to listen on, and for what.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a node has a handful of them")]
 pub(crate) enum Listening {
     /// Mail: the engine's.
     Mail(Listener),
@@ -50,6 +60,14 @@ impl Listening {
         match self {
             Self::Mail(listener) => listener.protocol.name(),
             Self::Http(_) => HTTP,
+        }
+    }
+
+    /// The listener, where it is for mail.
+    pub(crate) fn mail(&self) -> Option<&Listener> {
+        match self {
+            Self::Mail(listener) => Some(listener),
+            Self::Http(_) => None,
         }
     }
 
@@ -77,7 +95,7 @@ pub(super) fn from_file(
     mistake: &mut dyn FnMut(&str, Wrong),
 ) -> Vec<Listening> {
     let mut listeners = Vec::new();
-    for [protocol, address, balancers] in tables::read(&FORM, lines, value, mistake) {
+    for [protocol, address, balancers, settings @ ..] in tables::read(&FORM, lines, value, mistake) {
         let protocol = field("protocol", protocol.as_ref(), self::protocol, mistake);
         let address = field("address", address.as_ref(), self::address, mistake);
         let read_balancers = |written: &Written| match protocol {
@@ -85,8 +103,11 @@ pub(super) fn from_file(
             _ => networks(written),
         };
         let balancers = list_field(BALANCERS, balancers.as_ref(), read_balancers, mistake);
+        // What is wrong about the protocol has been told.
+        let is_smtp = protocol.is_none_or(|protocol| protocol.is_some_and(speaks_smtp));
+        let settings = listener_settings::read(&settings, is_smtp, mistake);
         if let (Some(protocol), Some(address)) = (protocol, address) {
-            listeners.push(listening(protocol, address, balancers.unwrap_or_default()));
+            listeners.push(listening(protocol, address, balancers.unwrap_or_default(), settings));
         }
     }
     listeners
@@ -99,7 +120,7 @@ pub(super) fn from_variable(written: &Written) -> Result<Vec<Listening>, Vec<Wro
         let Value::Raw(text) = &item.value else { return Err(item.wrong("is not a listener", FORM)) };
         let (name, at) = text.split_once('=').ok_or_else(|| item.wrong("is not a listener", FORM))?;
         let protocol = protocol(&Written::in_variable(name))?;
-        Ok(listening(protocol, address(&Written::in_variable(at))?, Vec::new()))
+        Ok(listening(protocol, address(&Written::in_variable(at))?, Vec::new(), ListenerSettings::new()))
     })?;
     if listeners.is_empty() {
         return Err(written.wrong("names no listener", FORM).into());
@@ -107,11 +128,21 @@ pub(super) fn from_variable(written: &Written) -> Result<Vec<Listening>, Vec<Wro
     Ok(listeners)
 }
 
-fn listening(protocol: Option<Protocol>, address: SocketAddr, proxy_protocol_from: Vec<IpNet>) -> Listening {
+fn listening(
+    protocol: Option<Protocol>,
+    address: SocketAddr,
+    proxy_protocol_from: Vec<IpNet>,
+    settings: ListenerSettings,
+) -> Listening {
     match protocol {
-        Some(protocol) => Listening::Mail(Listener { protocol, address, proxy_protocol_from }),
+        Some(protocol) => Listening::Mail(Listener { protocol, address, proxy_protocol_from, settings }),
         None => Listening::Http(address),
     }
+}
+
+/// Whether sessions are of SMTP or a relative of it.
+fn speaks_smtp(protocol: Protocol) -> bool {
+    !matches!(protocol, Protocol::Pop3)
 }
 
 /// A protocol of mail; nothing stands for HTTP.

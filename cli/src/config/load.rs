@@ -7,8 +7,10 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::door::{self, ACCESS};
 use super::hosts::STORES;
-use super::keys::{KEYS, Key, SECTIONS};
+use super::keys::{Key, SECTIONS, keys};
+use super::listeners::Listening;
 use super::sources::{Sources, is_from_an_orchestrator};
 use super::written::{Lines, Written, Wrong};
 use super::{Loaded, Mistake, Origin, Settings, StoreUrl, listeners, routes};
@@ -87,6 +89,7 @@ impl Reader {
         loaded.settings.engine.queue.window =
             loaded.settings.window.unwrap_or_else(|| loaded.settings.store.window());
         self.check_companions();
+        self.check_access_lists();
         self.mistakes.sort_by_key(|(line, _)| *line);
         match self.mistakes.is_empty() {
             true => Ok(self.loaded),
@@ -122,6 +125,23 @@ impl Reader {
         }
     }
 
+    /// A list that has no rule would let everybody in where somebody meant to keep them out.
+    fn check_access_lists(&mut self) {
+        let Settings { engine, listeners, .. } = &self.loaded.settings;
+        let is_known =
+            |list: &&String| engine.policy.access.iter().any(|rule| rule.list.as_ref() == Some(*list));
+        let named =
+            listeners.iter().filter_map(Listening::mail).flat_map(|listener| &listener.settings.access);
+        let unknown: Vec<String> = named.filter(|list| !is_known(list)).cloned().collect();
+        let Some(Origin::File { name, line }) = self.loaded.origins.get(&(LISTENER, "")).cloned() else {
+            return;
+        };
+        for list in unknown {
+            let problem = format!("{list:?} has no rule; allowed: lists that [[access]] tables name");
+            self.file_mistake(&name, "[[listener]] access", Wrong { line: Some(line), problem });
+        }
+    }
+
     fn read_file(&mut self, name: &str, text: &str) {
         let lines = Lines(text);
         let (document, errors) = DeTable::parse_recoverable(text);
@@ -147,6 +167,11 @@ impl Reader {
                         settings.engine.relay.routes = routes::from_file(&lines, value, mistake);
                     });
                 }
+                _ if section == ACCESS => {
+                    self.read_tables(name, &lines, ACCESS, key, |settings, mistake| {
+                        settings.engine.policy.access = door::from_file(&lines, value, mistake);
+                    });
+                }
                 DeValue::Table(table) if SECTIONS.contains(&section) => {
                     for (key, value) in table {
                         self.read_entry(name, &lines, section, key, value);
@@ -154,7 +179,7 @@ impl Reader {
                 }
                 DeValue::Table(_) => {
                     let line = lines.line_of(key.span());
-                    let lists = [&LISTENER, &ROUTE];
+                    let lists = [&LISTENER, &ROUTE, &ACCESS];
                     let known = SECTIONS.iter().filter(|known| !known.is_empty()).chain(lists).copied();
                     let problem = format!("not a section of this version; allowed: {}", join(known));
                     self.file_mistake(name, &format!("[{section}]"), Wrong { line: Some(line), problem });
@@ -179,8 +204,8 @@ impl Reader {
     ) {
         let (name, line) = (key.get_ref().as_ref(), lines.line_of(key.span()));
         let place = if section.is_empty() { name.to_owned() } else { format!("[{section}] {name}") };
-        let Some(key) = KEYS.iter().find(|key| key.section == section && key.name == name) else {
-            let known = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+        let Some(key) = keys().find(|key| key.section == section && key.name == name) else {
+            let known = keys().filter(|key| key.section == section).map(|key| key.name);
             let problem = format!("not a setting of this version; allowed: {}", join(known));
             self.file_mistake(file, &place, Wrong { line: Some(line), problem });
             return;
@@ -221,7 +246,7 @@ impl Reader {
         } else if name == routes::VARIABLE {
             self.loaded.origins.insert((ROUTE, ""), Origin::Variable(name.to_owned()));
             routes::from_variable(&written).map(|routes| self.loaded.settings.engine.relay.routes = routes)
-        } else if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
+        } else if let Some(key) = keys().find(|key| key.variable() == name) {
             let result = (key.set)(&mut self.loaded.settings, &written);
             match result {
                 Ok(()) => self.came_from(key, Origin::Variable(name.to_owned())),
@@ -263,7 +288,7 @@ fn loopback() -> Vec<IpNet> {
 
 /// The variables whose names are most like this one.
 fn closest(name: &str) -> String {
-    let mut known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let mut known: Vec<String> = keys().map(Key::variable).collect();
     known.extend([
         listeners::VARIABLE.to_owned(),
         routes::VARIABLE.to_owned(),

@@ -1,10 +1,12 @@
 //! Settings from a TOML file and `FULMAR_*` variables, which win over the file.
 //!
-//! Every setting is one row of [`keys::KEYS`]: how it is read, from either source, and how it is shown. `serde` would stop at
+//! Every setting is one row of [`keys::keys`]: how it is read, from either source, and how it is shown. `serde` would stop at
 //! the first mistake and know no variables; here all mistakes are collected, each with its place and what is allowed.
 
+mod door;
 mod hosts;
 mod keys;
+mod listener_settings;
 mod listeners;
 mod load;
 mod routes;

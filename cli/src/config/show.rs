@@ -6,9 +6,10 @@ use serde_json::json;
 use toml::Value;
 
 use super::Loaded;
-use super::keys::{KEYS, SECTIONS};
+use super::keys::{SECTIONS, keys};
 use super::listeners::Listening;
 use super::routes::domain_name;
+use super::{door, listener_settings};
 
 impl Loaded {
     /// Writes a TOML file that sets what is in effect, with the origin of each setting beside it.
@@ -17,7 +18,7 @@ impl Loaded {
             if !section.is_empty() {
                 writeln!(out, "\n[{section}]")?;
             }
-            for key in KEYS.iter().filter(|key| key.section == section) {
+            for key in keys().filter(|key| key.section == section) {
                 match (key.show)(&self.settings) {
                     Some(value) => {
                         writeln!(out, "{} = {value}  # {}", key.name, self.origin(section, key.name))?;
@@ -33,35 +34,51 @@ impl Loaded {
             if !listener.balancers().is_empty() {
                 writeln!(out, "proxy_protocol_from = {}", Value::from(balancers(listener)))?;
             }
+            for (name, value) in different(listener) {
+                writeln!(out, "{name} = {value}")?;
+            }
         }
         for route in &self.settings.engine.relay.routes {
             writeln!(out, "\n[[route]]  # {}", self.origin("route", ""))?;
             writeln!(out, "domain = {}", Value::from(domain_name(route)))?;
             writeln!(out, "next_hop = {}", Value::from(route.next_hop.to_string()))?;
         }
+        for rule in &self.settings.engine.policy.access {
+            writeln!(out, "\n[[access]]  # {}", self.origin("access", ""))?;
+            for (name, value) in door::shown(rule) {
+                writeln!(out, "{name} = {value}")?;
+            }
+        }
         Ok(())
     }
 
     /// Writes one JSON object a setting: `section`, `key`, `value`, `origin`.
     pub(crate) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
-        for key in KEYS {
+        for key in keys() {
             let (value, origin) = ((key.show)(&self.settings), self.origin(key.section, key.name));
             let line = json!({"section": key.section, "key": key.name, "value": value, "origin": origin});
             writeln!(out, "{line}")?;
         }
         let listeners = self.settings.listeners.iter().map(|listener| {
-            let value = json!({
+            let mut value = json!({
                 "protocol": listener.protocol_name(),
                 "address": listener.address(),
                 "proxy_protocol_from": balancers(listener),
             });
+            for (name, different) in different(listener) {
+                value[name] = json!(different);
+            }
             ("listener", value)
         });
         let routes = self.settings.engine.relay.routes.iter().map(|route| {
             let value = json!({"domain": domain_name(route), "next_hop": route.next_hop.to_string()});
             ("route", value)
         });
-        for (section, value) in listeners.chain(routes) {
+        let rules = self.settings.engine.policy.access.iter().map(|rule| {
+            let fields = door::shown(rule).into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
+            ("access", serde_json::Value::Object(fields.collect()))
+        });
+        for (section, value) in listeners.chain(routes).chain(rules) {
             let origin = self.origin(section, "");
             writeln!(out, "{}", json!({"section": section, "key": "", "value": value, "origin": origin}))?;
         }
@@ -71,6 +88,11 @@ impl Loaded {
     fn origin(&self, section: &'static str, name: &'static str) -> String {
         self.origins.get(&(section, name)).map_or_else(|| "default".to_owned(), ToString::to_string)
     }
+}
+
+/// What a listener has different from the others.
+fn different(listener: &Listening) -> Vec<(&'static str, Value)> {
+    listener.mail().map_or_else(Vec::new, |listener| listener_settings::shown(&listener.settings))
 }
 
 /// The networks of a listener's load balancers.

@@ -1,8 +1,9 @@
+mod door;
 mod listeners;
 
 use std::collections::BTreeSet;
 
-use super::keys::KEYS;
+use super::keys::keys;
 use super::value::{show_duration, show_size};
 use super::*;
 
@@ -87,8 +88,8 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
             "\n[tls]\ncertificate = \"c\"",
-            "2: [tls]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, shutdown, log, \
-             listener, route",
+            "2: [tls]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, policy, limits, \
+             replies, shutdown, log, listener, route, access",
         ),
         (
             "[store]\nurl = \"file:mail\"",
@@ -191,7 +192,8 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         (
             "[[listener]]\nprotocol = \"smtp\"\naddress = \"[::1]:25\"\ntls = true",
             "4: [[listener]] tls: not a setting of this version; allowed: protocol, address, \
-             proxy_protocol_from",
+             proxy_protocol_from, hostname, banner, message_size, recipients, command_timeout, content_timeout, access, \
+             auth, allow_plaintext_auth, bare_newlines_from, xclient_from, xforward_from",
         ),
         ("[shutdown]\ngrace = \"2h\"", "2: [shutdown] grace: \"2h\" is out of range; allowed: 0s to 1h"),
         (
@@ -371,7 +373,8 @@ fn the_example_shows_every_setting_with_its_default() {
     let of_s3 = [("FULMAR_STORE_URL", "s3://mail")];
     let from_example = Loaded::from_sources(&sources(Some(&example.join("\n")), &of_s3)).unwrap();
     let said: BTreeSet<_> = from_example.origins.keys().copied().collect();
-    let known = KEYS.iter().map(|key| (key.section, key.name)).chain([("listener", ""), ("route", "")]);
+    let lists = [("listener", ""), ("route", ""), ("access", "")];
+    let known = keys().map(|key| (key.section, key.name)).chain(lists);
     assert_eq!(said, known.collect());
 
     let (example, default) = (sources(Some(EXAMPLE), &[]), sources(Some(""), &[]));
@@ -406,7 +409,7 @@ fn what_config_check_prints_is_a_file_that_says_the_same_and_tells_where_it_is_f
     let lines = String::from_utf8(out).unwrap();
     let objects: Vec<serde_json::Value> =
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(objects.len(), KEYS.len() + 2);
+    assert_eq!(objects.len(), keys().count() + 2);
     assert!(objects.iter().any(|object| object["key"] == "retry" && object["origin"] == "fulmar.toml:2"));
 }
 
