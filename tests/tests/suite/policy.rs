@@ -3,9 +3,11 @@
 //! | module | what is shown |
 //! |---|---|
 //! | `addresses` | what addresses of a domain come to: aliases, patterns, subaddresses, the catch-all |
+//! | `directory` | the same asked of the directory itself: members, and that following aliases ends |
 //! | `relayed` | domains whose mail goes on to another host, with and without a list of recipients |
 
 mod addresses;
+mod directory;
 mod relayed;
 
 /// Accounts of ours.
