@@ -8,10 +8,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use fulmar_core::model::{Address, AddressError, Domain, QueueId, ReversePath};
+use fulmar_core::model::{Address, AddressError, QueueId, ReversePath};
 
 pub(crate) use self::account::{AccountCommand, AppPasswordCommand, Credentials};
 use crate::config::parse_duration;
+
+mod directory;
+
+pub(crate) use directory::{AliasCommand, DomainCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,14 +78,11 @@ pub(crate) enum Command {
         after_help = "Example, for a queue without a server, every minute:\n  fulmar drain --deadline 50s"
     )]
     Drain(Drain),
-    /// The domains whose mail ends here
-    #[command(subcommand, after_help = "Example:\n  fulmar domain add example.org")]
+    /// The domains that mail is taken for
+    #[command(subcommand, after_help = directory::DOMAIN_EXAMPLES)]
     Domain(DomainCommand),
-    /// Addresses that stand for others
-    #[command(
-        subcommand,
-        after_help = "Example:\n  fulmar alias add sales@example.org alice@example.org bob@example.org"
-    )]
+    /// Addresses, and patterns of them, that stand for others
+    #[command(subcommand, after_help = directory::ALIAS_EXAMPLES)]
     Alias(AliasCommand),
     /// Users with a mailbox
     #[command(
@@ -143,39 +144,6 @@ pub(crate) struct Drain {
     /// Go on until nothing is queued anywhere, be it due or not
     #[arg(long)]
     pub(crate) until_empty: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DomainCommand {
-    /// Take in mail for a domain; does nothing where it is there already
-    Add {
-        /// The domain, such as example.org
-        domain: Domain,
-    },
-    /// List the domains
-    List,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AliasCommand {
-    /// Make an alias of a domain of ours, or replace its targets
-    Add {
-        /// The address that stands for others
-        alias: Address,
-        /// Who gets its mail, here or elsewhere
-        #[arg(required = true, value_name = "TARGET")]
-        targets: Vec<Address>,
-    },
-    /// List the aliases, of one domain or of all
-    List {
-        /// Only those of this domain
-        domain: Option<Domain>,
-    },
-    /// Remove an alias
-    Remove {
-        /// The alias
-        alias: Address,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -362,8 +330,17 @@ mod tests {
             "fulmar drain",
             "fulmar drain --deadline 50s --until-empty --json",
             "fulmar domain add x.test",
+            "fulmar domain add x.test --relay --separator -",
+            "fulmar domain add x.test --backup-mx",
+            "fulmar domain add x.test --separator none",
+            "fulmar domain set x.test --local",
+            "fulmar domain set x.test --add-recipient a@x.test b@x.test --remove-recipient c@x.test",
             "fulmar domain list --json",
+            "fulmar domain recipients x.test",
             "fulmar alias add s@x.test a@x.test b@y.test",
+            "fulmar alias add s-*@x.test a-$1@x.test",
+            "fulmar alias add /(a|b)c/@x.test $1@y.test",
+            "fulmar alias add *@x.test $0@y.test",
             "fulmar alias list",
             "fulmar alias list x.test",
             "fulmar alias remove s@x.test",
@@ -414,7 +391,11 @@ mod tests {
             "fulmar drain --deadline 0s",
             "fulmar drain now",
             "fulmar domain add -x.test",
+            "fulmar domain add x.test --relay --local",
+            "fulmar domain add x.test --separator ab",
+            "fulmar domain set x.test",
             "fulmar alias add s@x.test",
+            "fulmar alias add /a(/@x.test a@x.test",
             "fulmar account add a",
             "fulmar account add a@x.test --none",
             "fulmar account passwd a@x.test --none --password-stdin",

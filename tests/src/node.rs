@@ -8,11 +8,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fulmar_core::admin::{Action, Admin, QueueItem};
+use fulmar_core::admin::{Action, Admin, DomainChange, QueueItem};
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::{CertificateFile, Engine, StartError};
 use fulmar_core::model::event::Journal;
-use fulmar_core::model::{Address, Domain, Event, Outcome, QueueId, ReversePath};
+use fulmar_core::model::{Address, AliasName, Domain, Event, Outcome, QueueId, ReversePath};
 use fulmar_core::platform::{Host, Platform, Store, When};
 use fulmar_core::resolver::Resolver;
 use fulmar_runtime_smol::{SmolEntropy, SmolNet, SmolRuntime, accept, listen};
@@ -103,12 +103,28 @@ impl Ground {
         self
     }
 
-    /// Makes an alias in a domain that is ours already.
+    /// Makes an alias in a domain that is ours already. It may be a pattern.
     pub fn alias(self, alias: &str, targets: &[&str]) -> Self {
-        let alias = address(alias);
         let targets: Vec<Address> = targets.iter().map(|target| address(target)).collect();
-        let made = self.admin.alias_add(&alias, &targets);
-        self.runtime.block_on(made).expect("an alias is made");
+        let made = self.runtime.block_on(async {
+            match alias.parse().expect("the name of an alias") {
+                AliasName::Exact(alias) => self.admin.alias_add(&alias, &targets).await,
+                AliasName::Pattern(pattern, domain) => {
+                    self.admin.pattern_add(&pattern, &domain, &targets).await
+                }
+            }
+        });
+        made.expect("an alias is made");
+        self
+    }
+
+    /// Has mail taken for a domain, if it was not yet, for which this is to hold.
+    pub fn domain(self, domain: &str, change: &DomainChange) -> Self {
+        let domain = Domain::parse(domain).expect("a domain");
+        self.runtime.block_on(async {
+            self.admin.domain_add(&domain).await.expect("a domain is made");
+            self.admin.domain_set(&domain, change).await.expect("a domain is changed");
+        });
         self
     }
 

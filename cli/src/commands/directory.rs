@@ -1,7 +1,7 @@
 //! `fulmar domain` and `fulmar alias`.
 
-use fulmar_core::admin::AdminError;
-use fulmar_core::model::{Address, Domain};
+use fulmar_core::admin::{AdminError, DomainChange, DomainSettings};
+use fulmar_core::model::{Address, AliasName, Domain};
 use serde_json::json;
 
 use super::Context;
@@ -11,16 +11,57 @@ use crate::failure::Failure;
 pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<(), Failure> {
     let (admin, output) = (context.admin(), context.output);
     match command {
-        DomainCommand::Add { domain } => {
-            let added = admin.domain_add(&domain).await?;
-            let words = if added { "added" } else { "was there already" };
+        DomainCommand::Add { domain, options } => {
+            let default = DomainSettings::default();
+            let settings = DomainSettings {
+                kind: options.kind().unwrap_or(default.kind),
+                separator: options.separator.map_or(default.separator, |separator| separator.0),
+            };
+            let added = admin.domain_add_as(&domain, settings).await?;
+            let words = match added {
+                true => "added",
+                false => "was there already; `fulmar domain set` changes it",
+            };
             output.fact(&format!("{domain} {words}"), &json!({"domain": domain, "added": added}))?;
+        }
+        DomainCommand::Set(set) => {
+            let change = DomainChange {
+                kind: set.options.kind(),
+                separator: set.options.separator.map(|separator| separator.0),
+                remove_recipients: set.remove_recipient,
+                add_recipients: set.add_recipient,
+            };
+            let changed = admin.domain_set(&set.domain, &change).await;
+            changed.map_err(|error| without_domain(error, &set.domain))?;
+            output.fact(&format!("{} set", set.domain), &json!({"domain": set.domain, "set": true}))?;
         }
         DomainCommand::List => output.list(
             &admin.domains().await?,
-            ["DOMAIN", "ALIASES"],
-            |domain| [domain.domain.to_string(), domain.aliases.to_string()],
-            |domain| json!({"domain": domain.domain, "aliases": domain.aliases}),
+            ["DOMAIN", "KIND", "SEPARATOR", "ALIASES", "LISTED"],
+            |domain| {
+                [
+                    domain.domain.to_string(),
+                    domain.settings.kind.name().to_owned(),
+                    domain.settings.separator.map_or_else(|| "none".to_owned(), String::from),
+                    domain.aliases.to_string(),
+                    domain.recipients.to_string(),
+                ]
+            },
+            |domain| {
+                json!({
+                    "domain": domain.domain,
+                    "kind": domain.settings.kind.name(),
+                    "separator": domain.settings.separator,
+                    "aliases": domain.aliases,
+                    "recipients": domain.recipients,
+                })
+            },
+        )?,
+        DomainCommand::Recipients { domain } => output.list(
+            &admin.recipients(&domain).await?,
+            ["RECIPIENT"],
+            |recipient| [recipient.to_string()],
+            |recipient| json!({"recipient": recipient}),
         )?,
     }
     Ok(())
@@ -30,20 +71,30 @@ pub(super) async fn alias(context: &Context, command: AliasCommand) -> Result<()
     let (admin, output) = (context.admin(), context.output);
     match command {
         AliasCommand::Add { alias, targets } => {
-            let added = admin.alias_add(&alias, &targets).await;
+            let added = match &alias {
+                AliasName::Exact(address) => admin.alias_add(address, &targets).await,
+                AliasName::Pattern(pattern, domain) => admin.pattern_add(pattern, domain, &targets).await,
+            };
             added.map_err(|error| without_domain(error, alias.domain()))?;
             let words = format!("{alias} stands for {}", join(&targets));
-            output.fact(&words, &json!({"alias": alias, "targets": targets}))?;
+            output.fact(&words, &json!({"alias": alias.to_string(), "targets": targets}))?;
         }
         AliasCommand::List { domain } => output.list(
             &admin.aliases(domain.as_ref()).await?,
             ["ALIAS", "TARGETS"],
             |alias| [alias.alias.to_string(), join(&alias.targets)],
-            |alias| json!({"alias": alias.alias, "targets": alias.targets}),
+            |alias| {
+                let (name, kind) = (alias.alias.to_string(), alias.alias.kind());
+                json!({"alias": name, "kind": kind, "targets": alias.targets})
+            },
         )?,
         AliasCommand::Remove { alias } => {
-            admin.alias_remove(&alias).await?;
-            output.fact(&format!("{alias} removed"), &json!({"alias": alias, "removed": true}))?;
+            match &alias {
+                AliasName::Exact(address) => admin.alias_remove(address).await?,
+                AliasName::Pattern(pattern, domain) => admin.pattern_remove(pattern, domain).await?,
+            }
+            output
+                .fact(&format!("{alias} removed"), &json!({"alias": alias.to_string(), "removed": true}))?;
         }
     }
     Ok(())

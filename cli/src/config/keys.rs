@@ -1,4 +1,4 @@
-//! Every setting but the listeners and the routes, once: its name, how it is read and checked, how it is shown.
+//! Every setting but the lists of tables, once: its name, how it is read and checked, how it is shown.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use fulmar_core::model::{Address, Domain};
 use toml::Value;
 use tracing::Level;
 
+use super::door;
 use super::hosts::{endpoint, name_server, store_url};
 use super::tls;
 use super::value::{
@@ -35,16 +36,18 @@ impl Key {
 }
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 11] =
-    ["", "store", "dns", "relay", "queue", "smtp", "pop3", "auth", "tls", "shutdown", "log"];
+pub(super) const SECTIONS: [&str; 14] = [
+    "", "store", "dns", "relay", "queue", "smtp", "pop3", "auth", "tls", "policy", "limits", "replies",
+    "shutdown", "log",
+];
 
 pub(super) const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
 const EXPIRE_LIMIT: Duration = Duration::from_hours(25 * 24);
 const WINDOW_LIMIT: Duration = Duration::from_secs(10);
 const RETRY_FLOOR: Duration = Duration::from_millis(100);
-const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
-const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
+pub(super) const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
+pub(super) const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
 /// A resolver asks no more than that.
 const NAME_SERVER_LIMIT: usize = 8;
 const GRACE_LIMIT: Duration = Duration::from_hours(1);
@@ -57,7 +60,7 @@ const LOG_LEVELS: [(&str, Level); 4] =
 
 /// All settings.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(auth::KEYS)
+    KEYS.iter().chain(auth::KEYS).chain(door::KEYS)
 }
 
 /// The settings of most sections. Floors are those of RFC 5321 §4.5.3.1 and §6.3, and of RFC 1939 §3; what a limit means stands at the field that it sets.
@@ -432,7 +435,7 @@ pub(super) fn string(value: impl ToString) -> Option<Value> {
     Some(Value::String(value.to_string()))
 }
 
-fn strings<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<Value> {
+pub(super) fn strings<T>(values: &[T], show: impl Fn(&T) -> String) -> Option<Value> {
     Some(Value::Array(values.iter().map(|value| Value::String(show(value))).collect()))
 }
 
@@ -441,7 +444,7 @@ pub(super) fn number(value: u64) -> Option<Value> {
 }
 
 /// A size with a unit, or a plain number where none fits.
-fn octets(value: u64) -> Option<Value> {
+pub(super) fn octets(value: u64) -> Option<Value> {
     let shown = show_size(value);
     if shown.ends_with(|c: char| c.is_ascii_digit()) { number(value) } else { string(shown) }
 }

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use fulmar_core::config::{Listener, Protocol};
+use fulmar_core::config::{Listener, ListenerSettings, ListenerTls, Protocol};
 use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::listener_settings;
 use super::tables::{self, Form, field, list_field};
 use super::tls;
 use super::value::{NETWORKS, list, networks, text};
@@ -22,22 +23,26 @@ const MAIL_PROTOCOLS: [Protocol; 3] = [Protocol::Smtp, Protocol::Pop3, Protocol:
 const LATER_PROTOCOLS: [&str; 5] = ["submission", "submissions", "lmtp", "imap", "imaps"];
 const ADDRESSES: &str = r#"an IP address with a port, such as "0.0.0.0:25" or "[::]:25""#;
 const BALANCERS: &str = "proxy_protocol_from";
-const FORM: Form<7> = Form {
-    heading: "listener",
-    fields: [
-        ("protocol", PROTOCOL_NAMES),
-        ("address", ADDRESSES),
-        (BALANCERS, NETWORKS),
-        tls::OF_LISTENER[0],
-        tls::OF_LISTENER[1],
-        tls::OF_LISTENER[2],
-        tls::OF_LISTENER[3],
-    ],
-    required: 2,
-};
+/// The fields before those of TLS and of [`listener_settings`].
+const FIRST: [(&str, &str); 3] =
+    [("protocol", PROTOCOL_NAMES), ("address", ADDRESSES), (BALANCERS, NETWORKS)];
+/// Fields of a listener, all of them.
+const FIELDS: usize = FIRST.len() + tls::OF_LISTENER.len() + listener_settings::COUNT;
+const FORM: Form<FIELDS> = Form { heading: "listener", fields: fields(), required: 2 };
+
+const fn fields() -> [(&'static str, &'static str); FIELDS] {
+    let mut fields = [("", ""); FIELDS];
+    let (first, rest) = fields.split_at_mut(FIRST.len());
+    first.copy_from_slice(&FIRST);
+    let (of_tls, rest) = rest.split_at_mut(tls::OF_LISTENER.len());
+    of_tls.copy_from_slice(&tls::OF_LISTENER);
+    rest.copy_from_slice(&listener_settings::FIELDS);
+    fields
+}
 
 /// One address to listen on, and for what.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a node has a handful of them")]
 pub(crate) enum Listening {
     /// Mail: the engine's.
     Mail(Listener),
@@ -59,6 +64,14 @@ impl Listening {
         match self {
             Self::Mail(listener) => listener.protocol.name(),
             Self::Http(_) => HTTP,
+        }
+    }
+
+    /// The listener, where it is for mail.
+    pub(crate) fn mail(&self) -> Option<&Listener> {
+        match self {
+            Self::Mail(listener) => Some(listener),
+            Self::Http(_) => None,
         }
     }
 
@@ -94,28 +107,36 @@ pub(super) fn from_file(
     mistake: &mut dyn FnMut(&str, Wrong),
 ) -> Vec<Listening> {
     let mut listeners = Vec::new();
-    for [protocol, address, of_mail @ ..] in tables::read(&FORM, lines, value, mistake) {
+    for [protocol, address, balancers, mode, minimum, wanted, authorities, settings @ ..] in
+        tables::read(&FORM, lines, value, mistake)
+    {
         let protocol = field("protocol", protocol.as_ref(), self::protocol, mistake);
         let address = field("address", address.as_ref(), self::address, mistake);
-        match (protocol, address) {
-            (Some(Some(protocol)), address) => {
-                let [balancers, tls @ ..] = &of_mail;
-                let balancers = list_field(BALANCERS, balancers.as_ref(), networks, mistake);
-                let tls = tls::of_listener(protocol, tls.each_ref().map(Option::as_ref), mistake);
-                let proxy_protocol_from = balancers.unwrap_or_default();
-                listeners.extend(address.map(|address| {
-                    Listening::Mail(Listener { proxy_protocol_from, tls, ..Listener::new(protocol, address) })
-                }));
+        let of_mail =
+            |written: &Written| written.wrong("is only for mail", "nothing, where protocol is http");
+        let read_balancers = |written: &Written| match protocol {
+            Some(None) => Err(of_mail(written).into()),
+            _ => networks(written),
+        };
+        let balancers = list_field(BALANCERS, balancers.as_ref(), read_balancers, mistake);
+        let of_tls = [mode, minimum, wanted, authorities];
+        let tls = match protocol {
+            Some(Some(protocol)) => {
+                Some(tls::of_listener(protocol, of_tls.each_ref().map(Option::as_ref), mistake))
             }
-            (Some(None), address) => {
-                for ((name, _), written) in FORM.fields[2..].iter().zip(&of_mail) {
-                    let allowed = "nothing, where protocol is http";
-                    let read = |written: &Written| Err::<(), _>(written.wrong("is only for mail", allowed));
-                    field(name, written.as_ref(), read, mistake);
+            Some(None) => {
+                for ((name, _), written) in tls::OF_LISTENER.iter().zip(&of_tls) {
+                    field(name, written.as_ref(), |written| Err::<(), _>(of_mail(written)), mistake);
                 }
-                listeners.extend(address.map(Listening::Http));
+                None
             }
-            (None, _) => {}
+            None => None,
+        };
+        // What is wrong about the protocol has been told.
+        let is_smtp = protocol.is_none_or(|protocol| protocol.is_some_and(speaks_smtp));
+        let settings = listener_settings::read(&settings, is_smtp, mistake);
+        if let (Some(protocol), Some(address)) = (protocol, address) {
+            listeners.push(listening(protocol, address, balancers.unwrap_or_default(), tls, settings));
         }
     }
     listeners
@@ -128,16 +149,39 @@ pub(super) fn from_variable(written: &Written) -> Result<Vec<Listening>, Vec<Wro
         let Value::Raw(text) = &item.value else { return Err(item.wrong("is not a listener", FORM)) };
         let (name, at) = text.split_once('=').ok_or_else(|| item.wrong("is not a listener", FORM))?;
         let protocol = protocol(&Written::in_variable(name))?;
-        let address = address(&Written::in_variable(at))?;
-        Ok(match protocol {
-            Some(protocol) => Listening::Mail(Listener::new(protocol, address)),
-            None => Listening::Http(address),
-        })
+        Ok(listening(
+            protocol,
+            address(&Written::in_variable(at))?,
+            Vec::new(),
+            None,
+            ListenerSettings::new(),
+        ))
     })?;
     if listeners.is_empty() {
         return Err(written.wrong("names no listener", FORM).into());
     }
     Ok(listeners)
+}
+
+fn listening(
+    protocol: Option<Protocol>,
+    address: SocketAddr,
+    proxy_protocol_from: Vec<IpNet>,
+    tls: Option<ListenerTls>,
+    settings: ListenerSettings,
+) -> Listening {
+    match protocol {
+        Some(protocol) => {
+            let tls = tls.unwrap_or_else(|| ListenerTls::of(protocol));
+            Listening::Mail(Listener { protocol, address, proxy_protocol_from, tls, settings })
+        }
+        None => Listening::Http(address),
+    }
+}
+
+/// Whether sessions are of SMTP or a relative of it.
+fn speaks_smtp(protocol: Protocol) -> bool {
+    !matches!(protocol, Protocol::Pop3 | Protocol::Pop3s)
 }
 
 /// A protocol of mail; nothing stands for HTTP.

@@ -7,8 +7,10 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::door::{self, ACCESS};
 use super::hosts::STORES;
 use super::keys::{Key, SECTIONS, keys};
+use super::listeners::Listening;
 use super::sources::{Sources, is_from_an_orchestrator};
 use super::written::{Lines, Written, Wrong};
 use super::{Loaded, Mistake, Origin, Settings, StoreUrl, issuers, listeners, routes, tls};
@@ -92,6 +94,7 @@ impl Reader {
         loaded.settings.engine.queue.window =
             loaded.settings.window.unwrap_or_else(|| loaded.settings.store.window());
         self.check_companions();
+        self.check_access_lists();
         self.mistakes.sort_by_key(|(line, _)| *line);
         match self.mistakes.is_empty() {
             true => Ok(self.loaded),
@@ -130,6 +133,23 @@ impl Reader {
         }
     }
 
+    /// A list that has no rule would let everybody in where somebody meant to keep them out.
+    fn check_access_lists(&mut self) {
+        let Settings { engine, listeners, .. } = &self.loaded.settings;
+        let is_known =
+            |list: &&String| engine.policy.access.iter().any(|rule| rule.list.as_ref() == Some(*list));
+        let named =
+            listeners.iter().filter_map(Listening::mail).flat_map(|listener| &listener.settings.access);
+        let unknown: Vec<String> = named.filter(|list| !is_known(list)).cloned().collect();
+        let Some(Origin::File { name, line }) = self.loaded.origins.get(&(LISTENER, "")).cloned() else {
+            return;
+        };
+        for list in unknown {
+            let problem = format!("{list:?} has no rule; allowed: lists that [[access]] tables name");
+            self.file_mistake(&name, "[[listener]] access", Wrong { line: Some(line), problem });
+        }
+    }
+
     fn read_file(&mut self, name: &str, text: &str) {
         let lines = Lines(text);
         let (document, errors) = DeTable::parse_recoverable(text);
@@ -153,6 +173,11 @@ impl Reader {
                 _ if section == ROUTE => {
                     self.read_tables(name, &lines, ROUTE, key, |settings, mistake| {
                         settings.engine.relay.routes = routes::from_file(&lines, value, mistake);
+                    });
+                }
+                _ if section == ACCESS => {
+                    self.read_tables(name, &lines, ACCESS, key, |settings, mistake| {
+                        settings.engine.policy.access = door::from_file(&lines, value, mistake);
                     });
                 }
                 DeValue::Table(table) if SECTIONS.contains(&section) => {
@@ -180,7 +205,7 @@ impl Reader {
                 }
                 DeValue::Table(_) => {
                     let line = lines.line_of(key.span());
-                    let lists = [&LISTENER, &ROUTE];
+                    let lists = [&LISTENER, &ROUTE, &ACCESS];
                     let known = SECTIONS.iter().filter(|known| !known.is_empty()).chain(lists).copied();
                     let problem = format!("not a section of this version; allowed: {}", join(known));
                     self.file_mistake(name, &format!("[{section}]"), Wrong { line: Some(line), problem });

@@ -4,9 +4,11 @@
 //! the first mistake and know no variables; here all mistakes are collected, each with its place and what is allowed.
 
 mod auth;
+mod door;
 mod hosts;
 mod issuers;
 mod keys;
+mod listener_settings;
 mod listeners;
 mod load;
 mod routes;

@@ -12,6 +12,7 @@ use super::keys::{SECTIONS, keys};
 use super::listeners::Listening;
 use super::routes::domain_name;
 use super::{CertificatePaths, Loaded};
+use super::{door, listener_settings};
 
 impl Loaded {
     /// Writes a TOML file that sets what is in effect, with the origin of each setting beside it.
@@ -35,6 +36,9 @@ impl Loaded {
             writeln!(out, "address = {}", Value::from(listener.address().to_string()))?;
             if !listener.balancers().is_empty() {
                 writeln!(out, "proxy_protocol_from = {}", Value::from(balancers(listener)))?;
+            }
+            for (name, value) in different(listener) {
+                writeln!(out, "{name} = {value}")?;
             }
             for (name, value) in listener.tls() {
                 writeln!(out, "{name} = {}", Value::from(value))?;
@@ -67,6 +71,12 @@ impl Loaded {
                 writeln!(out, "{name} = {}", Value::from(value))?;
             }
         }
+        for rule in &self.settings.engine.policy.access {
+            writeln!(out, "\n[[access]]  # {}", self.origin("access", ""))?;
+            for (name, value) in door::shown(rule) {
+                writeln!(out, "{name} = {value}")?;
+            }
+        }
         Ok(())
     }
 
@@ -84,6 +94,9 @@ impl Loaded {
                 "proxy_protocol_from": balancers(listener),
             });
             listener.tls().into_iter().for_each(|(name, said)| value[name] = said.into());
+            for (name, different) in different(listener) {
+                value[name] = json!(different);
+            }
             ("listener", value)
         });
         let certificates = self.settings.tls.more.iter().map(|paths| {
@@ -93,6 +106,10 @@ impl Loaded {
         let routes = self.settings.engine.relay.routes.iter().map(|route| {
             let value = json!({"domain": domain_name(route), "next_hop": route.next_hop.to_string()});
             ("route", value)
+        });
+        let rules = self.settings.engine.policy.access.iter().map(|rule| {
+            let fields = door::shown(rule).into_iter().map(|(name, value)| (name.to_owned(), json!(value)));
+            ("access", serde_json::Value::Object(fields.collect()))
         });
         let issuers = self.settings.issuers.iter().map(|issuer| {
             ("auth.issuer", json!(issuer_fields(issuer).into_iter().collect::<BTreeMap<_, _>>()))
@@ -104,7 +121,7 @@ impl Loaded {
             )
         });
         for (section, value) in
-            listeners.chain(certificates).chain(routes).chain(issuers).chain(introspection)
+            listeners.chain(certificates).chain(routes).chain(issuers).chain(introspection).chain(rules)
         {
             let origin = self.origin(section, "");
             writeln!(out, "{}", json!({"section": section, "key": "", "value": value, "origin": origin}))?;
@@ -139,6 +156,11 @@ fn introspection_fields(server: &Introspection) -> Vec<(&'static str, String)> {
     ];
     fields.extend(server.audience.clone().map(|audience| ("audience", audience)));
     fields
+}
+
+/// What a listener has different from the others.
+fn different(listener: &Listening) -> Vec<(&'static str, Value)> {
+    listener.mail().map_or_else(Vec::new, |listener| listener_settings::shown(&listener.settings))
 }
 
 /// The networks of a listener's load balancers.

@@ -1,3 +1,4 @@
+mod door;
 mod listeners;
 mod tls;
 
@@ -88,8 +89,8 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
             "\n[imap]\nsessions = 1",
-            "2: [imap]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, auth, tls, shutdown, log, \
-             listener, route",
+            "2: [imap]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, auth, tls, policy, limits, replies, shutdown, log, \
+             listener, route, access",
         ),
         (
             "[[auth.issuer]]\nissuer = \"i\"\naudience = \"a\"",
@@ -200,7 +201,8 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         (
             "[[listener]]\nprotocol = \"smtp\"\naddress = \"[::1]:25\"\nproxy = true",
             "4: [[listener]] proxy: not a setting of this version; allowed: protocol, address, \
-             proxy_protocol_from, tls, tls_minimum, client_certificates, client_ca",
+             proxy_protocol_from, tls, tls_minimum, client_certificates, client_ca, hostname, banner, message_size, recipients, command_timeout, \
+             content_timeout, access, auth, allow_plaintext_auth, bare_newlines_from, xclient_from, xforward_from",
         ),
         ("[shutdown]\ngrace = \"2h\"", "2: [shutdown] grace: \"2h\" is out of range; allowed: 0s to 1h"),
         (
@@ -384,11 +386,8 @@ fn the_example_shows_every_setting_with_its_default() {
     let of_s3 = [("FULMAR_STORE_URL", "s3://mail")];
     let from_example = Loaded::from_sources(&sources(Some(&example.join("\n")), &of_s3)).unwrap();
     let said: BTreeSet<_> = from_example.origins.keys().copied().collect();
-    let known = keys().map(|key| (key.section, key.name)).chain([
-        ("listener", ""),
-        ("route", ""),
-        ("tls.certificates", ""),
-    ]);
+    let lists = [("listener", ""), ("route", ""), ("access", ""), ("tls.certificates", "")];
+    let known = keys().map(|key| (key.section, key.name)).chain(lists);
     assert_eq!(said, known.collect());
 
     let (example, default) = (sources(Some(EXAMPLE), &[]), sources(Some(""), &[]));

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use accounts::AccountSummary;
 pub use app_passwords::AppPasswordSummary;
 pub use certificates::CertificateSummary;
-pub use domains::{AliasSummary, DomainSummary};
+pub use domains::{AliasSummary, DomainChange, DomainSummary};
 pub use fsck::{Amount, Audit, Finding, Found};
 pub use queue::{Action, QueueItem, QueueState};
 
@@ -30,6 +30,7 @@ use crate::state::chain::{Chain, State};
 use crate::state::chains::Chains;
 use crate::state::contract::{self, Verdict};
 use crate::state::domain::LocalDomain;
+pub use crate::state::domain::{DomainKind, DomainSettings};
 use crate::state::format::{self, FormatError};
 use crate::state::layout;
 use crate::state::requests::{Purpose, RequestCounts, Requests};

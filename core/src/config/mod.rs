@@ -3,6 +3,8 @@
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
 mod auth;
+mod listener;
+mod policy;
 mod relay;
 mod tls;
 mod tokens;
@@ -12,6 +14,11 @@ use std::time::Duration;
 
 pub use auth::AuthSettings;
 use ipnet::IpNet;
+pub use listener::{Authentication, ListenerSettings};
+pub use policy::{
+    AccessAction, AccessRule, AddressPattern, Banner, ClientLimits, DomainPattern, EarlyTalkers, Footer,
+    Manners, PolicySettings, REPLY_TEXT_LIMIT, ReplySettings, Stage,
+};
 pub use relay::{Destination, NextHop, RelaySettings, Route};
 pub use tls::{
     Authorities, AuthoritiesError, ClientCertificates, ListenerTls, TlsMode, TlsSettings, TlsVersion,
@@ -33,6 +40,8 @@ pub struct Config {
     pub relay: RelaySettings,
     /// Limits of SMTP sessions.
     pub smtp: SmtpLimits,
+    /// Who may connect, speak and send, and how often.
+    pub policy: PolicySettings,
     /// POP3.
     pub pop3: Pop3Settings,
     /// TLS on our own listeners.
@@ -53,6 +62,7 @@ impl Config {
             postmaster: None,
             relay: RelaySettings::default(),
             smtp: SmtpLimits::default(),
+            policy: PolicySettings::default(),
             pop3: Pop3Settings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
@@ -275,12 +285,15 @@ pub struct Listener {
     pub proxy_protocol_from: Vec<IpNet>,
     /// Whether, when and how its sessions are encrypted.
     pub tls: ListenerTls,
+    /// What is different there.
+    pub settings: ListenerSettings,
 }
 
 impl Listener {
     /// A listener to which clients connect themselves.
     pub const fn new(protocol: Protocol, address: SocketAddr) -> Self {
-        Self { protocol, address, proxy_protocol_from: Vec::new(), tls: ListenerTls::of(protocol) }
+        let tls = ListenerTls::of(protocol);
+        Self { protocol, address, proxy_protocol_from: Vec::new(), tls, settings: ListenerSettings::new() }
     }
 
     /// Whether a connection from there must begin with a PROXY header.

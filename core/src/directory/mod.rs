@@ -1,5 +1,6 @@
-//! Who is who (rank 6): domains, aliases and accounts, and what a recipient comes to.
+//! Who is who (rank 6): domains, aliases and accounts, and what a recipient comes to ([`Directory::resolve`]).
 
+mod lookup;
 mod resolve;
 
 use std::collections::BTreeMap;
@@ -12,10 +13,12 @@ use crate::model::{Address, Domain};
 use crate::platform::Instant;
 use crate::state::StateError;
 use crate::state::account::Account;
+use crate::state::chain::Chain;
 use crate::state::chains::Chains;
 use crate::state::domain::LocalDomain;
 use crate::state::layout;
 use crate::state::requests::Requests;
+use crate::state::turns::Turn;
 use std::sync::Arc;
 
 /// How long what was found is believed.
@@ -59,9 +62,9 @@ impl Directory {
         }
     }
 
-    /// Whether a domain is ours.
+    /// Whether we take mail for a domain, be it in the end ours or another host's.
     pub async fn is_local(&self, domain: &Domain) -> Result<bool, StateError> {
-        let chain = self.shared.domains.hold(&layout::domain(domain), FRESH).await?;
+        let chain = self.domain(domain).await?;
         if !chain.state().exists {
             chain.whole()?;
         }
@@ -94,13 +97,12 @@ impl Directory {
 
     /// Fails where a domain of ours cannot be read to its end, so that nobody can say who is not there.
     async fn is_whole(&self, domain: &Domain) -> Result<(), StateError> {
-        self.shared.domains.hold(&layout::domain(domain), FRESH).await?.whole()
+        self.domain(domain).await?.whole()
     }
 
-    /// What a local-part of a domain of ours stands for; nothing where it is no alias.
-    async fn alias(&self, address: &Address) -> Result<Option<Vec<Address>>, StateError> {
-        let chain = self.shared.domains.hold(&layout::domain(address.domain()), FRESH).await?;
-        Ok(chain.state().aliases.get(address.normalized().local_part()).cloned())
+    /// A domain as it is now. Nobody else on this node touches it while this lives.
+    async fn domain(&self, domain: &Domain) -> Result<Turn<Chain<LocalDomain>>, StateError> {
+        self.shared.domains.hold(&layout::domain(domain), FRESH).await
     }
 
     /// Whether an account is there.

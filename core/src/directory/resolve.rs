@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Directory;
+use super::lookup::Found;
 use crate::model::{Address, Domain};
 use crate::state::StateError;
 use crate::state::log::Class;
@@ -76,7 +77,8 @@ impl Directory {
     }
 
     /// Follows aliases level by level. An address that comes up again, be it in a loop, is not followed again but taken
-    /// for the account of that name: so an alias may name itself beside others to keep a copy.
+    /// for the account of that name: so an alias may name itself beside others to keep a copy. A pattern whose targets are ever new
+    /// ones that it matches is followed as deep as others are.
     async fn expand(&self, recipient: &Address, limit: usize) -> Result<Resolution, StateError> {
         if !self.is_local(recipient.domain()).await? {
             return Ok(Resolution::Foreign);
@@ -87,23 +89,22 @@ impl Directory {
         for _ in 0..DEPTH {
             let mut next = BTreeSet::new();
             for address in level {
+                let is_new = followed.insert(address.normalized());
                 if !self.is_local(address.domain()).await? {
                     found.insert(address, Class::Relay);
                 } else {
-                    let address = address.normalized();
-                    let targets = self.alias(&address).await?;
-                    match targets.filter(|_| followed.insert(address.clone())) {
-                        Some(targets) => next.extend(targets),
-                        None if self.has_account(&address).await? => {
-                            found.insert(address, Class::Local);
+                    match self.look_up(&address, is_new).await? {
+                        Found::Members(members) => next.extend(members),
+                        Found::Recipient(target) => {
+                            found.insert(target.address, target.class);
                         }
-                        None => {}
+                        Found::Nobody => {}
                     }
                 }
                 if found.len() > limit {
                     return Ok(Resolution::TooMany);
                 }
-                if found.len() + followed.len() + next.len() > LOOKED_AT {
+                if followed.len() + next.len() > LOOKED_AT {
                     return Ok(Resolution::Tangled);
                 }
             }

@@ -1,6 +1,7 @@
 //! Plain values of mail (rank 0): no I/O, no clock, no store. Words are those of RFC 5321 and RFC 5598.
 
 pub mod address;
+pub mod alias;
 pub mod date;
 pub mod event;
 pub mod id;
@@ -13,6 +14,7 @@ pub mod reply;
 pub mod xtext;
 
 pub use address::{Address, AddressError, Domain};
+pub use alias::{AliasError, AliasName, LocalPattern};
 pub use date::UtcTime;
 pub use event::Event;
 pub use id::{BodyId, Incarnation, Nonce, QueueId};

@@ -1,4 +1,12 @@
-//! Who may send what to whom (rank 6).
+//! Who may send what to whom, and how often (rank 6).
+//!
+//! - [`access`]: lists of whom an operator lets in or keeps out;
+//! - [`limits`]: how many connections, messages and recipients there may be;
+//! - [`replies`]: what is said, and how late.
+
+pub mod access;
+pub mod limits;
+pub mod replies;
 
 pub mod guard;
 

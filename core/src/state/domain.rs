@@ -1,11 +1,17 @@
-//! `domain/<hh>/<name>/`: one domain of ours and its aliases, as a chain.
+//! `domain/<hh>/<name>/`: one domain that we take mail for, its aliases and its settings, as a chain.
+//!
+//! What later versions added is optional in snapshots, and has operations of its own in commits. A node that does not know such an
+//! operation reads the chain up to it and no further: it delivers to whom it finds and puts the others off.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::chain::{Position, State};
-use crate::model::{Address, Domain};
+use crate::model::{Address, Domain, LocalPattern};
 
 /// One change to a domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,17 +29,82 @@ pub enum Op {
         /// What it stands for.
         targets: Vec<Address>,
     },
+    /// Local-parts like this stand for these addresses; none removes it.
+    Pattern {
+        /// Which local-parts.
+        pattern: LocalPattern,
+        /// What they stand for, with references to the pattern's groups.
+        targets: Vec<Address>,
+    },
+    /// What holds for the domain from now on.
+    Settings(DomainSettings),
+    /// The list of recipients loses and gains local-parts, in lower case.
+    Recipients {
+        /// Those who leave it, first.
+        #[serde(default)]
+        remove: Vec<String>,
+        /// Those who join it.
+        #[serde(default)]
+        add: Vec<String>,
+    },
 }
 
 /// A domain.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LocalDomain {
-    /// Whether it is ours.
+    /// Whether we take mail for it.
     pub exists: bool,
     /// Its name.
     pub domain: Option<Domain>,
     /// By local-part in lower case.
     pub aliases: BTreeMap<String, Vec<Address>>,
+    /// Patterns and what they stand for, in the order in which they are tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<(LocalPattern, Vec<Address>)>,
+    /// What holds for it.
+    #[serde(default)]
+    pub settings: DomainSettings,
+    /// Who gets mail in a domain of the kind [`DomainKind::Relay`], by local-part in lower case; everybody where this is empty.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub recipients: BTreeSet<String>,
+}
+
+/// What holds for a whole domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DomainSettings {
+    /// Where its mail ends.
+    pub kind: DomainKind,
+    /// What parts a user from a detail in subaddresses (RFC 5233 §1); none where there are no such addresses.
+    pub separator: Option<char>,
+}
+
+impl Default for DomainSettings {
+    fn default() -> Self {
+        Self { kind: DomainKind::Local, separator: Some('+') }
+    }
+}
+
+/// Where the mail of a domain ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DomainKind {
+    /// In accounts of ours.
+    #[default]
+    Local,
+    /// At another host, for which we take it: the domain's route, or those of its exchanges that are preferred to us (RFC 5321 §5.1),
+    /// which makes us its backup.
+    Relay,
+}
+
+impl DomainKind {
+    /// Its name in listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Relay => "relay",
+        }
+    }
 }
 
 impl State for LocalDomain {
@@ -51,10 +122,44 @@ impl State for LocalDomain {
             Op::Alias { local_part, targets } => {
                 self.aliases.insert(local_part.clone(), targets.clone());
             }
+            Op::Pattern { pattern, targets } => self.set_pattern(pattern, targets),
+            Op::Settings(settings) => self.settings = *settings,
+            Op::Recipients { remove, add } => {
+                remove.iter().for_each(|local_part| {
+                    self.recipients.remove(local_part);
+                });
+                self.recipients.extend(add.iter().cloned());
+            }
         }
     }
 
     fn summary(&self) -> serde_json::Value {
-        serde_json::json!({ "exists": self.exists, "aliases": self.aliases.len() })
+        serde_json::json!({ "exists": self.exists, "aliases": self.aliases.len() + self.patterns.len() })
+    }
+}
+
+impl LocalDomain {
+    /// The targets of a pattern, if it is there.
+    pub fn pattern(&self, pattern: &LocalPattern) -> Option<&[Address]> {
+        let found = self.patterns.iter().find(|(known, _)| known == pattern);
+        found.map(|(_, targets)| targets.as_slice())
+    }
+
+    /// What the first pattern that a local-part in normal form matches stands for.
+    pub fn matching(&self, local_part: &str) -> Option<Vec<Address>> {
+        self.patterns.iter().find_map(|(pattern, targets)| pattern.expand(local_part, targets))
+    }
+
+    /// A pattern that is given other targets keeps its place.
+    fn set_pattern(&mut self, pattern: &LocalPattern, targets: &[Address]) {
+        match self.patterns.iter_mut().find(|(known, _)| known == pattern) {
+            _ if targets.is_empty() => self.patterns.retain(|(known, _)| known != pattern),
+            Some((_, known)) => *known = targets.to_vec(),
+            None => {
+                self.patterns.push((pattern.clone(), targets.to_vec()));
+                // Stable: expressions keep the order in which they came.
+                self.patterns.sort_by_cached_key(|(pattern, _)| pattern.rank());
+            }
+        }
     }
 }

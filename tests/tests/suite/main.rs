@@ -18,6 +18,7 @@ mod model;
 mod no_tokio;
 mod overload;
 mod pickup;
+mod policy;
 mod pop3;
 mod proxy;
 mod relay;
