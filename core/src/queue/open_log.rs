@@ -88,12 +88,13 @@ impl Pending {
     /// Octets that it adds to a segment's data.
     pub(super) fn octets(&self) -> u64 {
         match self {
-            Self::Accept(Acceptance { header, body, .. }, _) => {
+            Self::Accept(Acceptance { header, body, report, .. }, _) => {
                 let body = match body {
                     AcceptedBody::Inline(pieces, _) => pieces.iter().map(Bytes::len).sum(),
                     AcceptedBody::Uploaded(_) => 0,
                 };
-                (header.len() + body) as u64
+                let report = report.as_ref().map_or(0, |report| report.header.len() + report.body.len());
+                (header.len() + body + report) as u64
             }
             Self::Rewrite(Rewritten { header, body, .. }, _) => {
                 (header.0.len() + body.as_ref().map_or(0, |(body, _)| body.len())) as u64
@@ -256,10 +257,17 @@ impl OpenLog {
                     segment.records.push(record);
                     waiters.push(Waiter::Adopt(done));
                 }
-                Pending::Accept(acceptance, done) => {
+                Pending::Accept(mut acceptance, done) => {
+                    let report = acceptance.report.take().map(|report| *report);
                     let (entry, fresh) = self.enter(acceptance, number, now.utc, &mut data);
                     waiters.push(Waiter::Accept(entry.envelope.id, fresh, done));
+                    let place = segment.records.len();
                     segment.records.push(Record::Accept(entry));
+                    if let Some(report) = report {
+                        let entry = self.enter(Acceptance::from(&report), number, now.utc, &mut data).0;
+                        segment.records.push(Record::Accept(entry));
+                        bounces.insert(place, report);
+                    }
                 }
             }
         }

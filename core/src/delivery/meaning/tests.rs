@@ -1,6 +1,6 @@
 use super::*;
 use crate::platform::Target;
-use crate::smtp::client::ProtocolError;
+use crate::smtp::client::{Needed, ProtocolError};
 
 const HOST: &str = "mx.test[1.0.0.1]:25";
 
@@ -141,8 +141,8 @@ fn without_a_reply_what_was_sent_decides() {
              delivered",
         ),
         (
-            outcome(&RecipientOutcome::EightBitNotOffered, &host),
-            "settled failed 554 5.6.3 HOST does not offer 8BITMIME, and the message has octets beyond ASCII",
+            outcome(&RecipientOutcome::NotOffered(Needed::EightBitMime), &host),
+            "next failed 554 5.6.3 HOST does not offer 8BITMIME, and the message has octets beyond ASCII",
         ),
         (
             outcome(&RecipientOutcome::BareLineEnd, &host),

@@ -10,5 +10,5 @@ mod trace;
 pub use addresses::{AddressListError, parse_address_list};
 pub use downgrade::{Downgrade, Survey, Unconvertible};
 pub use header::{Field, HeaderScan, HeaderSplit, field_count, fields};
-pub use report::{Failure, Report};
+pub use report::{Action, Report, Returned, Told};
 pub use trace::{Received, return_path_field};

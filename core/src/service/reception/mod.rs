@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub(super) use self::content::{ContentFault, ContentSink};
-use super::Context;
+use super::{Context, settle};
 use crate::conversation::smtp::Handler;
 use crate::directory::{Resolution, Target};
 use crate::model::message::Received;
@@ -253,7 +253,7 @@ pub(super) async fn accept(
     };
     let (reverse_path, recipients) = (submission.reverse_path.clone(), submission.recipients.len());
     let size = header.len() as u64 + body_octets;
-    let acceptance = Acceptance {
+    let mut acceptance = Acceptance {
         id,
         under: submission.under,
         reverse_path: submission.reverse_path,
@@ -262,7 +262,13 @@ pub(super) async fn accept(
         header_crc: crc32fast::hash(&header),
         header,
         body,
+        report: None,
     };
+    // A report is not worth refusing a message for; without it, whoever gets the message reports.
+    if let Ok(Some(report)) = settle::expansion(context, &acceptance).await {
+        acceptance.report = Some(Box::new(report));
+        settle::strip_success(&mut acceptance.recipients);
+    }
     let incarnation = context.spool.accept(acceptance).await?;
     let session = submission.session;
     context.journal.report(&Event::Accepted {
