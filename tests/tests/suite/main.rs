@@ -15,6 +15,7 @@ mod http;
 mod large_queue;
 mod model;
 mod no_tokio;
+mod options;
 mod pickup;
 mod pop3;
 mod proxy;

@@ -136,7 +136,27 @@ pub async fn submit(
     named: &[Address],
     content: &Bytes,
 ) -> Result<QueueId, Reply> {
-    let recipients = resolve_all(context, named).await?;
+    let named =
+        named.iter().map(|address| (address.clone(), RecipientOptions::default())).collect::<Vec<_>>();
+    submit_with(context, reverse_path, MailOptions::of(body_type(content)), &named, content).await
+}
+
+/// The same with what a client would ask for by parameters.
+pub async fn submit_with(
+    context: &Arc<Context>,
+    reverse_path: ReversePath,
+    options: MailOptions,
+    asked: &[(Address, RecipientOptions)],
+    content: &Bytes,
+) -> Result<QueueId, Reply> {
+    let named: Vec<Address> = asked.iter().map(|(address, _)| address.clone()).collect();
+    let mut recipients = resolve_all(context, &named).await?;
+    for addressee in recipients.values_mut() {
+        let name = addressee.alias.as_ref().unwrap_or(&addressee.address);
+        if let Some((_, options)) = asked.iter().find(|(address, _)| address == name) {
+            addressee.options = options.clone();
+        }
+    }
     let mut sink = ContentSink::new(context.clone());
     sink.push(content).await.map_err(reply)?;
     let (header, body) = sink.finish().await.map_err(reply)?;
@@ -148,9 +168,9 @@ pub async fn submit(
         received_from: None,
         with: None,
         reverse_path,
-        options: MailOptions::of(body_type(content)),
+        options,
         recipients,
-        named: named.to_vec(),
+        named,
     };
     accept(context, submission, header, body).await.map_err(|refusal| reply(ContentFault::Refusal(refusal)))
 }
