@@ -74,7 +74,11 @@ impl Pending {
     /// Whether it is to be written soon: for somebody who waits, or because another host has a message that it would be given once
     /// more if this node died now.
     pub(super) fn is_urgent(&self) -> bool {
-        matches!(self, Self::Urgent(_)) || self.is_awaited()
+        match self {
+            Self::Urgent(_) => true,
+            Self::Bounce(_, bounce) => !bounce.is_failure,
+            _ => self.is_awaited(),
+        }
     }
 
     /// Whether it speaks of an entry that another segment may hold.

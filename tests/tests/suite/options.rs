@@ -106,7 +106,7 @@ fn a_delivery_here_is_reported_where_that_is_asked_for_and_only_there() {
         &text,
         &[
             "\r\nSubject: Your message was delivered\r\n",
-            "\r\nOriginal-Envelope-Id: e+201\r\n",
+            "\r\nOriginal-Envelope-Id: e 1\r\n",
             "\r\nOriginal-Recipient: rfc822; Old@x.test\r\nFinal-Recipient: rfc822; bob@home.test\r\nAction: delivered\r\n",
         ],
     );

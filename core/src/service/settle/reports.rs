@@ -1,5 +1,7 @@
 //! Reports as messages of their own: to whom they go, what is returned in them, and how they are named.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
 use super::Ended;
@@ -10,6 +12,7 @@ use crate::model::{Address, BodyType, Event, Outcome, QueueId, RecipientOptions,
 use crate::queue::{Acceptance, Addressee, Bounce, Work};
 use crate::service::Context;
 use crate::state::content::{read_inline, read_part};
+use crate::state::log::Body;
 use crate::state::requests::Purpose;
 use crate::state::{StateError, layout};
 
@@ -122,23 +125,29 @@ pub async fn expansion(context: &Context, acceptance: &Acceptance) -> Result<Opt
 
 /// One of each alias that comes to several and whose success is to be reported.
 fn expanded(recipients: &[Addressee]) -> Vec<&Addressee> {
-    let of_several = |addressee: &&Addressee| is_of_several(recipients, addressee);
-    let asked = recipients.iter().filter(|addressee| addressee.options.reports_success()).filter(of_several);
-    let mut one_each: Vec<&Addressee> = asked.collect();
-    one_each.sort_by_key(|addressee| &addressee.alias);
-    one_each.dedup_by_key(|addressee| &addressee.alias);
-    one_each
+    let several = aliases_of_several(recipients);
+    let asked = recipients.iter().filter(|addressee| addressee.options.reports_success());
+    let with_alias = asked.filter_map(|addressee| Some((addressee.alias.as_ref()?, addressee)));
+    let one_each: BTreeMap<&Address, &Addressee> =
+        with_alias.filter(|(alias, _)| several.contains(*alias)).collect();
+    one_each.into_values().collect()
 }
 
-fn is_of_several(recipients: &[Addressee], one: &Addressee) -> bool {
-    one.alias.is_some() && recipients.iter().filter(|other| other.alias == one.alias).count() > 1
+fn aliases_of_several(recipients: &[Addressee]) -> BTreeSet<Address> {
+    let mut counts: BTreeMap<&Address, usize> = BTreeMap::new();
+    recipients
+        .iter()
+        .filter_map(|one| one.alias.as_ref())
+        .for_each(|alias| *counts.entry(alias).or_default() += 1);
+    counts.into_iter().filter(|(_, count)| *count > 1).map(|(alias, _)| alias.clone()).collect()
 }
 
 /// Success is told of once, by the report of the expansion, and not by whoever gets the message (RFC 3461 §5.2.7.3).
 pub fn strip_success(recipients: &mut [Addressee]) {
-    let several: Vec<bool> = recipients.iter().map(|one| is_of_several(recipients, one)).collect();
-    let of_several = recipients.iter_mut().zip(several).filter(|(_, is_of_several)| *is_of_several);
-    for notify in of_several.filter_map(|(addressee, _)| addressee.options.notify.as_mut()) {
+    let several = aliases_of_several(recipients);
+    let is_of_several = |one: &Addressee| one.alias.as_ref().is_some_and(|alias| several.contains(alias));
+    let of_several = recipients.iter_mut().filter(|addressee| is_of_several(addressee));
+    for notify in of_several.filter_map(|addressee| addressee.options.notify.as_mut()) {
         *notify = Notify { success: false, ..*notify };
     }
 }
@@ -186,6 +195,7 @@ async fn original(
     let is_whole = has_failure
         && options.ret == Some(Ret::Full)
         && envelope.size <= WHOLE_LIMIT
+        && matches!(envelope.content.body, Body::Inline(_))
         && !options.require_tls
         && options.body != BodyType::BinaryMime
         && (!options.smtputf8 || is_international(&envelope.reverse_path));

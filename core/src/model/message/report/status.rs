@@ -15,7 +15,7 @@ impl Report<'_> {
         let is_utf8 = self.is_international();
         let mut status = String::new();
         if let Some(envid) = self.envid {
-            status.push_str(&format!("Original-Envelope-Id: {}\r\n", xtext::encode(envid)));
+            status.push_str(&format!("Original-Envelope-Id: {}\r\n", plain(envid)));
         }
         status.push_str(&format!(
             "Reporting-MTA: dns; {}\r\nArrival-Date: {}\r\n",
@@ -42,7 +42,7 @@ impl Told<'_> {
                 (Some(original), _) => {
                     let address = match original.is_utf8() {
                         true => spelt(&original.address, is_utf8),
-                        false => xtext::encode(&original.address),
+                        false => plain(&original.address),
                     };
                     out.push_str(&format!("Original-Recipient: {}; {address}\r\n", original.kind));
                 }
@@ -97,6 +97,11 @@ impl Action {
             Self::Expanded => "expanded",
         }
     }
+}
+
+/// What a client said as xtext, as it meant it: the fields hold it decoded (RFC 3461 §6.3).
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect()
 }
 
 /// `address-type ";" generic-address` (RFC 3464 §2.3.2, RFC 6533 §3).

@@ -298,8 +298,8 @@ fn each_recipient_is_told_of_by_what_was_done() {
         &text,
         &[
             "\r\nSubject: Your message is delayed\r\n",
-            "\r\nOriginal-Envelope-Id: a+20b\r\nReporting-MTA: dns; mx.test\r\n",
-            "\r\nOriginal-Recipient: rfc822; Bob+2Bx@old.test\r\nFinal-Recipient: rfc822; bob@home.test\r\n\
+            "\r\nOriginal-Envelope-Id: a b\r\nReporting-MTA: dns; mx.test\r\n",
+            "\r\nOriginal-Recipient: rfc822; Bob+x@old.test\r\nFinal-Recipient: rfc822; bob@home.test\r\n\
              Action: delivered\r\nStatus: 2.1.5\r\nLast-Attempt-Date: ",
             "\r\nAction: relayed\r\nStatus: 2.1.5\r\nRemote-MTA: dns; mx.far.test\r\n",
             "\r\nAction: delayed\r\nStatus: 4.3.0\r\nDiagnostic-Code: smtp; 451 4.3.0 later\r\n",
