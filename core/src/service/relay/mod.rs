@@ -9,6 +9,7 @@ mod delivery;
 mod plan;
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,7 +128,11 @@ impl Relay {
                 client.quit().await;
                 Err(useless("it does not offer STARTTLS"))
             }
-            Err(error) => Err(useless(&error.to_string())),
+            // What was understood and is wrong stays so; a handshake that broke off may succeed next time.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+                Err(useless(&error.to_string()))
+            }
+            Err(error) => Err(Useless { verdict: meaning::tls_failed(host, &error), is_silent: false }),
         }
     }
 
