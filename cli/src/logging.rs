@@ -61,6 +61,7 @@ fn level(event: &Event) -> Level {
         Event::Accepted { .. }
         | Event::Attempted { .. }
         | Event::Bounced { .. }
+        | Event::Notified { .. }
         | Event::Ordered { .. }
         | Event::PickedUp { .. }
         | Event::LoggedIn { .. }

@@ -21,13 +21,13 @@ use futures::io::AsyncWriteExt;
 
 use crate::config::{Config, Listener, Protocol, TlsMode};
 use crate::model::event::Journal;
-use crate::model::{Address, Event, Outcome, QueueId, Reply, ReversePath};
+use crate::model::{Address, Event, MailOptions, Outcome, QueueId, RecipientOptions, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
 use crate::queue::Manager;
 pub use crate::queue::{Current, Overload, Taken};
 use crate::service::access::Access;
 use crate::service::certificates::Certificates;
-use crate::service::reception::{Reception, keeps_up, submit};
+use crate::service::reception::{Reception, keeps_up, submit, submit_with};
 use crate::service::{Context, local_delivery, maintenance, relay};
 use crate::state::format::{self, FormatError};
 pub use drain::{DrainReport, DrainSettings};
@@ -256,6 +256,17 @@ impl Engine {
         content: Bytes,
     ) -> Result<QueueId, Reply> {
         submit(&self.shared.context, reverse_path, &recipients, &content).await
+    }
+
+    /// The same with what a client would ask for by parameters of MAIL and RCPT.
+    pub async fn send_with(
+        &self,
+        reverse_path: ReversePath,
+        options: MailOptions,
+        recipients: Vec<(Address, RecipientOptions)>,
+        content: Bytes,
+    ) -> Result<QueueId, Reply> {
+        submit_with(&self.shared.context, reverse_path, options, &recipients, &content).await
     }
 
     /// Ends the node: clients are told `421`, transactions in flight and deliveries under way may finish within `grace`, and what is left is released to the others.

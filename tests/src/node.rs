@@ -12,8 +12,10 @@ use fulmar_core::admin::{Action, Admin, DomainChange, QueueItem};
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::{CertificateFile, Engine, StartError};
 use fulmar_core::model::event::Journal;
-use fulmar_core::model::{Address, AliasName, Domain, Event, Outcome, QueueId, ReversePath};
-use fulmar_core::platform::{Host, Platform, Store, When};
+use fulmar_core::model::{
+    Address, AliasName, Domain, Event, MailOptions, Outcome, QueueId, RecipientOptions, ReversePath, UtcTime,
+};
+use fulmar_core::platform::{Clock as _, Host, Platform, Store, When};
 use fulmar_core::resolver::Resolver;
 use fulmar_runtime_smol::{SmolEntropy, SmolNet, SmolRuntime, accept, listen};
 use fulmar_storage_s3::{DirectoryStore, MemoryStore};
@@ -29,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An address that is known to be one.
 pub fn address(text: &str) -> Address {
-    Address::parse(text).expect("an address")
+    Address::parse_utf8(text).expect("an address")
 }
 
 /// A store with its domains, accounts and aliases, made before a node sees it: what a node has looked up it believes for a while.
@@ -324,6 +326,21 @@ impl Node {
         self.delivered(&id.to_string(), recipient);
     }
 
+    /// Takes a message as from a client that asks for things by parameters, and gives its queue id.
+    pub fn send_with(
+        &self,
+        reverse_path: &str,
+        options: MailOptions,
+        recipients: &[(&str, RecipientOptions)],
+        content: impl Into<Bytes>,
+    ) -> String {
+        let reverse_path = ReversePath::try_from(reverse_path.to_owned()).expect("a reverse-path");
+        let to = |text: &str| Address::parse_utf8(text).expect("an address");
+        let recipients = recipients.iter().map(|(path, options)| (to(path), options.clone())).collect();
+        let sent = self.engine.send_with(reverse_path, options, recipients, content.into());
+        self.ground.runtime.block_on(sent).expect("the message is taken").to_string()
+    }
+
     /// Writes an object behind the node's back.
     pub fn put(&self, key: &str, octets: &'static [u8]) {
         let payload = std::iter::once(Bytes::from_static(octets)).collect();
@@ -385,6 +402,11 @@ impl Node {
     /// See [`Ground::keys`].
     pub fn keys(&self) -> Vec<String> {
         self.ground.keys()
+    }
+
+    /// What time it is there.
+    pub fn now(&self) -> UtcTime {
+        self.ground.clock.utc()
     }
 
     /// Messages that it acknowledged so far.

@@ -218,7 +218,7 @@ fn changes(count: u64, first: UtcTime) -> (Duration, Duration) {
     let deliver = |entries: &mut Entries, entry: &Entry| {
         let outcome = Outcome::Delivered(Reply::new(250, (2, 0, 0), "taken"));
         for Recipient { to, .. } in &entry.recipients {
-            let attempt = Attempt { to: *to, outcome: outcome.clone(), next: first };
+            let attempt = Attempt { to: *to, outcome: outcome.clone(), next: first, is_told: false };
             let work = entries.part(entry.envelope.id, &[*to]).expect("it lives");
             entries.attempted(work.envelope.id, &[attempt]);
         }

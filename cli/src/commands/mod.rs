@@ -111,6 +111,8 @@ impl Context {
         };
         let dns =
             Arc::new(Resolver::new(servers, net.clone(), clock.clone(), entropy.clone(), spawn.clone()));
+        let roots = system_roots();
+        settings.engine.relay.roots = roots.into_iter().map(|root| root.to_vec()).collect();
         let platform = Platform { store, dns, net, clock, entropy, spawn };
         Ok(Self { settings, output, platform, journal: logging::journal() })
     }

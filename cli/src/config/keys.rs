@@ -221,6 +221,12 @@ const KEYS: &[Key] = &[
     },
     Key {
         section: "queue",
+        name: "delay_notice",
+        set: |s, w| put(&mut s.engine.queue.delay_notice, duration(w, TIMEOUT_FLOOR..=EXPIRE_LIMIT)),
+        show: |s| string(show_duration(s.engine.queue.delay_notice)),
+    },
+    Key {
+        section: "queue",
         name: "window",
         set: |s, w| {
             let auto = word(w, &[("auto", None)]);

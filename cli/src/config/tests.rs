@@ -52,7 +52,7 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("[queue]\nwindow = \"11s\"", "2: [queue] window: \"11s\" is out of range; allowed: 0s to 10s"),
         (
             "[queue]\npace = 1",
-            "2: [queue] pace: not a setting of this version; allowed: retry, expire, window, local_attempts, \
+            "2: [queue] pace: not a setting of this version; allowed: retry, expire, delay_notice, window, local_attempts, \
              commit_wait, delivery_wait, intake, entries, adopt_local",
         ),
         ("[smtp]\nrecipients = 99", "2: [smtp] recipients: 99 is out of range; allowed: 100 to 100000"),

@@ -159,6 +159,8 @@ pub struct QueueSettings {
     pub retry: Vec<Duration>,
     /// How long an entry is tried; at most 25 days, because mailboxes remember deliveries for 30.
     pub expire: Duration,
+    /// After how long a sender who asked for that is told that a message is not delivered yet (RFC 3461 §4.1).
+    pub delay_notice: Duration,
     /// How long finished transactions are collected while a segment is being written.
     pub window: Duration,
     /// Octets of bodies that are kept in memory for first attempts. What is over is read again from the store.
@@ -188,6 +190,7 @@ impl Default for QueueSettings {
         Self {
             retry: [1, 5, 15, 60, 240].map(Duration::from_mins).to_vec(),
             expire: Duration::from_hours(5 * 24),
+            delay_notice: Duration::from_hours(4),
             window: Duration::from_millis(50),
             memory: 16 << 20,
             receiving: 16 << 20,

@@ -24,6 +24,9 @@ pub struct RelaySettings {
     pub attempts: usize,
     /// Of these to one destination.
     pub attempts_per_destination: usize,
+    /// Root certificates (X.509 in DER) by which hosts are verified for messages that may go to no others (RFC 8689 §4.2.1). Without any, such
+    /// messages fail.
+    pub roots: Vec<Vec<u8>>,
 }
 
 impl Default for RelaySettings {
@@ -35,6 +38,7 @@ impl Default for RelaySettings {
             port: 25,
             attempts: 400,
             attempts_per_destination: 20,
+            roots: Vec::new(),
         }
     }
 }

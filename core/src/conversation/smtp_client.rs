@@ -26,7 +26,7 @@ use crate::model::Domain;
 use crate::model::reply::Severity;
 use crate::platform::{Clock, Instant, Stream};
 use crate::smtp::client::{
-    Closing, Envelope, Phase, ProtocolError, RecipientOutcome, Session, StartTls, Step,
+    Closing, Envelope, Extensions, Phase, ProtocolError, RecipientOutcome, Session, StartTls, Step,
 };
 use crate::transport::TlsClient;
 
@@ -163,7 +163,7 @@ impl Client {
         let earned = Duration::from_secs(envelope.size / LEAST_RATE);
         self.pace = Pace { current: None, until: self.clock.instant() + LONGEST_TRANSACTION + earned };
         self.transactions += 1;
-        let everybody = (0..envelope.forward_paths.len()).collect();
+        let everybody = (0..envelope.recipients.len()).collect();
         let mut settled = Vec::new();
         // What came since the last transaction is no reply to this one.
         self.glance().await;
@@ -179,6 +179,11 @@ impl Client {
     /// Whether another transaction may follow.
     pub fn is_ready(&self) -> bool {
         self.session.phase() == Phase::Ready && !self.link.is_deaf() && self.link.unsent() == 0
+    }
+
+    /// What the server offers; none where the session is not ready.
+    pub fn extensions(&self) -> Option<&Extensions> {
+        self.session.extensions()
     }
 
     /// Whether the session is encrypted.

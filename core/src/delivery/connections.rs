@@ -38,6 +38,16 @@ pub struct Connection {
     pub client: Client,
     /// Who is at the other end.
     pub host: Host,
+    /// Whether it has proved that by a certificate.
+    pub is_verified: bool,
+}
+
+impl Connection {
+    /// Whether the server wants no more transactions in it (RFC 9422 §4).
+    pub fn is_worn(&self) -> bool {
+        let limit = self.client.extensions().and_then(|offered| offered.limits.transactions);
+        limit.is_some_and(|limit| self.client.transactions() >= limit)
+    }
 }
 
 /// See the module. Cheap to clone.
@@ -75,11 +85,13 @@ impl Connections {
         Self { clock, spawn, rest: rest.min(LONGEST_REST), state: Arc::default() }
     }
 
-    /// An idle connection, the one that was used last. Its server may have closed it meanwhile.
-    pub fn take(&self, destination: &Destination) -> Option<Connection> {
+    /// An idle connection, the one that was used last; with `needs_verified` only one whose server has proved who it is. Its server may have
+    /// closed it meanwhile.
+    pub fn take(&self, destination: &Destination, needs_verified: bool) -> Option<Connection> {
         let mut state = self.state();
         let list = state.idle.get_mut(destination)?;
-        let last = list.pop();
+        let last = list.iter().rposition(|idle| idle.connection.is_verified || !needs_verified);
+        let last = last.map(|last| list.remove(last));
         if list.is_empty() {
             state.idle.remove(destination);
         }
@@ -94,8 +106,9 @@ impl Connections {
             return;
         }
         let now = self.clock.instant();
-        let is_worn =
-            client.transactions() >= TRANSACTION_LIMIT || now.since(client.opened()) >= LONGEST_LIFE;
+        let is_worn = client.transactions() >= TRANSACTION_LIMIT
+            || now.since(client.opened()) >= LONGEST_LIFE
+            || connection.is_worn();
         let mut state = self.state();
         if is_worn || state.is_closed || state.count >= IDLE_LIMIT {
             drop(state);

@@ -6,6 +6,7 @@
 //! | 421 before content ends | deferred | the next host |
 //! | 4yz to MAIL, RCPT, DATA, content or the final dot | deferred | |
 //! | too many recipients | deferred | again at once |
+//! | an extension that the message needs is not offered | failed | the next host |
 //! | 5yz to the same | failed | |
 //! | the connection is lost after the final dot | deferred: it may have been delivered | |
 //! | 2yz to the final dot | delivered | |
@@ -18,9 +19,10 @@ mod tests;
 use std::io;
 
 use super::Host;
+use crate::model::message::Unconvertible;
 use crate::model::reply::Severity;
 use crate::model::{EnhancedStatus, Outcome, Reply};
-use crate::smtp::client::{Closing, Phase, RecipientOutcome, status_code};
+use crate::smtp::client::{Closing, Needed, Phase, RecipientOutcome, status_code};
 
 /// Characters of a server's text that are kept.
 pub const TEXT_LIMIT: usize = 512;
@@ -62,16 +64,44 @@ pub fn outcome(outcome: &RecipientOutcome, host: &Host) -> Verdict {
             next_host((4, 4, 2), format!("{host}: the connection was lost before the message was sent"))
         }
         RecipientOutcome::CutAfterDot => lost_after_dot(host),
-        // RFC 6152 §3 leaves a choice between converting and this; RFC 3463 §3.7: conversion required but not supported.
-        RecipientOutcome::EightBitNotOffered => failed(
-            (5, 6, 3),
-            format!("{host} does not offer 8BITMIME, and the message has octets beyond ASCII"),
-        ),
+        RecipientOutcome::NotOffered(needed) => not_offered(*needed, host),
         RecipientOutcome::BareLineEnd => failed(
             (5, 6, 0),
             "the message has a CR or LF that is not part of a CRLF, and cannot be sent".to_owned(),
         ),
     }
+}
+
+/// A host does not offer what a message needs; another one may.
+pub fn not_offered(needed: Needed, host: &Host) -> Verdict {
+    let (code, status, what) = match needed {
+        // Conversion required but not supported (RFC 3463 §3.7).
+        Needed::EightBitMime => (554, (5, 6, 3), "8BITMIME, and the message has octets beyond ASCII"),
+        Needed::BinaryMime => (554, (5, 6, 3), "BINARYMIME, and the message is binary"),
+        // RFC 6531 §3.5.
+        Needed::Smtputf8 => {
+            (553, (5, 6, 7), "SMTPUTF8, and the message has addresses or fields beyond ASCII")
+        }
+        // RFC 8689 §4.2.1.
+        Needed::RequireTls => (554, (5, 7, 30), "REQUIRETLS, which the sender insists on"),
+    };
+    elsewhere(Reply::new(code, status, format!("{host} does not offer {what}")))
+}
+
+/// A host does not take the message as it is, and it cannot be converted.
+pub fn unconvertible(error: Unconvertible, host: &Host) -> Verdict {
+    let text = format!("{host} does not take all octets of the message, and {error}");
+    elsewhere(Reply::new(554, (5, 6, 3), text))
+}
+
+/// There is no encrypted session with a host that has proved who it is (RFC 8689 §4.2.1).
+pub fn tls_required(host: &Host, why: &str) -> Verdict {
+    let text = format!("{host}: the sender insists on verified TLS: {}", clean(why));
+    elsewhere(Reply::new(554, (5, 7, 10), text))
+}
+
+fn elsewhere(reply: Reply) -> Verdict {
+    Verdict::NextHost(Outcome::Failed(reply))
 }
 
 /// What the end of a session means for recipients whose transaction had not begun. `phase` is what was awaited at the end.

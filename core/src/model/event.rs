@@ -144,6 +144,14 @@ pub enum Event {
         /// The report, a message of its own.
         report: QueueId,
     },
+    /// A message's sender is being told something else about recipients: that they have it, or that they do not yet. Durable together with
+    /// what it tells of.
+    Notified {
+        /// The message.
+        queue_id: QueueId,
+        /// The report, a message of its own.
+        report: QueueId,
+    },
     /// Nobody is told that a recipient was not delivered to: there is nobody to be told.
     BounceDropped {
         /// The message.

@@ -1,6 +1,8 @@
 //! What a client asks for beside the two paths, as ESMTP parameters of MAIL and RCPT. It travels with the message through the queue and, where
 //! the next hop offers the extension, on to it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::UtcTime;
@@ -117,7 +119,35 @@ pub struct OriginalRecipient {
     pub address: String,
 }
 
+impl fmt::Display for Notify {
+    /// `"NEVER" / 1#notify-list-element` (RFC 3461 §4.1).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elements = [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")];
+        let named: Vec<&str> =
+            elements.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, name)| name).collect();
+        f.write_str(if named.is_empty() { "NEVER".to_owned() } else { named.join(",") }.as_str())
+    }
+}
+
+impl OriginalRecipient {
+    /// Whether the address is of the kind that holds UTF-8 (RFC 6533 §3).
+    pub fn is_utf8(&self) -> bool {
+        self.kind.eq_ignore_ascii_case("utf-8")
+    }
+}
+
 impl RecipientOptions {
+    /// Whether nothing at all is to be reported.
+    pub fn is_never(&self) -> bool {
+        self.notify.is_some_and(|notify| notify == Notify::default())
+    }
+
+    /// The same, but that a delay is not reported any more: what is reported unless the sender says otherwise is said then.
+    pub fn without_delay(self) -> Self {
+        let unsaid = Notify { failure: true, ..Notify::default() };
+        Self { notify: Some(Notify { delay: false, ..self.notify.unwrap_or(unsaid) }), ..self }
+    }
+
     /// Whether a failure is reported: unless the sender said otherwise (RFC 3461 §5.2.5).
     pub fn reports_failure(&self) -> bool {
         self.notify.is_none_or(|notify| notify.failure)

@@ -13,6 +13,19 @@ pub fn encode(text: &str) -> String {
     encoded
 }
 
+/// `utf-8-addr-xtext` (RFC 6533 §3): an address with UTF-8 in it where only ASCII may stand. What xtext would encode octet by octet stands here
+/// as `\x{...}`, character by character.
+pub fn encode_utf8_address(address: &str) -> String {
+    let mut encoded = String::with_capacity(address.len());
+    for c in address.chars() {
+        match c {
+            '!'..='~' if !matches!(c, '+' | '=' | '\\') => encoded.push(c),
+            _ => encoded.push_str(&format!("\\x{{{:02X}}}", u32::from(c))),
+        }
+    }
+    encoded
+}
+
 /// Decodes `xtext = *( xchar / hexchar )`. None where it is not xtext, or what it encodes is not UTF-8.
 pub fn decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
@@ -48,6 +61,15 @@ mod tests {
         assert_eq!(decode("+2b").as_deref(), Some("+"));
         for broken in ["+", "+4", "+4G", "a=b", "a b", "\u{e9}", "+FF"] {
             assert_eq!(decode(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn an_international_address_is_spelt_in_ascii() {
+        for (address, encoded) in
+            [("a@x", "a@x"), ("\u{e9}+\\@x", "\\x{E9}\\x{2B}\\x{5C}@x"), ("\u{1f60a}", "\\x{1F60A}")]
+        {
+            assert_eq!(encode_utf8_address(address), encoded);
         }
     }
 

@@ -9,7 +9,8 @@ use futures::channel::oneshot;
 
 use crate::config::Destination;
 use crate::model::{
-    Address, BodyId, Incarnation, MailOptions, Outcome, QueueId, RecipientOptions, ReversePath, UtcTime,
+    Address, BodyId, Event, Incarnation, MailOptions, Outcome, QueueId, RecipientOptions, ReversePath,
+    UtcTime,
 };
 use crate::platform::{Instant, Payload};
 use crate::state::layout;
@@ -59,6 +60,8 @@ pub struct Acceptance {
     pub header_crc: u32,
     /// The body.
     pub body: AcceptedBody,
+    /// What its sender is to be told of it already. The one is never without the other.
+    pub report: Option<Box<Bounce>>,
 }
 
 /// A final recipient of a message to be accepted.
@@ -82,6 +85,7 @@ impl Acceptance {
                 AcceptedBody::Inline(pieces, _) => pieces.iter().map(Bytes::len).sum(),
                 AcceptedBody::Uploaded(_) => 0,
             }
+            + self.report.as_ref().map_or(0, |report| report.header.len() + report.body.len())
     }
 }
 
@@ -111,8 +115,7 @@ pub struct Work {
     pub is_ordered: bool,
 }
 
-/// A non-delivery report, which becomes durable together with the final outcomes that it tells of: the one is never
-/// without the other. Its null reverse-path is not said.
+/// A report, which becomes durable together with the outcomes that it tells of: the one is never without the other. Its null reverse-path is not said.
 #[derive(Clone, Debug)]
 pub struct Bounce {
     /// Names it; derived from the id of the message that it is about.
@@ -125,11 +128,23 @@ pub struct Bounce {
     pub header: Bytes,
     /// The body.
     pub body: Bytes,
+    /// Whether it tells of a failure.
+    pub is_failure: bool,
+}
+
+impl Bounce {
+    /// What is reported of it in turn, once it is durable.
+    pub(super) fn event(&self, queue_id: QueueId) -> Event {
+        match self.is_failure {
+            true => Event::Bounced { queue_id, report: self.id },
+            false => Event::Notified { queue_id, report: self.id },
+        }
+    }
 }
 
 impl From<&Bounce> for Acceptance {
     fn from(bounce: &Bounce) -> Self {
-        let Bounce { id, recipients, options, header, body } = bounce.clone();
+        let Bounce { id, recipients, options, header, body, .. } = bounce.clone();
         let body_crc = crc32fast::hash(&body);
         Self {
             id,
@@ -140,6 +155,7 @@ impl From<&Bounce> for Acceptance {
             header_crc: crc32fast::hash(&header),
             header,
             body: AcceptedBody::Inline(vec![body], body_crc),
+            report: None,
         }
     }
 }
@@ -204,6 +220,8 @@ pub(super) struct Attempted {
     /// Recipient, attempts so far, and how this one ended.
     pub(super) outcomes: Vec<(u32, u32, Outcome)>,
     pub(super) bounce: Option<Bounce>,
+    /// Recipients whose delay it tells of.
+    pub(super) delays: Vec<u32>,
 }
 
 /// The log that a node is writing.

@@ -73,7 +73,11 @@ impl Pending {
     /// Whether it is to be written soon: for somebody who waits, or because another host has a message that it would be given once
     /// more if this node died now.
     pub(super) fn is_urgent(&self) -> bool {
-        matches!(self, Self::Urgent(_)) || self.is_awaited()
+        match self {
+            Self::Urgent(_) => true,
+            Self::Bounce(_, bounce) => !bounce.is_failure,
+            _ => self.is_awaited(),
+        }
     }
 
     /// Whether it speaks of an entry that another segment may hold.
@@ -249,10 +253,17 @@ impl OpenLog {
                     segment.records.push(record);
                     waiters.push(Waiter::Adopt(done));
                 }
-                Pending::Accept(acceptance, done) => {
+                Pending::Accept(mut acceptance, done) => {
+                    let report = acceptance.report.take().map(|report| *report);
                     let (entry, fresh) = self.enter(acceptance, number, now.utc, &mut data);
                     waiters.push(Waiter::Accept(entry.envelope.id, fresh, done));
+                    let place = segment.records.len();
                     segment.records.push(Record::Accept(entry));
+                    if let Some(report) = report {
+                        let entry = self.enter(Acceptance::from(&report), number, now.utc, &mut data).0;
+                        segment.records.push(Record::Accept(entry));
+                        bounces.insert(place, report);
+                    }
                 }
             }
         }

@@ -81,7 +81,14 @@ impl Spool {
 
     /// Tells how attempts ended, by the recipients' numbers. Those that are left out are attempted again by whoever adopts the log.
     /// What is reported to the sender is durable together with the outcomes, or neither is.
-    pub fn attempted(&self, work: &Work, outcomes: Vec<(u32, Outcome)>, bounce: Option<Bounce>) {
+    /// `delays` are the recipients whose delay has been told of with it.
+    pub fn attempted(
+        &self,
+        work: &Work,
+        outcomes: Vec<(u32, Outcome)>,
+        bounce: Option<Bounce>,
+        delays: &[u32],
+    ) {
         let outcomes = outcomes.into_iter().filter_map(|(to, outcome)| {
             let recipient = work.recipients.iter().find(|recipient| recipient.to == to)?;
             Some((to, recipient.attempts + 1, outcome))
@@ -92,6 +99,7 @@ impl Spool {
             destination: work.destination.clone(),
             outcomes: outcomes.collect(),
             bounce,
+            delays: delays.to_vec(),
         };
         // The channel has no bound and closes only when the manager ends; what is lost then is attempted again by the adopter.
         let _ = self.commands.try_send(Command::Attempted(attempted));

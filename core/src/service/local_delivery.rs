@@ -7,7 +7,7 @@ use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::Context;
-use super::settle::settle;
+use super::settle::{Ended, overdue, settle};
 use crate::mailbox::Letter;
 use crate::queue::Work;
 
@@ -27,14 +27,19 @@ pub async fn run(context: Arc<Context>) {
 }
 
 async fn attempt(context: &Context, work: Work) {
-    let mut outcomes = Vec::with_capacity(work.recipients.len());
+    let mut ended = Vec::with_capacity(work.recipients.len());
     for recipient in &work.recipients {
+        if let Some(outcome) = overdue(&work.envelope, context.requests.platform().clock.utc()) {
+            ended.push(Ended { to: recipient.to, outcome, remote: None });
+            continue;
+        }
         let letter = Letter {
             envelope: work.envelope.clone(),
             fresh: work.fresh.clone(),
             make_account: recipient.address.is_postmaster(),
         };
-        outcomes.push((recipient.to, context.mailboxes.deliver(&recipient.address, letter).await));
+        let outcome = context.mailboxes.deliver(&recipient.address, letter).await;
+        ended.push(Ended { to: recipient.to, outcome, remote: None });
     }
-    settle(context, &work, outcomes).await;
+    settle(context, &work, ended).await;
 }

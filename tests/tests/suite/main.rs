@@ -16,6 +16,7 @@ mod http;
 mod large_queue;
 mod model;
 mod no_tokio;
+mod options;
 mod overload;
 mod pickup;
 mod policy;

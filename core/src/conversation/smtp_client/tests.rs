@@ -12,10 +12,9 @@ use bytes::Bytes;
 
 use super::{Client, Content, LONGEST_TRANSACTION, OpenError, Transaction, Withdrawn};
 use crate::conversation::testing::{HandClock, OurEnd, Wire};
-use crate::model::{Address, Domain, ReversePath};
+use crate::model::{Address, Domain, MailOptions, RecipientOptions, ReversePath, UtcTime};
 use crate::platform::{Clock, Instant};
-use crate::smtp::BodyType;
-use crate::smtp::client::{Envelope, RecipientOutcome};
+use crate::smtp::client::{Envelope, Recipient, RecipientOutcome};
 use crate::transport::TlsClient;
 
 /// What the server does when it has heard what it waits for.
@@ -157,9 +156,12 @@ impl Server {
         let address = |text: &str| Address::parse(text).unwrap();
         let envelope = Envelope {
             reverse_path: ReversePath::Address(address("from@us.test")),
-            forward_paths: vec![address("a@mx.test"), address("b@mx.test")],
+            recipients: ["a@mx.test", "b@mx.test"]
+                .map(|to| Recipient { address: address(to), options: RecipientOptions::default() })
+                .into(),
             size,
-            body: BodyType::SevenBit,
+            options: MailOptions::default(),
+            now: UtcTime(0),
         };
         self.serve(client.transact(envelope, content))
     }

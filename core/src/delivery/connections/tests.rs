@@ -107,12 +107,18 @@ impl World {
         let client = opening.now_or_never().unwrap().unwrap();
         let name = self.wires.len().to_string();
         self.wires.push(wire);
-        Connection { client, host: Host { name, target: Target::Host("x".to_owned(), 25) } }
+        Connection {
+            client,
+            host: Host { name, target: Target::Host("x".to_owned(), 25) },
+            is_verified: false,
+        }
     }
 
     /// Takes all idle connections, and names them.
     fn take_all(&self, destination: &Destination) -> Vec<String> {
-        std::iter::from_fn(|| self.connections.take(destination)).map(|taken| taken.host.name).collect()
+        std::iter::from_fn(|| self.connections.take(destination, false))
+            .map(|taken| taken.host.name)
+            .collect()
     }
 
     fn pass(&self, time: Duration) {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::platform::Target;
-use crate::smtp::client::ProtocolError;
+use crate::smtp::client::{Needed, ProtocolError};
 
 const HOST: &str = "mx.test[1.0.0.1]:25";
 
@@ -141,8 +141,20 @@ fn without_a_reply_what_was_sent_decides() {
              delivered",
         ),
         (
-            outcome(&RecipientOutcome::EightBitNotOffered, &host),
-            "settled failed 554 5.6.3 HOST does not offer 8BITMIME, and the message has octets beyond ASCII",
+            outcome(&RecipientOutcome::NotOffered(Needed::EightBitMime), &host),
+            "next failed 554 5.6.3 HOST does not offer 8BITMIME, and the message has octets beyond ASCII",
+        ),
+        (
+            not_offered(Needed::Smtputf8, &host),
+            "next failed 553 5.6.7 HOST does not offer SMTPUTF8, and the message has addresses or fields beyond ASCII",
+        ),
+        (
+            not_offered(Needed::RequireTls, &host),
+            "next failed 554 5.7.30 HOST does not offer REQUIRETLS, which the sender insists on",
+        ),
+        (
+            tls_required(&host, "it does not offer STARTTLS"),
+            "next failed 554 5.7.10 HOST: the sender insists on verified TLS: it does not offer STARTTLS",
         ),
         (
             outcome(&RecipientOutcome::BareLineEnd, &host),

@@ -91,12 +91,12 @@ pub(super) fn field_body(header: &[u8], name: &str) -> Option<Vec<u8>> {
     Some(body.trim_ascii().to_vec())
 }
 
-fn is_continuation(line: &[u8]) -> bool {
+pub(super) fn is_continuation(line: &[u8]) -> bool {
     matches!(line.first(), Some(b' ' | b'\t'))
 }
 
 /// `field-name ":"`, with the blanks before the colon that RFC 5322 §4.5.8 asks to tolerate.
-fn field_name(line: &[u8]) -> Option<&[u8]> {
+pub(super) fn field_name(line: &[u8]) -> Option<&[u8]> {
     let name = line[..memchr(b':', line)?].trim_ascii_end();
     let printable = !name.is_empty() && name.iter().all(|b| matches!(b, b'!'..=b'~'));
     printable.then_some(name)

@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures::channel::oneshot;
 
 use super::Manager;
+use crate::config::QueueSettings;
 use crate::model::{Incarnation, Outcome, QueueId, Reply, UtcTime};
 use crate::queue::command::{Attempted, Ordered, Refusal, Work};
 use crate::queue::open_log::{Pending, RIGHT};
 use crate::queue::schedule::{Schedule, pause};
-use crate::state::log::{Attempt, Class, Entry, Record};
+use crate::state::log::{Attempt, Class, Entry, Envelope, Recipient, Record};
 use crate::state::order::{Action, Order};
 
 /// How long ago the last heartbeat that stands may have been sent for a final dot to need no other proof. A node that is
@@ -26,6 +27,18 @@ const LINED_UP_AT_ONCE: usize = 10_000;
 pub(super) fn enter(local: &mut Schedule, relay: &mut Schedule, entry: &Entry) {
     local.enter(entry, Class::Local);
     relay.enter(entry, Class::Relay);
+}
+
+/// When something becomes of a recipient though no attempt succeeds: it expires, its sender's time is over, or its delay is to be told of.
+fn moments(
+    envelope: &Envelope,
+    recipient: &Recipient,
+    is_told: bool,
+    settings: &QueueSettings,
+) -> [Option<UtcTime>; 3] {
+    let by = envelope.options.deliver_by.as_ref().filter(|by| by.is_return);
+    let delay = envelope.delay_due(recipient, settings.delay_notice).filter(|_| !is_told);
+    [Some(envelope.released().after(settings.expire)), by.map(|by| by.at), delay]
 }
 
 impl Manager {
@@ -66,9 +79,12 @@ impl Manager {
         let due = std::iter::from_fn(|| self.relay.take(now)).take(LINED_UP_AT_ONCE);
         for (id, to) in due.collect::<Vec<_>>() {
             let entry = self.log.as_ref().and_then(|log| log.live.entries.part(id, &[to]));
-            if let Some(recipient) = entry.as_ref().and_then(|entry| entry.recipient(to)) {
+            if let Some(entry) = &entry
+                && let Some(recipient) = entry.recipient(to)
+            {
+                let priority = entry.envelope.options.priority;
                 let destination = self.routing.destination(recipient.address.domain());
-                self.lines.enter(destination, id, to);
+                self.lines.enter(destination, id, to, priority);
             }
         }
         while let Some((destination, id, recipients)) = self.lines.take() {
@@ -100,7 +116,7 @@ impl Manager {
 
     /// Attempts have ended.
     pub(super) fn attempted(&mut self, attempted: Attempted) {
-        let Attempted { incarnation, id, destination, outcomes, bounce } = attempted;
+        let Attempted { incarnation, id, destination, outcomes, bounce, delays } = attempted;
         let is_remote = destination.is_some();
         match destination {
             Some(destination) => self.lines.done(&destination),
@@ -118,15 +134,15 @@ impl Manager {
         let numbers: Vec<u32> = outcomes.iter().map(|(to, ..)| *to).collect();
         let Some(entry) = log.live.entries.part(id, &numbers) else { return };
         let now = self.requests.platform().clock.utc();
-        let expiry = entry.envelope.accepted.after(self.settings.expire);
         let mut attempts = Vec::with_capacity(outcomes.len());
         for (to, count, outcome) in outcomes {
             let Some(recipient) = entry.recipient(to) else { continue };
-            let mut next = now.after(pause(&self.settings, count, id));
-            if now < expiry {
-                // The last attempt comes when time is up, and not long after.
-                next = next.min(expiry);
-            }
+            let is_told = delays.contains(&to);
+            // An attempt comes when some time is up, and not long after.
+            let ahead = moments(&entry.envelope, recipient, is_told, &self.settings);
+            let ahead = ahead.into_iter().flatten().filter(|moment| now < *moment).min();
+            let next = now.after(pause(&self.settings, count, id));
+            let next = next.min(ahead.unwrap_or(next));
             if !outcome.is_final() {
                 let schedule = match recipient.class {
                     Class::Local => &mut self.local,
@@ -134,7 +150,7 @@ impl Manager {
                 };
                 schedule.again(id, to, next);
             }
-            attempts.push(Attempt { to, outcome, next });
+            attempts.push(Attempt { to, outcome, next, is_told });
         }
         if attempts.is_empty() {
             return;
@@ -204,7 +220,7 @@ impl Manager {
                 self.ordered.remove(&id);
                 self.let_go(id, usize::MAX);
                 let outcome = Outcome::Cancelled(Reply::new(554, (5, 7, 0), "cancelled by an operator"));
-                let cancel = |to| Attempt { to, outcome: outcome.clone(), next: now };
+                let cancel = |to| Attempt { to, outcome: outcome.clone(), next: now, is_told: false };
                 let record = Record::Attempted { id, outcomes: recipients.into_iter().map(cancel).collect() };
                 self.push(Pending::Cancel(record, done));
             }

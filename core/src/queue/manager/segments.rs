@@ -93,10 +93,12 @@ impl Manager {
         self.cancelled.retain(|id| live.contains(*id));
         let incarnation = log.incarnation;
         for (record, bounce) in segment.bounces {
-            if let Some(Record::Attempted { id, .. }) = segment.records.get(record) {
-                let event = Event::Bounced { queue_id: *id, report: bounce.id };
-                self.requests.journal().report(&event);
-            }
+            let about = match segment.records.get(record) {
+                Some(Record::Attempted { id, .. }) => Some(*id),
+                Some(Record::Accept(entry)) => Some(entry.envelope.id),
+                _ => None,
+            };
+            about.into_iter().for_each(|id| self.requests.journal().report(&bounce.event(id)));
             self.keep(bounce.id, Fresh { header: bounce.header, body: vec![bounce.body] });
         }
         for waiter in segment.waiters {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 pub(super) use self::content::{ContentFault, ContentSink};
 pub(crate) use self::crowd::keeps_up;
 use self::options::{options, protocol};
-use super::Context;
+use super::{Context, settle};
 use crate::conversation::smtp::{Handler, Progress};
 use crate::directory::{Resolution, Target};
 use crate::model::message::Received;
@@ -175,7 +175,27 @@ pub async fn submit(
     named: &[Address],
     content: &Bytes,
 ) -> Result<QueueId, Reply> {
-    let recipients = resolve_all(context, named).await?;
+    let named =
+        named.iter().map(|address| (address.clone(), RecipientOptions::default())).collect::<Vec<_>>();
+    submit_with(context, reverse_path, MailOptions::of(body_type(content)), &named, content).await
+}
+
+/// The same with what a client would ask for by parameters.
+pub async fn submit_with(
+    context: &Arc<Context>,
+    reverse_path: ReversePath,
+    options: MailOptions,
+    asked: &[(Address, RecipientOptions)],
+    content: &Bytes,
+) -> Result<QueueId, Reply> {
+    let named: Vec<Address> = asked.iter().map(|(address, _)| address.clone()).collect();
+    let mut recipients = resolve_all(context, &named).await?;
+    for addressee in recipients.values_mut() {
+        let name = addressee.alias.as_ref().unwrap_or(&addressee.address);
+        if let Some((_, options)) = asked.iter().find(|(address, _)| address == name) {
+            addressee.options = options.clone();
+        }
+    }
     let mut sink = ContentSink::new(context.clone());
     sink.push(content).await.map_err(reply)?;
     let (header, body) = sink.finish().await.map_err(reply)?;
@@ -187,9 +207,9 @@ pub async fn submit(
         received_from: None,
         with: None,
         reverse_path,
-        options: MailOptions::of(body_type(content)),
+        options,
         recipients,
-        named: named.to_vec(),
+        named,
     };
     accept(context, submission, header, body).await.map_err(|refusal| reply(ContentFault::Refusal(refusal)))
 }
@@ -294,7 +314,7 @@ pub(super) async fn accept(
     };
     let (reverse_path, recipients) = (submission.reverse_path.clone(), submission.recipients.len());
     let size = header.len() as u64 + body_octets;
-    let acceptance = Acceptance {
+    let mut acceptance = Acceptance {
         id,
         under: submission.under,
         reverse_path: submission.reverse_path,
@@ -303,7 +323,13 @@ pub(super) async fn accept(
         header_crc: crc32fast::hash(&header),
         header,
         body,
+        report: None,
     };
+    // A report is not worth refusing a message for; without it, whoever gets the message reports.
+    if let Ok(Some(report)) = settle::expansion(context, &acceptance).await {
+        acceptance.report = Some(Box::new(report));
+        settle::strip_success(&mut acceptance.recipients);
+    }
     let incarnation = context.spool.accept(acceptance).await?;
     let session = submission.session;
     context.journal.report(&Event::Accepted {

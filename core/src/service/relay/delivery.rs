@@ -2,12 +2,11 @@
 
 use std::mem;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-
+use super::content::{Spooled, Trouble};
+use super::plan::{self, Plan};
 use super::{LONGEST_SEARCH, Relay, Useless};
 use crate::config::Destination;
-use crate::conversation::smtp_client::{Content, Transaction, Withdrawn};
+use crate::conversation::smtp_client::Transaction;
 use crate::delivery::Host;
 use crate::delivery::connections::Connection;
 use crate::delivery::exchanges::{self, Unroutable};
@@ -15,10 +14,9 @@ use crate::delivery::meaning::{self, Verdict};
 use crate::model::{Outcome, Reply};
 use crate::platform::Instant;
 use crate::queue::{Refusal, Work};
-
-use crate::smtp::client::{Envelope, Phase, RecipientOutcome};
+use crate::service::settle::{Ended, Remote, overdue};
+use crate::smtp::client::{Envelope, Extensions, Phase, Recipient, RecipientOutcome};
 use crate::state::StateError;
-use crate::state::content::ContentReader;
 
 /// An attempt at all recipients of a work.
 pub(super) struct Delivery<'a> {
@@ -26,34 +24,69 @@ pub(super) struct Delivery<'a> {
     work: &'a Work,
     destination: &'a Destination,
     /// What becomes of each recipient, by its index in the work, if nothing else is tried.
-    outcomes: Vec<Option<Outcome>>,
+    slots: Vec<Slot>,
     /// Indices of those for whom something else is to be tried.
     open: Vec<usize>,
+}
+
+/// What becomes of a recipient, so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slot {
+    outcome: Option<Outcome>,
+    /// Who said so.
+    remote: Option<Remote>,
+}
+
+impl Slot {
+    /// A host does not offer what the recipient needs. That is the end of it only where every host has said so: one that could not be asked may
+    /// offer it.
+    pub(super) fn lack(&mut self, outcome: Outcome) {
+        if !matches!(self.outcome, Some(Outcome::Deferred(_))) {
+            self.outcome = Some(outcome);
+        }
+    }
+
+    fn set(&mut self, verdict: &Verdict, remote: Option<Remote>) {
+        match verdict {
+            Verdict::NextHost(outcome @ Outcome::Failed(_)) => self.lack(outcome.clone()),
+            verdict => self.outcome = Some(verdict.clone().into_outcome()),
+        }
+        self.remote = remote;
+    }
 }
 
 impl<'a> Delivery<'a> {
     pub(super) fn new(relay: &'a Relay, work: &'a Work, destination: &'a Destination) -> Self {
         let recipients = work.recipients.len();
-        Self { relay, work, destination, outcomes: vec![None; recipients], open: (0..recipients).collect() }
+        let slots = vec![Slot::default(); recipients];
+        Self { relay, work, destination, slots, open: (0..recipients).collect() }
     }
 
     /// What becomes of the recipients, by their numbers. Where the message may not be sent now, those that do not have it are
     /// to be tried again: by us, or by whoever has adopted the message, to whom what we say of it is nothing.
-    pub(super) async fn run(mut self) -> Vec<(u32, Outcome)> {
+    pub(super) async fn run(mut self) -> Vec<Ended> {
         let unattempted = match self.hand_over().await {
             Ok(()) => Reply::new(451, (4, 4, 1), "no host was tried in time"),
             Err(refusal) => {
                 Reply::new(451, (4, 3, 0), format!("not sent, to keep it from going out twice: {refusal}"))
             }
         };
-        let outcomes = self.work.recipients.iter().zip(self.outcomes);
-        let or_again =
-            |outcome: Option<Outcome>| outcome.unwrap_or_else(|| Outcome::Deferred(unattempted.clone()));
-        outcomes.map(|(to, outcome)| (to.to, or_again(outcome))).collect()
+        let slots = self.work.recipients.iter().zip(self.slots);
+        let ended = slots.map(|(recipient, slot)| Ended {
+            to: recipient.to,
+            outcome: slot.outcome.unwrap_or_else(|| Outcome::Deferred(unattempted.clone())),
+            remote: slot.remote,
+        });
+        ended.collect()
     }
 
     async fn hand_over(&mut self) -> Result<(), Refusal> {
-        if let Some(connection) = self.relay.connections.take(self.destination) {
+        if let Some(late) = overdue(&self.work.envelope, self.relay.context.requests.platform().clock.utc()) {
+            self.note_all(&Verdict::Settled(late));
+            return Ok(());
+        }
+        let needs_tls = self.work.envelope.options.require_tls;
+        if let Some(connection) = self.relay.connections.take(self.destination, needs_tls) {
             self.transact(connection, true).await?;
         }
         if self.open.is_empty() {
@@ -93,15 +126,22 @@ impl<'a> Delivery<'a> {
             // A host that takes its time leaves some to the others.
             let share = deadline.since(now) / left.min(2);
             left -= 1;
-            match self.relay.connect(host, now + share).await {
-                Ok(connection) => {
-                    is_reached = true;
-                    self.transact(connection, false).await?;
-                }
-                Err(Useless { verdict, is_silent }) => {
-                    is_reached |= !is_silent;
-                    self.note_all(&verdict);
-                    silence = Some(verdict.into_outcome());
+            let needs_tls = self.work.envelope.options.require_tls;
+            // Once more where the host takes only so much in one session (RFC 9422 §4).
+            while !self.open.is_empty() {
+                match self.relay.connect(host, now + share, needs_tls).await {
+                    Ok(connection) => {
+                        is_reached = true;
+                        if !self.transact(connection, false).await? {
+                            break;
+                        }
+                    }
+                    Err(Useless { verdict, is_silent }) => {
+                        is_reached |= !is_silent;
+                        self.note_all(&verdict);
+                        silence = Some(verdict.into_outcome());
+                        break;
+                    }
                 }
             }
         }
@@ -111,48 +151,84 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    /// Hands the message to one host, in several transactions if it takes some recipients later than others. Over a connection that
-    /// `was_idle` and turns out to be dead nothing has happened.
-    async fn transact(&mut self, mut connection: Connection, was_idle: bool) -> Result<(), Refusal> {
+    /// Hands the message to one host, in several transactions if it takes some recipients later than others, or only so many at a time. Over a
+    /// connection that `was_idle` and turns out to be dead nothing has happened. Says whether another connection to the same host may take some of
+    /// those who are open.
+    async fn transact(&mut self, mut connection: Connection, was_idle: bool) -> Result<bool, Refusal> {
         let mut candidates = mem::take(&mut self.open);
-        loop {
-            let mut content = Spooled { relay: self.relay, work: self.work, reader: None, trouble: None };
-            let transaction = connection.client.transact(self.envelope(&candidates), &mut content).await;
-            match content.trouble {
-                Some(Trouble::Refusal(refusal)) => return Err(refusal),
-                Some(Trouble::Content(error)) => {
-                    // Damage does not mend, but an operator may mend it; the entry stays until it expires.
-                    let reply = Reply::new(451, (4, 3, 0), format!("content cannot be read: {error}"));
-                    let unreadable = Verdict::Settled(Outcome::Deferred(reply));
-                    self.note(&transaction, &candidates, &connection.host, Some(&unreadable));
-                    return Ok(());
-                }
-                None if was_idle && transaction.is_unheard() => {
-                    self.open = candidates;
-                    return Ok(());
-                }
-                None => {}
+        let offered = connection.client.extensions().cloned().unwrap_or_default();
+        let plan = match self.plan(&offered, &connection.host).await {
+            Ok(plan) => plan,
+            Err(verdict) => {
+                self.note_indices(&candidates, &verdict, None);
+                self.relay.connections.put(self.destination, connection);
+                return Ok(false);
             }
-            let again = self.note(&transaction, &candidates, &connection.host, None);
-            let has_taken = |index: &usize| matches!(self.outcomes[*index], Some(Outcome::Delivered(_)));
-            let is_progress = candidates.iter().any(has_taken);
-            if again.is_empty() || !is_progress || !connection.client.is_ready() {
-                break;
-            }
-            candidates = again;
+        };
+        if !offered.smtputf8 {
+            let (work, host) = (self.work, &connection.host);
+            let left_out = plan::leave_out_international(&mut candidates, work, host, &mut self.slots);
+            self.open.extend(left_out);
         }
+        let mut is_progress = false;
+        while !candidates.is_empty() && connection.client.is_ready() && !connection.is_worn() {
+            let mut batch = plan::take_batch(&mut candidates, self.work, &offered.limits);
+            let mut content = Spooled::new(self.relay, self.work, plan.convert_to);
+            let envelope = self.envelope(&batch, &plan);
+            let transaction = connection.client.transact(envelope, &mut content).await;
+            let cut = match content.trouble {
+                Some(Trouble::Refusal(refusal)) => return Err(refusal),
+                Some(Trouble::Content(error)) => Some(unreadable(&error)),
+                Some(Trouble::Structure(error)) => Some(meaning::unconvertible(error, &connection.host)),
+                None if was_idle && !is_progress && transaction.is_unheard() => {
+                    self.open.extend(batch);
+                    self.open.append(&mut candidates);
+                    return Ok(false);
+                }
+                None => None,
+            };
+            let again = self.note(&transaction, &batch, &connection.host, &offered, cut.as_ref());
+            batch.retain(|index| !again.contains(index));
+            let has_taken = |index: &usize| matches!(self.slots[*index].outcome, Some(Outcome::Delivered(_)));
+            // Those whom the host would have taken later it takes now, if it took others.
+            if batch.iter().any(has_taken) {
+                candidates.splice(0..0, again);
+            }
+            is_progress |= batch.iter().any(|index| !self.open.contains(index));
+        }
+        let is_worn = connection.is_worn() && connection.client.is_ready();
+        let may_go_on = is_worn && is_progress && !candidates.is_empty();
+        self.open.append(&mut candidates);
         self.relay.connections.put(self.destination, connection);
-        Ok(())
+        Ok(may_go_on)
     }
 
-    fn envelope(&self, recipients: &[usize]) -> Envelope {
+    /// How the message goes to a host that offers this, or why not.
+    async fn plan(&self, offered: &Extensions, host: &Host) -> Result<Plan, Verdict> {
+        let nature = match plan::wants_nature(&self.work.envelope.options, offered) {
+            false => None,
+            true => {
+                let nature = Spooled::new(self.relay, self.work, None).nature().await;
+                Some(nature.map_err(|error| unreadable(&error))?)
+            }
+        };
+        plan::plan(self.work, offered, nature, host, self.relay.context.requests.platform().clock.utc())
+    }
+
+    fn envelope(&self, recipients: &[usize], plan: &Plan) -> Envelope {
         let envelope = &self.work.envelope;
-        let address = |index: &usize| self.work.recipients[*index].address.clone();
+        let recipient = |index: &usize| {
+            let recipient = &self.work.recipients[*index];
+            Recipient { address: recipient.address.clone(), options: recipient.options.clone() }
+        };
+        // A guess where it is converted, which RFC 1870 §5 allows: base64 makes four octets of three.
+        let size = if plan.convert_to.is_some() { envelope.size / 3 * 4 } else { envelope.size };
         Envelope {
             reverse_path: envelope.reverse_path.clone(),
-            forward_paths: recipients.iter().map(address).collect(),
-            size: envelope.size,
-            body: envelope.options.body,
+            recipients: recipients.iter().map(recipient).collect(),
+            size,
+            options: plan.options.clone(),
+            now: self.relay.context.requests.platform().clock.utc(),
         }
     }
 
@@ -163,9 +239,11 @@ impl<'a> Delivery<'a> {
         transaction: &Transaction,
         candidates: &[usize],
         host: &Host,
+        offered: &Extensions,
         cut: Option<&Verdict>,
     ) -> Vec<usize> {
         let mut again = Vec::new();
+        let remote = Remote { name: host.name.clone(), offers_dsn: offered.dsn };
         for (recipients, outcome) in &transaction.settled {
             let verdict = match (outcome, cut, &transaction.end) {
                 (RecipientOutcome::CutBeforeDot, Some(cut), _) => cut.clone(),
@@ -174,22 +252,26 @@ impl<'a> Delivery<'a> {
                 }
                 _ => meaning::outcome(outcome, host),
             };
-            let indices = recipients.iter().map(|recipient| candidates[*recipient]);
-            match verdict {
-                Verdict::Settled(_) => {}
-                Verdict::NextHost(_) => self.open.extend(indices.clone()),
-                Verdict::Again(_) => again.extend(indices.clone()),
+            let indices: Vec<usize> = recipients.iter().map(|recipient| candidates[*recipient]).collect();
+            if let Verdict::Again(_) = verdict {
+                again.extend_from_slice(&indices);
             }
-            let outcome = verdict.into_outcome();
-            indices.for_each(|index| self.outcomes[index] = Some(outcome.clone()));
+            self.note_indices(&indices, &verdict, Some(&remote));
         }
         again
+    }
+
+    fn note_indices(&mut self, indices: &[usize], verdict: &Verdict, remote: Option<&Remote>) {
+        if let Verdict::NextHost(_) = verdict {
+            self.open.extend_from_slice(indices);
+        }
+        indices.iter().for_each(|index| self.slots[*index].set(verdict, remote.cloned()));
     }
 
     /// The same for all that are open. They stay so where another host may take them.
     fn note_all(&mut self, verdict: &Verdict) {
         for index in &self.open {
-            self.outcomes[*index] = Some(verdict.clone().into_outcome());
+            self.slots[*index].set(verdict, None);
         }
         if !matches!(verdict, Verdict::NextHost(_)) {
             self.open.clear();
@@ -197,48 +279,8 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// A message's content on its way out of the queue.
-struct Spooled<'a> {
-    relay: &'a Relay,
-    work: &'a Work,
-    /// Once it was asked for: a host that wants none of it costs no request.
-    reader: Option<ContentReader>,
-    /// Why it was withdrawn.
-    trouble: Option<Trouble>,
-}
-
-enum Trouble {
-    Content(StateError),
-    Refusal(Refusal),
-}
-
-impl Spooled<'_> {
-    async fn read(&mut self) -> Result<Option<Bytes>, StateError> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            none => {
-                let (requests, work) = (&self.relay.requests, self.work);
-                none.insert(ContentReader::open(requests, &work.envelope, work.fresh.as_ref()).await?)
-            }
-        };
-        reader.next().await
-    }
-}
-
-#[async_trait]
-impl Content for Spooled<'_> {
-    async fn next(&mut self) -> Result<Option<Bytes>, Withdrawn> {
-        self.read().await.map_err(|error| {
-            self.trouble = Some(Trouble::Content(error));
-            Withdrawn
-        })
-    }
-
-    async fn may_conclude(&mut self) -> Result<(), Withdrawn> {
-        let asked = self.relay.context.spool.may_conclude(self.work.incarnation).await;
-        asked.map_err(|refusal| {
-            self.trouble = Some(Trouble::Refusal(refusal));
-            Withdrawn
-        })
-    }
+/// Damage does not mend, but an operator may mend it; the entry stays until it expires.
+fn unreadable(error: &StateError) -> Verdict {
+    let reply = Reply::new(451, (4, 3, 0), format!("content cannot be read: {error}"));
+    Verdict::Settled(Outcome::Deferred(reply))
 }

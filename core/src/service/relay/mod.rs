@@ -4,9 +4,12 @@
 //! attempt goes over an idle connection where there is one, else from host to host until every recipient is settled or no
 //! host is left. What a reply means is decided in [`meaning`] alone.
 
+mod content;
 mod delivery;
+mod plan;
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +67,8 @@ struct Relay {
     requests: Requests,
     connections: Connections,
     tls: Option<TlsClient>,
+    /// For what may go nowhere else (RFC 8689 §4.2.1).
+    verifying: Option<TlsClient>,
 }
 
 /// Why a host is of no use now.
@@ -79,17 +84,23 @@ impl Relay {
         // What is tried again is not to meet the memory of its own failure.
         let rest = context.config.queue.retry.first().copied().unwrap_or(LONGEST_REST);
         let connections = Connections::new(platform.clock.clone(), platform.spawn.clone(), rest);
+        let roots = context.config.relay.roots.iter().cloned().map(Into::into);
+        // Without roots no host can be trusted, and what needs one that is fails.
+        let verifying = TlsClient::verifying(roots, platform.clock.clone()).ok();
         let tls = TlsClient::opportunistic(platform.clock.clone());
         let tls = tls.map_err(|error| {
             let doing = "setting up TLS for other hosts; mail goes out in the clear".to_owned();
             context.journal.report(&Event::Trouble { doing, error: error.to_string() });
         });
-        Self { requests: context.requests.of(Purpose::Relay), connections, tls: tls.ok(), context }
+        Self { requests: context.requests.of(Purpose::Relay), connections, tls: tls.ok(), verifying, context }
     }
 
     /// Opens a session with a host, encrypted where it offers that: in the clear where the handshake fails, since a certificate
-    /// would not be believed in any case (RFC 7435 §3).
-    async fn connect(&self, host: &Host, deadline: Instant) -> Result<Connection, Useless> {
+    /// would not be believed in any case (RFC 7435 §3). With `needs_tls` it is encrypted under a certificate that holds, or there is none.
+    async fn connect(&self, host: &Host, deadline: Instant, needs_tls: bool) -> Result<Connection, Useless> {
+        if needs_tls {
+            return self.connect_verified(host, deadline).await;
+        }
         let tls = self.tls.as_ref().map(|tls| (tls, host.name.as_str()));
         let client = match self.open(host, tls, deadline).await? {
             Ok(client) => client,
@@ -100,7 +111,29 @@ impl Relay {
                 }
             },
         };
-        Ok(Connection { client, host: host.clone() })
+        Ok(Connection { client, host: host.clone(), is_verified: false })
+    }
+
+    /// RFC 8689 §4.2.1: the certificate is made out to the name under which the host was found.
+    async fn connect_verified(&self, host: &Host, deadline: Instant) -> Result<Connection, Useless> {
+        let useless = |why: &str| Useless { verdict: meaning::tls_required(host, why), is_silent: false };
+        let Some(tls) = &self.verifying else {
+            return Err(useless("this host knows no root certificates by which to verify others"));
+        };
+        match self.open(host, Some((tls, host.name.as_str())), deadline).await? {
+            Ok(client) if client.is_encrypted() => {
+                Ok(Connection { client, host: host.clone(), is_verified: true })
+            }
+            Ok(client) => {
+                client.quit().await;
+                Err(useless("it does not offer STARTTLS"))
+            }
+            // What was understood and is wrong stays so; a handshake that broke off may succeed next time.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+                Err(useless(&error.to_string()))
+            }
+            Err(error) => Err(Useless { verdict: meaning::tls_failed(host, &error), is_silent: false }),
+        }
     }
 
     /// The inner error is that of the TLS handshake.

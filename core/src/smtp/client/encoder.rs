@@ -1,13 +1,79 @@
-//! Content into its transport form (RFC 5321 §4.5.2).
+//! Content into its transport form: with a final dot (RFC 5321 §4.5.2), or in chunks (RFC 3030 §2).
 
 use memchr::memchr2;
 
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';
 
-/// Puts content into its transport form, piece by piece. How it is cut into pieces makes no difference to what comes out.
+/// Puts content into its transport form, piece by piece.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(super) enum Encoder {
+    /// How it is cut into pieces makes no difference to what comes out.
+    Dotted(Dotted),
+    /// Each piece is a chunk, and each chunk has a reply: so many are awaited.
+    Chunked(usize),
+}
+
+impl Encoder {
+    /// At the start of content that goes by DATA.
+    pub(super) fn dotted() -> Self {
+        Self::Dotted(Dotted::new())
+    }
+
+    /// At the start of content that goes by BDAT.
+    pub(super) fn chunked() -> Self {
+        Self::Chunked(0)
+    }
+
+    /// Appends the next octets of content to `out`.
+    pub(super) fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+        match self {
+            Self::Dotted(dotted) => return dotted.encode(content, out),
+            Self::Chunked(_) if content.is_empty() => {}
+            Self::Chunked(awaited) => {
+                out.extend_from_slice(format!("BDAT {}\r\n", content.len()).as_bytes());
+                out.extend_from_slice(content);
+                *awaited += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the end.
+    pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+        match self {
+            Self::Dotted(dotted) => dotted.finish(out),
+            Self::Chunked(_) => {
+                out.extend_from_slice(b"BDAT 0 LAST\r\n");
+                Ok(())
+            }
+        }
+    }
+
+    /// Replies that are to come, beside the last one.
+    pub(super) fn chunks_awaited(&self) -> usize {
+        match self {
+            Self::Dotted(_) => 0,
+            Self::Chunked(awaited) => *awaited,
+        }
+    }
+
+    /// Whether replies are to come beside the last one.
+    pub(super) fn awaits_chunks(&self) -> bool {
+        self.chunks_awaited() > 0
+    }
+
+    /// A chunk before the last one was taken.
+    pub(super) fn chunk_answered(&mut self) {
+        if let Self::Chunked(awaited) = self {
+            *awaited = awaited.saturating_sub(1);
+        }
+    }
+}
+
+/// Lines with dots in front of those that begin with one.
+#[derive(Debug)]
+pub(super) struct Dotted {
     place: Place,
 }
 
@@ -24,14 +90,13 @@ enum Place {
     Cr,
 }
 
-impl Encoder {
-    /// At the start of content.
-    pub(super) fn new() -> Self {
+impl Dotted {
+    fn new() -> Self {
         Self { place: Place::LineStart }
     }
 
-    /// Appends the next octets of content to `out`. A run without a dot to be stuffed is copied at once.
-    pub(super) fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+    /// A run without a dot to be stuffed is copied at once.
+    fn encode(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
         let mut uncopied = 0;
         let mut at = 0;
         while let Some(&octet) = content.get(at) {
@@ -60,8 +125,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// Appends the end: a CRLF where the last line has none, and the final dot.
-    pub(super) fn finish(self, out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
+    /// A CRLF where the last line has none, and the final dot.
+    fn finish(&self, out: &mut Vec<u8>) -> Result<(), BareLineEnd> {
         match self.place {
             Place::LineStart => {}
             Place::InLine => out.extend_from_slice(b"\r\n"),
@@ -77,7 +142,7 @@ mod tests {
     use super::*;
 
     fn encode(content: &[u8], piece: usize) -> Result<Vec<u8>, BareLineEnd> {
-        let mut encoder = Encoder::new();
+        let mut encoder = Encoder::dotted();
         let mut out = Vec::new();
         for piece in content.chunks(piece) {
             encoder.encode(piece, &mut out)?;

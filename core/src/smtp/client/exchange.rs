@@ -6,9 +6,8 @@ use std::mem;
 use super::extensions::Extensions;
 use super::outcome::{Phase, RecipientOutcome};
 use super::replies::ProtocolError;
-use super::{Envelope, Step, answer};
-use crate::model::Reply;
-use crate::smtp::BodyType;
+use super::{Envelope, Step, answer, parameters};
+use crate::model::{BodyType, Reply};
 
 /// Octets of commands that may be on their way without a reply. They fit any receive window, so sending them never waits
 /// for a server that in turn waits for us to read its replies (RFC 2920 §3.1). A longer command goes out alone.
@@ -140,6 +139,17 @@ impl Exchange {
         self.next.is_none() && self.in_flight.is_empty()
     }
 
+    /// Whether the content goes by BDAT, without DATA: only where it must (RFC 3030 §3).
+    fn is_chunked(&self) -> bool {
+        self.envelope.options.body == BodyType::BinaryMime
+    }
+
+    /// The recipients taken, where the server is not asked for content before it gets it in chunks.
+    pub(super) fn take_chunked(&mut self) -> Option<Vec<usize>> {
+        let is_next = self.is_chunked() && !self.accepted.is_empty();
+        is_next.then(|| mem::take(&mut self.accepted))
+    }
+
     /// What the next reply is about.
     pub(super) fn phase(&self) -> Phase {
         match self.in_flight.front().map(|(command, _)| command) {
@@ -155,7 +165,7 @@ impl Exchange {
         if self.is_refused {
             return Vec::new();
         }
-        let unanswered = self.answered..self.envelope.forward_paths.len();
+        let unanswered = self.answered..self.envelope.recipients.len();
         self.accepted.iter().copied().chain(unanswered).collect()
     }
 
@@ -166,8 +176,11 @@ impl Exchange {
             Command::Rcpt(recipient) => recipient + 1,
             Command::Data => return None,
         };
-        let is_recipient = recipient < self.envelope.forward_paths.len();
-        Some(if is_recipient { Command::Rcpt(recipient) } else { Command::Data })
+        let is_recipient = recipient < self.envelope.recipients.len();
+        match is_recipient {
+            true => Some(Command::Rcpt(recipient)),
+            false => (!self.is_chunked()).then_some(Command::Data),
+        }
     }
 
     fn line(&self, command: Command) -> String {
@@ -175,7 +188,8 @@ impl Exchange {
             Command::Rset => "RSET\r\n".to_owned(),
             Command::Mail => self.mail(),
             Command::Rcpt(recipient) => {
-                format!("RCPT TO:<{}>\r\n", self.envelope.forward_paths[recipient])
+                let to = &self.envelope.recipients[recipient];
+                format!("RCPT TO:<{}>{}\r\n", to.address, parameters::of_recipient(to, &self.extensions))
             }
             Command::Data => "DATA\r\n".to_owned(),
         }
@@ -183,14 +197,7 @@ impl Exchange {
 
     /// `"MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF` (RFC 5321 §4.1.1.2), with the parameters that were offered.
     fn mail(&self) -> String {
-        let Envelope { reverse_path, size, body, .. } = &self.envelope;
-        let mut line = format!("MAIL FROM:<{reverse_path}>");
-        if self.extensions.size {
-            line += &format!(" SIZE={size}");
-        }
-        if *body == BodyType::EightBitMime && self.extensions.eight_bit_mime {
-            line += " BODY=8BITMIME";
-        }
-        line + "\r\n"
+        let parameters = parameters::of_mail(&self.envelope, &self.extensions);
+        format!("MAIL FROM:<{}>{parameters}\r\n", self.envelope.reverse_path)
     }
 }

@@ -17,8 +17,53 @@ pub struct Extensions {
     pub enhanced_status_codes: bool,
     /// The session may be encrypted (RFC 3207 §2).
     pub starttls: bool,
+    /// MAIL takes `RET=` and `ENVID=`, RCPT takes `NOTIFY=` and `ORCPT=` (RFC 3461 §4).
+    pub dsn: bool,
+    /// Content may go by BDAT (RFC 3030 §2).
+    pub chunking: bool,
+    /// Content may hold any octets, where it goes by BDAT (RFC 3030 §3).
+    pub binary_mime: bool,
+    /// Addresses and header may hold UTF-8 (RFC 6531 §3.1).
+    pub smtputf8: bool,
+    /// MAIL takes `REQUIRETLS` (RFC 8689 §2).
+    pub require_tls: bool,
+    /// MAIL takes `BY=` of at least so many seconds (RFC 2852 §3).
+    pub deliver_by: Option<u32>,
+    /// MAIL takes `MT-PRIORITY=` (RFC 6710 §4).
+    pub priority: bool,
+    /// What a client may ask for within one session (RFC 9422 §3).
+    pub limits: Limits,
     /// All others: keyword in capitals, and its parameters as they came.
     pub others: BTreeMap<String, String>,
+}
+
+/// The limits that a server named (RFC 9422 §4). None where it named none, or a number that is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// `MAILMAX`: transactions in one session.
+    pub transactions: Option<u32>,
+    /// `RCPTMAX`: recipients in one transaction.
+    pub recipients: Option<u32>,
+    /// `RCPTDOMAINMAX`: domains of the recipients of one transaction.
+    pub domains: Option<u32>,
+}
+
+impl Limits {
+    /// `limits-ehlo-params = limit-name-value *[ SP limit-name-value ]` (RFC 9422 §3.1). Names that are not known are passed over.
+    fn parse(parameters: &str) -> Self {
+        let mut limits = Self::default();
+        for (name, value) in parameters.split(' ').filter_map(|limit| limit.split_once('=')) {
+            // Zero would forbid mail altogether, which is not what a limit is for (RFC 9422 §4).
+            let value = value.parse().ok().filter(|limit| *limit > 0);
+            match name.to_ascii_uppercase().as_str() {
+                "MAILMAX" => limits.transactions = value,
+                "RCPTMAX" => limits.recipients = value,
+                "RCPTDOMAINMAX" => limits.domains = value,
+                _ => {}
+            }
+        }
+        limits
+    }
 }
 
 impl Extensions {
@@ -45,6 +90,15 @@ impl Extensions {
             "8BITMIME" => self.eight_bit_mime = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "STARTTLS" => self.starttls = true,
+            "DSN" => self.dsn = true,
+            "CHUNKING" => self.chunking = true,
+            "BINARYMIME" => self.binary_mime = true,
+            "SMTPUTF8" => self.smtputf8 = true,
+            "REQUIRETLS" => self.require_tls = true,
+            // Without a number there is no least time (RFC 2852 §3).
+            "DELIVERBY" => self.deliver_by = Some(parameters.parse().unwrap_or(0)),
+            "MT-PRIORITY" => self.priority = true,
+            "LIMITS" => self.limits = Limits::parse(parameters),
             "SIZE" => {
                 self.size = true;
                 // Zero says that there is no fixed limit (RFC 1870 §4).
@@ -64,6 +118,8 @@ mod tests {
     #[test]
     fn keywords_are_read_in_any_case_and_decoration_is_passed_over() {
         let text = "PIPELINING is no extension here\npipelining\nSize 1000\n8bitMIME\nEnhancedStatusCodes\nSTARTTLS\n\
+                    DSN\nCHUNKING\nBINARYMIME\nSMTPUTF8\nREQUIRETLS\nDELIVERBY 240\nMT-PRIORITY MIXER\n\
+                    LIMITS mailmax=5 RCPTMAX=100 RCPTDOMAINMAX=0 NEW=x\n\
                     AUTH PLAIN LOGIN\nauth=PLAIN\n\n- welcome -\nX-1";
         let others = [("AUTH", "PLAIN LOGIN"), ("X-1", "")];
         let expected = Extensions {
@@ -73,6 +129,14 @@ mod tests {
             eight_bit_mime: true,
             enhanced_status_codes: true,
             starttls: true,
+            dsn: true,
+            chunking: true,
+            binary_mime: true,
+            smtputf8: true,
+            require_tls: true,
+            deliver_by: Some(240),
+            priority: true,
+            limits: Limits { transactions: Some(5), recipients: Some(100), domains: None },
             others: others.map(|(keyword, value)| (keyword.to_owned(), value.to_owned())).into(),
         };
         assert_eq!(Extensions::parse(text), expected);

@@ -1,5 +1,6 @@
-//! A client's side of one SMTP session (RFC 5321), with PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152) and
-//! STARTTLS (RFC 3207). It speaks, and reports what was answered; what an answer means for a message is decided elsewhere.
+//! A client's side of one SMTP session (RFC 5321), with PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), STARTTLS
+//! (RFC 3207), DSN (RFC 3461), SMTPUTF8 (RFC 6531), REQUIRETLS (RFC 8689), DELIVERBY (RFC 2852), MT-PRIORITY (RFC 6710), and CHUNKING where
+//! BINARYMIME needs it (RFC 3030). It speaks, and reports what was answered; what an answer means for a message is decided elsewhere.
 //!
 //! # How it is driven
 //!
@@ -22,6 +23,7 @@ mod encoder;
 mod exchange;
 mod extensions;
 mod outcome;
+mod parameters;
 mod replies;
 mod state;
 #[cfg(test)]
@@ -33,15 +35,14 @@ use std::mem;
 use self::encoder::{BareLineEnd, Encoder};
 pub use self::exchange::OCTETS_IN_FLIGHT;
 use self::exchange::{Exchange, Heard};
-pub use self::extensions::Extensions;
-pub use self::outcome::{Phase, RecipientOutcome};
+pub use self::extensions::{Extensions, Limits};
+pub use self::outcome::{Needed, Phase, RecipientOutcome};
 use self::replies::ReplyReader;
 pub use self::replies::{LONGEST_LINE, LONGEST_TEXT, MOST_LINES, ProtocolError, status_code};
 pub use self::state::{Closing, StartTls};
 use self::state::{Peer, State, Transfer};
-use super::BodyType;
 use crate::model::reply::Severity;
-use crate::model::{Address, Domain, Reply, ReversePath};
+use crate::model::{Address, Domain, MailOptions, RecipientOptions, Reply, ReversePath, UtcTime};
 
 /// The code of a server that closes the connection, whatever it was asked (RFC 5321 §3.8).
 const CLOSING: u16 = 421;
@@ -77,7 +78,7 @@ pub enum Step {
     NeedContent,
     /// What became of some recipients.
     Settled {
-        /// Indices into [`Envelope::forward_paths`]; never empty.
+        /// Indices into [`Envelope::recipients`]; never empty.
         recipients: Vec<usize>,
         /// The same for all of them.
         outcome: RecipientOutcome,
@@ -92,11 +93,33 @@ pub struct Envelope {
     /// Where a non-delivery report goes.
     pub reverse_path: ReversePath,
     /// The recipients. A server may take some and refuse the others.
-    pub forward_paths: Vec<Address>,
+    pub recipients: Vec<Recipient>,
     /// Octets of the content (RFC 1870 §5), without dots put in for transparency.
     pub size: u64,
-    /// Of what kind the content is.
-    pub body: BodyType,
+    /// What is asked of the server, as far as it offers that. Of what kind the content is holds of what is sent.
+    pub options: MailOptions,
+    /// When this is, for what is left of the time of `BY=`.
+    pub now: UtcTime,
+}
+
+/// Whom a message is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    /// The forward-path.
+    pub address: Address,
+    /// What is asked of the server for it, as far as it offers that.
+    pub options: RecipientOptions,
+}
+
+impl Envelope {
+    /// Whether only a server with SMTPUTF8 can be told it (RFC 6531 §3.2).
+    pub fn is_international(&self) -> bool {
+        let is_ascii = match &self.reverse_path {
+            ReversePath::Null => true,
+            ReversePath::Address(address) => address.is_ascii(),
+        };
+        self.options.smtputf8 || !is_ascii || self.recipients.iter().any(|to| !to.address.is_ascii())
+    }
 }
 
 impl Session {
@@ -135,7 +158,7 @@ impl Session {
                 Ok(None) => {
                     return match self.state {
                         State::Ready(_) if !self.reader.is_amid_reply() => Step::Ready,
-                        State::Content(_) => Step::NeedContent,
+                        State::Content(ref transfer) if transfer.may_go_on() => Step::NeedContent,
                         _ => Step::Idle,
                     };
                 }
@@ -163,11 +186,10 @@ impl Session {
                 return Err(envelope);
             }
         };
-        let is_eight_bit = envelope.body == BodyType::EightBitMime;
-        if is_eight_bit && !peer.extensions.eight_bit_mime {
-            self.settle((0..envelope.forward_paths.len()).collect(), RecipientOutcome::EightBitNotOffered);
+        if let Some(needed) = parameters::lacks(&envelope, &peer.extensions, self.is_encrypted) {
+            self.settle((0..envelope.recipients.len()).collect(), RecipientOutcome::NotOffered(needed));
             self.state = State::Ready(peer);
-        } else if envelope.forward_paths.is_empty() {
+        } else if envelope.recipients.is_empty() {
             self.state = State::Ready(peer);
         } else {
             let mut exchange = Exchange::new(peer.extensions, envelope, peer.needs_reset);
@@ -178,7 +200,7 @@ impl Session {
     }
 
     /// After [`Step::NeedContent`], the next octets of content. They are put into transport form as output, which grows by
-    /// at most twice their number.
+    /// at most twice their number and a little more.
     pub fn content(&mut self, octets: &[u8]) {
         if let State::Content(transfer) = &mut self.state
             && transfer.encoder.encode(octets, &mut self.output).is_err()
@@ -187,19 +209,16 @@ impl Session {
         }
     }
 
-    /// After [`Step::NeedContent`], when there is no more: sends the final dot. From here on the message may be delivered.
+    /// After [`Step::NeedContent`], when there is no more: sends the final dot, or the last chunk. From here on the message may be delivered.
     pub fn end_content(&mut self) {
         match self.take_state() {
-            State::Content(Transfer { extensions, recipients, encoder }) => {
-                match encoder.finish(&mut self.output) {
-                    Ok(()) => self.state = State::Concluding(extensions, recipients),
-                    Err(BareLineEnd) => {
-                        let encoder = Encoder::new();
-                        self.state = State::Content(Transfer { extensions, recipients, encoder });
-                        self.end(Closing::BareLineEnd);
-                    }
+            State::Content(mut transfer) => match transfer.encoder.finish(&mut self.output) {
+                Ok(()) => self.state = State::Concluding(transfer),
+                Err(BareLineEnd) => {
+                    self.state = State::Content(transfer);
+                    self.end(Closing::BareLineEnd);
                 }
-            }
+            },
             state => self.state = state,
         }
     }
@@ -265,9 +284,22 @@ impl Session {
                 self.state = State::Content(transfer);
                 self.end(Closing::Refused { phase, reply });
             }
-            State::Concluding(extensions, recipients) if is_refusal || code / 100 == 2 => {
-                self.settle(recipients, RecipientOutcome::Replied { phase, reply });
-                self.be_ready(extensions, false);
+            State::Content(mut transfer) if code / 100 == 2 && transfer.encoder.awaits_chunks() => {
+                transfer.encoder.chunk_answered();
+                self.state = State::Content(transfer);
+            }
+            State::Concluding(mut transfer) if code / 100 == 2 && transfer.encoder.awaits_chunks() => {
+                transfer.encoder.chunk_answered();
+                self.state = State::Concluding(transfer);
+            }
+            // A chunk before the last one: what the last one will be answered is no news, and the session is not worth waiting for it.
+            State::Concluding(transfer) if is_refusal && transfer.encoder.awaits_chunks() => {
+                self.state = State::Concluding(transfer);
+                self.end(Closing::Refused { phase, reply });
+            }
+            State::Concluding(transfer) if is_refusal || code / 100 == 2 => {
+                self.settle(transfer.recipients, RecipientOutcome::Replied { phase, reply });
+                self.be_ready(transfer.extensions, false);
             }
             State::Quitting(closing) => self.state = State::Closed(closing),
             state => {
@@ -285,10 +317,13 @@ impl Session {
             Ok(Heard::Settled(step)) => {
                 self.steps.extend(step);
                 exchange.write_to(&mut self.output);
-                if exchange.is_over() {
-                    self.be_ready(exchange.extensions, exchange.is_open);
-                } else {
+                if !exchange.is_over() {
                     self.state = State::Exchange(exchange);
+                } else if let Some(recipients) = exchange.take_chunked() {
+                    let (extensions, encoder) = (exchange.extensions, Encoder::chunked());
+                    self.state = State::Content(Transfer { extensions, recipients, encoder });
+                } else {
+                    self.be_ready(exchange.extensions, exchange.is_open);
                 }
             }
             Ok(Heard::NoReset(reply)) => {
@@ -298,10 +333,11 @@ impl Session {
             // All were refused, and the server waits for content all the same (RFC 2920 §3.1).
             Ok(Heard::Invited(recipients)) if recipients.is_empty() => {
                 self.output.extend_from_slice(b".\r\n");
-                self.state = State::Concluding(exchange.extensions, recipients);
+                let (extensions, encoder) = (exchange.extensions, Encoder::dotted());
+                self.state = State::Concluding(Transfer { extensions, recipients, encoder });
             }
             Ok(Heard::Invited(recipients)) => {
-                let (extensions, encoder) = (exchange.extensions, Encoder::new());
+                let (extensions, encoder) = (exchange.extensions, Encoder::dotted());
                 self.state = State::Content(Transfer { extensions, recipients, encoder });
             }
             Err(error) => {

@@ -58,9 +58,8 @@ pub enum RecipientOutcome {
         /// What it said.
         reply: Reply,
     },
-    /// The message is declared to hold octets beyond ASCII, and the server does not offer 8BITMIME: nothing was sent
-    /// (RFC 6152 §3).
-    EightBitNotOffered,
+    /// The message needs an extension that the server does not offer: nothing was sent.
+    NotOffered(Needed),
     /// The content holds a CR or LF that is not part of a CRLF, which may not be sent (RFC 5321 §2.3.8). The
     /// final dot was not sent.
     BareLineEnd,
@@ -68,4 +67,17 @@ pub enum RecipientOutcome {
     CutBeforeDot,
     /// The session was cut after the final dot and before its reply: the message may have been delivered.
     CutAfterDot,
+}
+
+/// An extension without which a message may not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// 8BITMIME, for octets beyond ASCII (RFC 6152 §3).
+    EightBitMime,
+    /// BINARYMIME with CHUNKING (RFC 3030 §3).
+    BinaryMime,
+    /// SMTPUTF8, for addresses or header fields beyond ASCII (RFC 6531 §3.2).
+    Smtputf8,
+    /// REQUIRETLS over an encrypted session (RFC 8689 §4.2.1).
+    RequireTls,
 }

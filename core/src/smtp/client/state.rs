@@ -26,8 +26,8 @@ pub(super) enum State {
     Exchange(Exchange),
     /// Content may be sent.
     Content(Transfer),
-    /// The final dot was sent, for these recipients. Where there are none it only ended an empty content.
-    Concluding(Extensions, Vec<usize>),
+    /// The final dot, or the last chunk, was sent. Where there are no recipients it only ended an empty content.
+    Concluding(Transfer),
     /// QUIT was sent; this is why.
     Quitting(Closing),
     /// Over.
@@ -46,10 +46,21 @@ pub(super) struct Peer {
 #[derive(Debug)]
 pub(super) struct Transfer {
     pub(super) extensions: Extensions,
-    /// Recipients taken; never empty.
+    /// Recipients taken.
     pub(super) recipients: Vec<usize>,
     pub(super) encoder: Encoder,
 }
+
+impl Transfer {
+    /// Whether more content may be sent now, or a reply has to come first (RFC 3030 §2).
+    pub(super) fn may_go_on(&self) -> bool {
+        let most = if self.extensions.pipelining { CHUNKS_IN_FLIGHT } else { 0 };
+        self.encoder.chunks_awaited() <= most
+    }
+}
+
+/// Chunks that may be on their way without a reply; the replies to so many fit any receive window.
+const CHUNKS_IN_FLIGHT: usize = 16;
 
 /// Whether a session is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +117,7 @@ impl State {
             Self::Ready(_) => Phase::Ready,
             Self::Exchange(exchange) => exchange.phase(),
             Self::Content(_) => Phase::Content,
-            Self::Concluding(..) => Phase::FinalDot,
+            Self::Concluding(_) => Phase::FinalDot,
             Self::Quitting(_) | Self::Closed(_) => Phase::Quit,
         }
     }
@@ -116,7 +127,7 @@ impl State {
         match self {
             Self::Exchange(exchange) => (exchange.unsettled(), false),
             Self::Content(transfer) => (transfer.recipients.clone(), false),
-            Self::Concluding(_, recipients) => (recipients.clone(), true),
+            Self::Concluding(transfer) => (transfer.recipients.clone(), true),
             _ => (Vec::new(), false),
         }
     }

@@ -5,9 +5,10 @@ mod pair;
 
 use proptest::prelude::*;
 
-use super::{Closing, Envelope, OCTETS_IN_FLIGHT, Phase, RecipientOutcome, Session, StartTls, Step};
-use crate::model::{Address, Domain, ReversePath};
-use crate::smtp::BodyType;
+use super::{
+    Closing, Envelope, OCTETS_IN_FLIGHT, Phase, Recipient, RecipientOutcome, Session, StartTls, Step,
+};
+use crate::model::{Address, Domain, MailOptions, RecipientOptions, ReversePath, UtcTime};
 
 fn session() -> Session {
     Session::new(Domain::parse("client.test").unwrap(), StartTls::IfOffered)
@@ -16,10 +17,15 @@ fn session() -> Session {
 fn envelope(forward_paths: &[String]) -> Envelope {
     Envelope {
         reverse_path: ReversePath::try_from("a@x.test".to_owned()).unwrap(),
-        forward_paths: forward_paths.iter().map(|path| Address::parse(path).unwrap()).collect(),
+        recipients: forward_paths.iter().map(|path| to(path)).collect(),
         size: 9,
-        body: BodyType::SevenBit,
+        options: MailOptions::default(),
+        now: UtcTime(0),
     }
+}
+
+fn to(path: &str) -> Recipient {
+    Recipient { address: Address::parse(path).unwrap(), options: RecipientOptions::default() }
 }
 
 fn recipients(count: usize) -> Vec<String> {
@@ -270,7 +276,7 @@ fn a_transaction_is_begun_only_where_the_session_is_ready() {
     session.advance(&mut &b"220 x\r\n"[..]);
     assert_eq!(session.advance(&mut &b"250 x\r\n"[..]), Step::Ready);
     assert_eq!(session.take_output(), b"EHLO client.test\r\n");
-    assert_eq!(session.begin(Envelope { forward_paths: Vec::new(), ..envelope.clone() }), Ok(()));
+    assert_eq!(session.begin(Envelope { recipients: Vec::new(), ..envelope.clone() }), Ok(()));
     assert_eq!(session.advance(&mut &b""[..]), Step::Ready);
     assert_eq!(session.begin(envelope.clone()), Ok(()));
     assert_eq!(session.begin(envelope.clone()), Err(envelope));

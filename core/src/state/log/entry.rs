@@ -1,6 +1,7 @@
 //! One message in the queue: its envelope, where its content lies, and the state of each recipient.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +147,27 @@ impl Content {
         if let Body::Inline(part) = &mut self.body {
             part.extent.at += octets;
         }
+    }
+}
+
+impl Envelope {
+    /// When it could be delivered first: from then on it ages (RFC 4865 §4).
+    pub fn released(&self) -> UtcTime {
+        self.options.hold_until.map_or(self.accepted, |until| until.max(self.accepted))
+    }
+
+    /// When a delay of this recipient is to be told of, where it is: some time after it came, if its sender asks for that, or when the time is over
+    /// by which its sender wanted it delivered or to be told (RFC 3461 §5.2.4, RFC 2852 §4.1).
+    pub fn delay_due(&self, recipient: &Recipient, notice: Duration) -> Option<UtcTime> {
+        let (options, by) = (&recipient.options, &self.options.deliver_by);
+        let asked = options.reports_delay().then(|| self.released().after(notice));
+        let by = by.as_ref().filter(|by| !by.is_return && options.notify.is_none_or(|notify| notify.delay));
+        [asked, by.map(|by| by.at)].into_iter().flatten().min()
+    }
+
+    /// Whether it is to be told of now.
+    pub fn is_delay_due(&self, recipient: &Recipient, notice: Duration, now: UtcTime) -> bool {
+        self.delay_due(recipient, notice).is_some_and(|due| due <= now)
     }
 }
 

@@ -106,6 +106,13 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// When the next attempt is due; meaningless after a final outcome.
     pub next: UtcTime,
+    /// Whether its sender has been told of the delay, and is not told again.
+    #[serde(skip_serializing_if = "is_not", default)]
+    pub is_told: bool,
+}
+
+fn is_not(told: &bool) -> bool {
+    !told
 }
 
 impl Record {

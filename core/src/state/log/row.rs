@@ -264,6 +264,9 @@ impl<'a> Row<'a> {
                 recipient.attempts = recipient.attempts.saturating_add(1);
                 recipient.next = Offset::of(attempt.next, self.key.0);
                 recipient.last_reply = Some(PackedReply::of(attempt.outcome.reply()));
+                if attempt.is_told {
+                    recipient.class = recipient.class.without_delay()?;
+                }
             }
         }
         let mut octets = begin(self.key);
@@ -427,6 +430,15 @@ impl PackedClass<'_> {
             Class::Local => Self::LocalWith(json(&recipient.options)),
             Class::Relay => Self::RelayWith(json(&recipient.options)),
         }
+    }
+
+    /// See [`RecipientOptions::without_delay`].
+    fn without_delay(&self) -> Result<PackedClass<'static>, BadRow> {
+        let options = json(&self.options()?.without_delay());
+        Ok(match self.class() {
+            Class::Local => PackedClass::LocalWith(options),
+            Class::Relay => PackedClass::RelayWith(options),
+        })
     }
 
     fn class(&self) -> Class {

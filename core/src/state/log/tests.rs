@@ -47,7 +47,10 @@ fn attempted(n: u64, to: u32, delivered: bool) -> Record {
     let reply =
         if delivered { Reply::new(250, (2, 1, 5), "ok") } else { Reply::new(451, (4, 3, 0), "later") };
     let outcome = if delivered { Outcome::Delivered(reply) } else { Outcome::Deferred(reply) };
-    Record::Attempted { id: id(n), outcomes: vec![Attempt { to, outcome, next: UtcTime(n + 60_000) }] }
+    Record::Attempted {
+        id: id(n),
+        outcomes: vec![Attempt { to, outcome, next: UtcTime(n + 60_000), is_told: false }],
+    }
 }
 
 fn replay(records: &[Record]) -> Live {

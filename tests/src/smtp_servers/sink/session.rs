@@ -60,6 +60,9 @@ impl Session {
                 "MAIL" => self.mail(argument).await?,
                 "RCPT" if self.transaction.is_some() => self.rcpt(argument).await?,
                 "DATA" => self.data().await?,
+                "BDAT" if self.offers("CHUNKING") && self.transaction.is_some() => {
+                    self.bdat(argument).await?
+                }
                 "RSET" => {
                     self.transaction = None;
                     self.answer(|phase| phase == Phase::Rset, "250 2.0.0 flushed").await?;
@@ -159,6 +162,23 @@ impl Session {
             None => self.reply(usual).await.map(drop),
             Some(act) => self.act(act, usual).await.map(drop),
         }
+    }
+
+    /// One chunk (RFC 3030 §2).
+    async fn bdat(&mut self, argument: &str) -> io::Result<()> {
+        let (size, last) = argument.split_once(' ').unwrap_or((argument, ""));
+        let size = size.parse().ok().filter(|size| *size <= CONTENT_LIMIT);
+        let mut chunk = vec![0; size.ok_or_else(|| io::Error::other("not a chunk's size"))?];
+        self.stream.read_exact(&mut chunk).await?;
+        let mut message = self.transaction.take().unwrap_or_default();
+        message.content.extend_from_slice(&chunk);
+        if last.eq_ignore_ascii_case("LAST") {
+            message.is_accepted = true;
+            self.shared.record_message(self.number, message);
+        } else {
+            self.transaction = Some(message);
+        }
+        self.reply("250 2.0.0 taken").await.map(drop)
     }
 
     async fn content(&mut self) -> io::Result<Vec<u8>> {

@@ -186,7 +186,7 @@ fn delivered() -> Outcome {
 }
 
 fn ended(id: QueueId, to: u32, outcome: Outcome) -> Record {
-    Record::Attempted { id, outcomes: vec![Attempt { to, outcome, next: BEGAN }] }
+    Record::Attempted { id, outcomes: vec![Attempt { to, outcome, next: BEGAN, is_told: false }] }
 }
 
 fn owner(of: u8, claim: Claim) -> Owner {

@@ -1,8 +1,8 @@
 //! Transcripts of SMTP, seen from our client.
 
-use fulmar_core::model::{Address, Domain, ReversePath};
-use fulmar_core::smtp::BodyType;
-use fulmar_core::smtp::client::{Closing, Envelope, RecipientOutcome, Session, StartTls, Step};
+use fulmar_core::model::options::{DeliverBy, Notify, OriginalRecipient, Ret};
+use fulmar_core::model::{Address, BodyType, Domain, MailOptions, RecipientOptions, ReversePath, UtcTime};
+use fulmar_core::smtp::client::{Closing, Envelope, Recipient, RecipientOutcome, Session, StartTls, Step};
 
 use super::{CHUNKS, Script, scripts};
 
@@ -135,7 +135,7 @@ impl Transcript {
         }
     }
 
-    /// A setting: `clear`, `after EHLO EXTENSION,...`, or `message [8bit] REVERSE-PATH FORWARD-PATH ...`.
+    /// A setting: `clear`, `after EHLO EXTENSION,...`, or `message [OPTION ...] REVERSE-PATH FORWARD-PATH ...`.
     fn set(&mut self, setting: &str) {
         match setting.split_once(' ') {
             None if setting == "clear" => self.in_the_clear = true,
@@ -154,17 +154,49 @@ impl Transcript {
     }
 }
 
+/// `OPTION` is one of those of [`set_option`], for the message or all its recipients.
 fn parse_envelope(text: &str) -> Envelope {
-    let (body, text) = match text.strip_prefix("8bit ") {
-        Some(text) => (BodyType::EightBitMime, text),
-        None => (BodyType::SevenBit, text),
-    };
-    let (reverse_path, forward_paths) = text.split_once(' ').unwrap();
-    let reverse_path = if reverse_path == "<>" { "" } else { reverse_path };
+    let (mut options, mut of_recipients) = (MailOptions::default(), RecipientOptions::default());
+    let mut words = text.split(' ').peekable();
+    while words.next_if(|word| set_option(word, &mut options, &mut of_recipients)).is_some() {}
+    let reverse_path = words.next().map(|path| if path == "<>" { "" } else { path });
+    let to = |path| Recipient { address: Address::parse_utf8(path).unwrap(), options: of_recipients.clone() };
     Envelope {
-        reverse_path: ReversePath::try_from(reverse_path.to_owned()).unwrap(),
-        forward_paths: forward_paths.split(' ').map(|path| Address::parse(path).unwrap()).collect(),
+        reverse_path: ReversePath::try_from(reverse_path.unwrap().to_owned()).unwrap(),
+        recipients: words.map(to).collect(),
         size: CONTENT.len() as u64,
-        body,
+        options,
+        now: UtcTime(0),
     }
+}
+
+/// Whether a word is an option.
+fn set_option(word: &str, options: &mut MailOptions, of_recipients: &mut RecipientOptions) -> bool {
+    let (name, value) = word.split_once('=').unwrap_or((word, ""));
+    match name {
+        "8bit" => options.body = BodyType::EightBitMime,
+        "binary" => options.body = BodyType::BinaryMime,
+        "utf8" => options.smtputf8 = true,
+        "tls" => options.require_tls = true,
+        "full" => options.ret = Some(Ret::Full),
+        "hdrs" => options.ret = Some(Ret::Headers),
+        "envid" => options.envid = Some(value.to_owned()),
+        "priority" => options.priority = value.parse().unwrap(),
+        // Seconds, and `R` for those who want the message back.
+        "by" => {
+            let at = UtcTime(value.trim_end_matches('R').parse::<u64>().unwrap() * 1_000);
+            options.deliver_by = Some(DeliverBy { at, is_return: value.ends_with('R'), is_traced: false });
+        }
+        "notify" => {
+            let [success, failure, delay] = ["S", "F", "D"].map(|letter| value.contains(letter));
+            of_recipients.notify = Some(Notify { success, failure, delay });
+        }
+        "orcpt" => {
+            let (kind, address) = value.split_once(';').unwrap();
+            of_recipients.original =
+                Some(OriginalRecipient { kind: kind.to_owned(), address: address.to_owned() });
+        }
+        _ => return false,
+    }
+    true
 }

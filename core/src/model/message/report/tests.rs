@@ -1,3 +1,5 @@
+use super::returned::{HEADER_LIMIT, LINE_LIMIT};
+use super::words::REPLY_LIMIT;
 use super::*;
 
 const HEADER: &[u8] =
@@ -12,7 +14,16 @@ fn id(n: u8) -> QueueId {
     QueueId::draw(UtcTime(0), [n; ENTROPY_OCTETS])
 }
 
-fn composed(failures: &[Failure<'_>], header: Option<&[u8]>) -> (Vec<u8>, Vec<u8>) {
+fn failed<'a>(
+    recipient: &'a Address,
+    alias: Option<&'a Address>,
+    reply: &'a Reply,
+    attempts: u32,
+) -> Told<'a> {
+    Told { recipient, alias, original: None, action: Action::Failed, reply, attempts, remote_mta: None }
+}
+
+fn composed(recipients: &[Told<'_>], header: Option<&[u8]>) -> (Vec<u8>, Vec<u8>) {
     let report = Report {
         id: id(2),
         now: UtcTime(1_795_306_347_500),
@@ -20,8 +31,9 @@ fn composed(failures: &[Failure<'_>], header: Option<&[u8]>) -> (Vec<u8>, Vec<u8
         original: id(1),
         accepted: UtcTime(1_795_306_347_500 - 7_200_000),
         reverse_path: &address("alice@home.test"),
-        failures,
-        header,
+        envid: None,
+        recipients,
+        returned: header.map_or(Returned::Nothing, Returned::Header),
         entropy: [0xab; ENTROPY_OCTETS],
     };
     let (header, body) = report.compose();
@@ -53,7 +65,7 @@ fn parts(body: &[u8]) -> Vec<(String, String)> {
 
 fn one_failure(reply: &Reply, header: Option<&[u8]>) -> Vec<(String, String)> {
     let recipient = address("bob@home.test");
-    let failure = Failure { recipient: &recipient, alias: None, reply, attempts: 1 };
+    let failure = failed(&recipient, None, reply, 1);
     parts(&composed(&[failure], header).1)
 }
 
@@ -63,10 +75,7 @@ fn a_whole_report_reads_like_this() {
     let team = address("team@home.test");
     let nobody = Reply::new(550, (5, 1, 1), "the account is not there any more");
     let refused = Reply::bare(554, "not here\nask somebody else");
-    let failures = [
-        Failure { recipient: &bob, alias: Some(&team), reply: &nobody, attempts: 1 },
-        Failure { recipient: &carol, alias: None, reply: &refused, attempts: 3 },
-    ];
+    let failures = [failed(&bob, Some(&team), &nobody, 1), failed(&carol, None, &refused, 3)];
     let (header, body) = composed(&failures, Some(HEADER));
     let expected = "\
 Date: Sun, 22 Nov 2026 00:12:27 +0000
@@ -214,7 +223,7 @@ fn only_a_well_formed_message_id_is_referred_to() {
     ] {
         let reply = Reply::bare(550, "no");
         let bob = address("bob@home.test");
-        let failure = Failure { recipient: &bob, alias: None, reply: &reply, attempts: 1 };
+        let failure = failed(&bob, None, &reply, 1);
         let (report, _) = composed(&[failure], Some(header.as_bytes()));
         let report = String::from_utf8(report).unwrap();
         for name in ["In-Reply-To", "References"] {
@@ -234,10 +243,8 @@ fn every_one_of_ten_thousand_recipients_is_listed_and_the_report_stays_small() {
             })
             .collect();
         let reply = Reply::bare(550, "x".repeat(1_000));
-        let failures: Vec<_> = recipients
-            .iter()
-            .map(|recipient| Failure { recipient, alias: Some(recipient), reply: &reply, attempts: 1 })
-            .collect();
+        let failures: Vec<_> =
+            recipients.iter().map(|recipient| failed(recipient, Some(recipient), &reply, 1)).collect();
         let parts = parts(&composed(&failures, Some(HEADER)).1);
         assert_eq!(parts[1].1.matches("Final-Recipient: ").count(), listed);
         assert!(parts[0].1.contains("... and 9980 more, all in the second part"));
@@ -245,4 +252,98 @@ fn every_one_of_ten_thousand_recipients_is_listed_and_the_report_stays_small() {
         let text = &super::tests::parts(&composed(&more, Some(HEADER)).1)[0].1;
         assert!(text.contains("too many to be listed"), "{text}");
     }
+}
+
+/// The report of these to Alice about a message with this header, in one text.
+fn told(recipients: &[Told<'_>], envid: Option<&str>, sender: &Address, returned: Returned<'_>) -> String {
+    let report = Report {
+        id: id(2),
+        now: UtcTime(1_795_306_347_500),
+        reporting_mta: &Domain::parse("mx.test").unwrap(),
+        original: id(1),
+        accepted: UtcTime(1_795_306_347_500 - 7_200_000),
+        reverse_path: sender,
+        envid,
+        recipients,
+        returned,
+        entropy: [0xab; ENTROPY_OCTETS],
+    };
+    let (header, body) = report.compose();
+    let text = String::from_utf8([header, body].concat()).unwrap();
+    assert_eq!(text.is_ascii(), report.options().body == BodyType::SevenBit, "{text}");
+    assert_eq!(!sender.is_ascii(), report.options().smtputf8);
+    text
+}
+
+fn assert_has(text: &str, facts: &[&str]) {
+    for fact in facts {
+        assert!(text.contains(fact), "{fact:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn each_recipient_is_told_of_by_what_was_done() {
+    let (alice, bob, far) = (address("alice@home.test"), address("bob@home.test"), address("c@far.test"));
+    let (taken, later) = (Reply::new(250, (2, 1, 5), "taken"), Reply::new(451, (4, 3, 0), "later"));
+    let original = OriginalRecipient { kind: "rfc822".into(), address: "Bob+x@old.test".into() };
+    let until = UtcTime(1_795_306_347_500 + 3_600_000);
+    let recipients = [
+        Told { action: Action::Delivered, original: Some(&original), ..failed(&bob, None, &taken, 1) },
+        Told { action: Action::Relayed, remote_mta: Some("mx.far.test"), ..failed(&far, None, &taken, 1) },
+        Told { action: Action::Delayed { until }, ..failed(&far, None, &later, 3) },
+        Told { action: Action::Expanded, ..failed(&alice, None, &taken, 1) },
+    ];
+    let text = told(&recipients, Some("a b"), &alice, Returned::Header(HEADER));
+    assert_has(
+        &text,
+        &[
+            "\r\nSubject: Your message is delayed\r\n",
+            "\r\nOriginal-Envelope-Id: a b\r\nReporting-MTA: dns; mx.test\r\n",
+            "\r\nOriginal-Recipient: rfc822; Bob+x@old.test\r\nFinal-Recipient: rfc822; bob@home.test\r\n\
+             Action: delivered\r\nStatus: 2.1.5\r\nLast-Attempt-Date: ",
+            "\r\nAction: relayed\r\nStatus: 2.1.5\r\nRemote-MTA: dns; mx.far.test\r\n",
+            "\r\nAction: delayed\r\nStatus: 4.3.0\r\nDiagnostic-Code: smtp; 451 4.3.0 later\r\n",
+            "\r\nWill-Retry-Until: Sun, 22 Nov 2026 01:12:27 +0000\r\n",
+            "\r\nAction: expanded\r\n",
+        ],
+    );
+}
+
+#[test]
+fn only_a_sender_beyond_ascii_gets_a_report_beyond_ascii() {
+    let ascii = address("alice@home.test");
+    let jose = Address::parse_utf8("jos\u{e9}@home.test").unwrap();
+    let reply = Reply::bare(550, "no");
+    let header = "Subject: gr\u{fc}n\r\n\r\n".as_bytes();
+    let text = told(&[failed(&jose, None, &reply, 1)], None, &ascii, Returned::Header(header));
+    assert_has(
+        &text,
+        &[
+            "\r\nContent-Type: message/delivery-status\r\n",
+            "\r\nFinal-Recipient: utf-8; jos\\x{E9}@home.test\r\n",
+            "\r\n<jos\\x{E9}@home.test>\r\n",
+        ],
+    );
+    let text = told(&[failed(&jose, None, &reply, 1)], None, &jose, Returned::Header(header));
+    assert_has(
+        &text,
+        &[
+            "\r\nTo: <jos\u{e9}@home.test>\r\n",
+            "\r\nContent-Type: message/global-delivery-status\r\n",
+            "\r\nFinal-Recipient: utf-8; jos\u{e9}@home.test\r\n",
+            "\r\nContent-Type: message/global-headers\r\n",
+            "\r\nSubject: gr\u{fc}n\r\n",
+        ],
+    );
+}
+
+#[test]
+fn a_whole_message_is_returned_as_it_was() {
+    let alice = address("alice@home.test");
+    let reply = Reply::bare(550, "no");
+    let body = [bytes::Bytes::from_static("\u{e9}\r\n".as_bytes())];
+    let text = told(&[failed(&alice, None, &reply, 1)], None, &alice, Returned::Whole(HEADER, &body));
+    let header = str::from_utf8(HEADER).unwrap();
+    let part = "\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n";
+    assert_has(&text, &[&format!("{part}{header}\u{e9}\r\n"), "It is at the end of this report."]);
 }

@@ -5,8 +5,7 @@ use proptest::prelude::*;
 use super::super::{Closing, RecipientOutcome, Session, Step};
 use super::{envelope, recipients, session};
 use crate::config::SmtpLimits;
-use crate::model::{Domain, Reply};
-use crate::smtp::BodyType;
+use crate::model::{BodyType, Domain, Reply};
 use crate::smtp::server::{Session as Server, Step as ServerStep};
 
 /// Two sessions and the octets between them.
@@ -92,7 +91,7 @@ impl Pair {
     ) -> Vec<(usize, RecipientOutcome)> {
         assert_eq!(self.next(), Step::Ready);
         let mut envelope = envelope(forward_paths);
-        envelope.body = BodyType::EightBitMime;
+        envelope.options.body = BodyType::EightBitMime;
         self.client.begin(envelope).unwrap();
         let mut pieces = content.chunks(piece);
         let mut outcomes = Vec::new();

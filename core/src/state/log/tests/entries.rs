@@ -93,7 +93,7 @@ fn any_change() -> impl Strategy<Value = Change> {
     let attempt =
         (0u32..200, any::<bool>(), any_reply(), any::<u64>()).prop_map(|(to, done, reply, next)| {
             let outcome = if done { Outcome::Delivered(reply) } else { Outcome::Deferred(reply) };
-            Attempt { to, outcome, next: UtcTime(next) }
+            Attempt { to, outcome, next: UtcTime(next), is_told: false }
         });
     let few = (0u64..40, prop::collection::vec(attempt, 0..12));
     let all = (0u64..40, 1u32..200).prop_map(|(n, all)| {
