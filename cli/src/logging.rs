@@ -65,6 +65,7 @@ fn level(event: &Event) -> Level {
         | Event::Ordered { .. }
         | Event::PickedUp { .. }
         | Event::LoggedIn { .. }
+        | Event::ClientNamed { .. }
         | Event::LoginFailed { .. }
         | Event::ProxyHeaderRefused { .. }
         | Event::CertificateLoaded { .. }

@@ -20,14 +20,16 @@ use futures::future::{Either, select};
 use futures::io::AsyncWriteExt;
 
 use crate::config::{Config, Listener, Protocol, TlsMode};
+use crate::conversation::smtp::Terms;
 use crate::model::event::Journal;
 use crate::model::{Address, Event, MailOptions, Outcome, QueueId, RecipientOptions, Reply, ReversePath};
 use crate::platform::{Host, Platform, Stream};
+use crate::policy::replies::{SessionFacts, footer as footer_of};
 use crate::queue::Manager;
 pub use crate::queue::{Current, Overload, Taken};
 use crate::service::access::Access;
 use crate::service::certificates::Certificates;
-use crate::service::reception::{Reception, keeps_up, submit, submit_with};
+use crate::service::reception::{Reception, keeps_up, service, submit, submit_with};
 use crate::service::{Context, local_delivery, maintenance, relay};
 use crate::state::format::{self, FormatError};
 pub use drain::{DrainReport, DrainSettings};
@@ -241,7 +243,7 @@ impl Engine {
         let (messages, reason) = match self.line(stream, listener, session, peer).await {
             Ok(line) => match listener.protocol {
                 Protocol::Pop3 | Protocol::Pop3s => self.give_mail(line, peer, session).await,
-                _ => self.receive_mail(line, peer, session).await,
+                _ => self.receive_mail(line, peer, session, listener).await,
             },
             Err(error) => (0, error.to_string()),
         };
@@ -326,14 +328,38 @@ impl Engine {
     }
 
     /// A session of SMTP; gives the messages accepted in it, and why it ended.
-    async fn receive_mail(&self, line: Line, peer: SocketAddr, session: u64) -> (u64, String) {
+    async fn receive_mail(
+        &self,
+        line: Line,
+        peer: SocketAddr,
+        session: u64,
+        listener: &Listener,
+    ) -> (u64, String) {
+        let Line { stream, facts, upgrade } = line;
         let Shared { context, until_shutdown, .. } = &*self.shared;
-        let (limits, clock) = (&context.config.smtp, &context.requests.platform().clock);
-        let mut reception = Reception::new(context.clone(), session, peer);
-        let machine = smtp::server::Session::new(context.config.hostname.clone(), limits.clone());
+        let (config, clock) = (&context.config, &context.requests.platform().clock);
+        let limits = listener.settings.limits(&config.smtp);
+        let hostname = listener.settings.hostname(config).clone();
+        let banner = listener.settings.banner(config).map(|banner| banner.as_str().to_owned());
+        let mut reception = Reception::new(context, listener, session, peer, facts, upgrade.is_some());
+        let of_listener = service(listener.protocol);
+        let offers = reception.offers();
+        let footer = SessionFacts { peer: peer.ip(), session, hostname: hostname.clone() };
+        let mut machine =
+            smtp::server::Session::serving(of_listener, hostname, banner, limits.clone(), offers);
+        machine.set_footer(footer_of(&config.policy.replies, &footer));
+        if listener.settings.mends_newlines_of(peer.ip()) {
+            machine.normalize();
+        }
+        // Held as long as the client is here.
+        let guest = context.limits.connect(peer.ip(), clock.instant());
+        if let Err(reply) = guest.as_ref().map(|_| ()).map_err(Reply::clone).and_then(|()| reception.admit())
+        {
+            machine.turn_away(reply);
+        }
+        let terms = Terms { limits: &limits, manners: &config.policy.manners, upgrade: upgrade.as_ref() };
         let end =
-            conversation::smtp::serve(line.stream, machine, &mut reception, limits, clock, until_shutdown)
-                .await;
+            conversation::smtp::serve(stream, machine, &mut reception, terms, clock, until_shutdown).await;
         (end.messages, end.reason.to_string())
     }
 

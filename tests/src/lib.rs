@@ -39,6 +39,7 @@ pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;
 pub mod tls_cases;
+pub mod tls_client;
 pub mod tokio_runtime;
 pub mod world;
 pub mod zone;

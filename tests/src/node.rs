@@ -241,13 +241,23 @@ impl Node {
         peer: Option<SocketAddr>,
         balancers: &[&str],
     ) -> SocketAddr {
+        let networks = balancers.iter().map(|network| network.parse().expect("a network")).collect();
+        self.listen_as(protocol, peer, |listener| listener.proxy_protocol_from = networks)
+    }
+
+    /// The same; `change` says what is different there.
+    pub fn listen_as(
+        &mut self,
+        protocol: Protocol,
+        peer: Option<SocketAddr>,
+        change: impl FnOnce(&mut Listener),
+    ) -> SocketAddr {
         let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
         let address = socket.local_addr().expect("a bound socket");
         let (stop, stopped) = oneshot::channel::<()>();
         let (engine, spawn) = (self.engine.clone(), self.ground.platform.spawn.clone());
-        let networks = balancers.iter().map(|network| network.parse().expect("a network"));
-        let proxy_protocol_from = networks.collect();
-        let listener = Listener { proxy_protocol_from, ..Listener::new(protocol, address) };
+        let mut listener = Listener::new(protocol, address);
+        change(&mut listener);
         let accepting = accept(socket, stopped.map(drop), move |stream, client| {
             let (engine, peer, listener) = (engine.clone(), peer.unwrap_or(client), listener.clone());
             spawn.spawn(Box::pin(async move { engine.serve(Box::new(stream), peer, &listener).await }));

@@ -17,10 +17,17 @@ use super::written::{Lines, Value, Written, Wrong};
 pub(super) const VARIABLE: &str = "FULMAR_LISTEN";
 
 const HTTP: &str = "http";
-const PROTOCOL_NAMES: &str = "smtp, pop3, pop3s, http";
-const MAIL_PROTOCOLS: [Protocol; 3] = [Protocol::Smtp, Protocol::Pop3, Protocol::Pop3s];
+const PROTOCOL_NAMES: &str = "smtp, submission, submissions, lmtp, pop3, pop3s, http";
+const MAIL_PROTOCOLS: [Protocol; 6] = [
+    Protocol::Smtp,
+    Protocol::Submission,
+    Protocol::Submissions,
+    Protocol::Lmtp,
+    Protocol::Pop3,
+    Protocol::Pop3s,
+];
 /// What the documentation names and this version does not speak yet.
-const LATER_PROTOCOLS: [&str; 5] = ["submission", "submissions", "lmtp", "imap", "imaps"];
+const LATER_PROTOCOLS: [&str; 2] = ["imap", "imaps"];
 const ADDRESSES: &str = r#"an IP address with a port, such as "0.0.0.0:25" or "[::]:25""#;
 const BALANCERS: &str = "proxy_protocol_from";
 /// The fields before those of TLS and of [`listener_settings`].

@@ -20,7 +20,14 @@ use prometheus_client::registry::{Registry, Unit};
 /// What [`Metrics::render`] gives.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const OUTCOMES: [&str; 4] = ["delivered", "failed", "deferred", "cancelled"];
-const PROTOCOLS: [Protocol; 3] = [Protocol::Smtp, Protocol::Pop3, Protocol::Pop3s];
+const PROTOCOLS: [Protocol; 6] = [
+    Protocol::Smtp,
+    Protocol::Submission,
+    Protocol::Submissions,
+    Protocol::Lmtp,
+    Protocol::Pop3,
+    Protocol::Pop3s,
+];
 const TLS_VERSIONS: [&str; 2] = [TlsVersion::V1_2.number(), TlsVersion::V1_3.number()];
 
 /// One label: its name and its value.

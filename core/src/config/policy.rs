@@ -262,6 +262,14 @@ pub struct Manners {
     pub tarpit_delay: Duration,
 }
 
+impl Manners {
+    /// How long a refusal is held back when so many commands, this one with them, have been refused.
+    pub fn hold_back(&self, refused: usize, spoke_too_early: bool) -> Duration {
+        let is_rude = spoke_too_early && self.early_talkers == EarlyTalkers::Delay;
+        if refused > self.tarpit_after || is_rude { self.tarpit_delay } else { Duration::ZERO }
+    }
+}
+
 impl Default for Manners {
     fn default() -> Self {
         Self {
@@ -340,6 +348,21 @@ fn is_reply_text(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_are_held_back_after_so_many_or_from_the_first_on() {
+        let second = Duration::from_secs(1);
+        let manners = |early_talkers| Manners { early_talkers, tarpit_delay: second, ..Manners::default() };
+        for (early_talkers, refused, is_early, expected) in [
+            (EarlyTalkers::Refuse, 5, false, Duration::ZERO),
+            (EarlyTalkers::Refuse, 6, false, second),
+            (EarlyTalkers::Delay, 1, true, second),
+            (EarlyTalkers::Delay, 1, false, Duration::ZERO),
+        ] {
+            let held = manners(early_talkers).hold_back(refused, is_early);
+            assert_eq!(held, expected, "{early_talkers:?} {refused}");
+        }
+    }
 
     #[test]
     fn domains_are_meant_alone_or_with_all_below_them() {

@@ -117,6 +117,11 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Does nothing for so long, or until the node is to shut down.
+    pub(super) async fn pause(&mut self, pause: Duration) {
+        select(pin!(self.shutdown.recv()), pin!(self.clock.sleep(pause))).await;
+    }
+
     /// Closes our side, then waits a little for the client to close its own. Closing at once with input unread would reset
     /// the connection, and the reset can overtake the last reply.
     pub(super) async fn close(&mut self) {

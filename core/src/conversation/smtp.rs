@@ -16,12 +16,13 @@ use async_channel::Receiver;
 use async_trait::async_trait;
 
 use super::connection::{Connection, READ_OCTETS, Received, Trouble};
-use crate::config::SmtpLimits;
+use crate::config::{EarlyTalkers, Manners, SmtpLimits};
 use crate::model::{ForwardPath, RecipientOptions, Reply};
 use crate::platform::{Clock, Instant, Stream};
 use crate::smtp::Mail;
 use crate::smtp::server::{Awaited, Closing, Offers, Query, Session, Step};
 use crate::smtp::syntax::Attribute;
+use crate::transport::{TlsFacts, Upgrade};
 
 /// Who decides about mail, and keeps it. Calls come in the order of the protocol, one at a time. A transaction that `mail`
 /// said yes to ends in exactly one call of `end_of_content` or `reset`, unless the conversation is dropped.
@@ -47,6 +48,8 @@ pub trait Handler: Send {
     async fn reset(&mut self);
     /// The client was told this 4yz or 5yz, about a recipient or not.
     fn refused(&mut self, recipient: Option<&ForwardPath>, reply: &Reply);
+    /// The session is encrypted now, and whatever was known of the client before is worth nothing: what is offered.
+    fn encrypted(&mut self, facts: TlsFacts) -> Offers;
     /// The client wants to be known by this mechanism, one of those offered.
     async fn auth(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Progress;
     /// What the client says to a challenge.
@@ -77,20 +80,31 @@ pub struct SessionEnd {
     pub reason: Closing,
 }
 
+/// What holds for a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Its bounds.
+    pub limits: &'a SmtpLimits,
+    /// What is done about clients that cannot wait or do not listen.
+    pub manners: &'a Manners,
+    /// With what STARTTLS is answered; a session that offers it needs this.
+    pub upgrade: Option<&'a Upgrade>,
+}
+
 /// Serves one client till the session is over, and closes the stream. It shuts down when all senders of `shutdown` are gone
 /// or the channel is closed. May be dropped at any await; the handler is then not told.
 pub async fn serve(
     stream: Box<dyn Stream>,
     mut session: Session,
     handler: &mut dyn Handler,
-    limits: &SmtpLimits,
+    Terms { limits, manners, upgrade }: Terms<'_>,
     clock: &Arc<dyn Clock>,
     shutdown: &Receiver<Infallible>,
 ) -> SessionEnd {
     let connection = Connection::new(stream, clock, shutdown);
-    let mut client = Client { connection, limits, pace: Pace::default() };
+    let mut client = Client { connection, limits, manners, pace: Pace::default(), errors: 0, is_rude: false };
     let mut buffer = vec![0; READ_OCTETS];
-    let mut unread = 0..0;
+    let mut unread = 0..client.hold_greeting(&mut session, &mut buffer).await;
     loop {
         let mut input = &buffer[unread.clone()];
         let step = session.advance(&mut input);
@@ -117,10 +131,17 @@ pub async fn serve(
                 }
             }
             Step::Reset => handler.reset().await,
-            Step::Tls => session.answer(Ok(())),
+            Step::Tls => session.answer(upgrade.map_or_else(|| Err(no_certificate()), |_| Ok(()))),
             Step::StartTls => {
                 client.send(&mut session).await;
-                session.abandon(Closing::NoTls);
+                let messages = session.messages();
+                match client.encrypt(upgrade).await {
+                    Some((encrypted, facts)) => {
+                        client = encrypted;
+                        session.restart(handler.encrypted(facts));
+                    }
+                    None => return SessionEnd { messages, reason: Closing::NoTls },
+                }
             }
             Step::Auth(mechanism, initial) => progress(&mut session, handler.auth(&mechanism, initial).await),
             Step::AuthResponse(response) => progress(&mut session, handler.auth_response(response).await),
@@ -143,6 +164,11 @@ pub async fn serve(
     }
 }
 
+/// RFC 3207 §4.
+fn no_certificate() -> Reply {
+    Reply::new(454, (4, 7, 0), "TLS is not available at the moment")
+}
+
 fn progress(session: &mut Session, progress: Progress) {
     match progress {
         Progress::Challenge(challenge) => session.challenge(&challenge),
@@ -154,13 +180,52 @@ fn progress(session: &mut Session, progress: Progress) {
 struct Client<'a> {
     connection: Connection<'a>,
     limits: &'a SmtpLimits,
+    manners: &'a Manners,
     pace: Pace,
+    /// Refusals that it has been told.
+    errors: usize,
+    /// Whether it spoke before the greeting, and is let in all the same.
+    is_rude: bool,
 }
 
 impl Client<'_> {
-    /// Sends what the session has to say. A client that does not read it is given up.
+    /// Waits whether the client speaks before its greeting, where an operator wants that. Gives how many octets it has sent then, if it may go
+    /// on all the same.
+    async fn hold_greeting(&mut self, session: &mut Session, buffer: &mut [u8]) -> usize {
+        if self.manners.greet_delay.is_zero() {
+            return 0;
+        }
+        let until = self.connection.now() + self.manners.greet_delay;
+        match self.connection.receive(buffer, until, true).await {
+            Err(Trouble::TimedOut) => {}
+            Err(Trouble::Lost) => session.abandon(Closing::Lost),
+            Ok(Received::Shutdown) => session.shut_down(),
+            Ok(Received::Octets(octets)) if self.manners.early_talkers == EarlyTalkers::Delay => {
+                self.is_rude = true;
+                return octets;
+            }
+            Ok(Received::Octets(_)) => session.refuse_early_talker(),
+        }
+        0
+    }
+
+    /// The same client, encrypted; nothing where that fails, and the connection is gone.
+    async fn encrypt(self, upgrade: Option<&Upgrade>) -> Option<(Self, TlsFacts)> {
+        let (connection, facts) = self.connection.upgrade(upgrade?).await.ok()?;
+        Some((Self { connection, ..self }, facts))
+    }
+
+    /// Sends what the session has to say; late, where it refuses something to somebody who does not listen. A client that does not read
+    /// it is given up.
     async fn send(&mut self, session: &mut Session) {
         let output = session.take_output();
+        if session.errors() > self.errors {
+            self.errors = session.errors();
+            let pause = self.manners.hold_back(self.errors, self.is_rude);
+            if !pause.is_zero() {
+                self.connection.pause(pause).await;
+            }
+        }
         match self.connection.send(&output, self.limits.content_timeout).await {
             Ok(()) => {}
             Err(Trouble::Lost) => session.abandon(Closing::Lost),

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::channel::oneshot;
+use futures::stream::{self, StreamExt};
 
 use crate::model::message::return_path_field;
 use crate::model::{Address, BodyId, Outcome, QueueId, Reply, UtcTime};
@@ -34,6 +35,8 @@ use std::time::Duration;
 const COMMIT_OCTETS: usize = 4 << 20;
 /// Messages in one commit, at most.
 const COMMIT_MESSAGES: usize = 500;
+/// Messages of one commit whose content is got together at a time, where it is not in memory any more.
+const PREPARED_AT_ONCE: usize = 16;
 /// From one commit for an account to the next, at least: what comes meanwhile goes into it together. A mailbox that nothing came into
 /// lately is written to at once.
 const COMMIT_PACE: Duration = Duration::from_millis(25);
@@ -141,10 +144,9 @@ impl Mailboxes {
         let clock = self.requests.platform().clock.clone();
         while let Some(batch) = self.next_batch(&account) {
             let next = clock.instant() + COMMIT_PACE;
-            let mut prepared = Vec::with_capacity(batch.len());
-            for waiting in batch {
-                prepared.extend(self.prepare(&account, waiting).await);
-            }
+            let preparing = batch.into_iter().map(|waiting| self.prepare(&account, waiting));
+            let prepared = stream::iter(preparing).buffered(PREPARED_AT_ONCE).collect::<Vec<_>>().await;
+            let prepared: Vec<Prepared> = prepared.into_iter().flatten().collect();
             if !prepared.is_empty() {
                 self.commit(&account, prepared).await;
             }

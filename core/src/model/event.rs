@@ -79,6 +79,15 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// A proxy that is believed has said who the client is, or a filter whose mail it hands on.
+    ClientNamed {
+        /// Number of the session on this node.
+        session: u64,
+        /// `XCLIENT` or `XFORWARD`.
+        command: &'static str,
+        /// What it said.
+        said: String,
+    },
     /// A client has proved to be the owner of an account.
     LoggedIn {
         /// Number of the session on this node.

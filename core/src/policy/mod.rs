@@ -19,6 +19,8 @@ use crate::config::Config;
 pub enum Origin {
     /// A client on the network.
     Client(IpAddr),
+    /// Somebody who has logged in.
+    User,
     /// Somebody with the store's credentials, through `fulmar send`.
     Operator,
 }
@@ -28,7 +30,7 @@ pub enum Origin {
 pub fn may_relay(config: &Config, origin: Origin) -> bool {
     match origin {
         Origin::Client(address) => config.relay.may_relay(address),
-        Origin::Operator => true,
+        Origin::User | Origin::Operator => true,
     }
 }
 

@@ -9,8 +9,8 @@ use futures::channel::oneshot;
 
 use crate::config::Destination;
 use crate::model::{
-    Address, BodyId, Event, Incarnation, MailOptions, Outcome, QueueId, RecipientOptions, ReversePath,
-    UtcTime,
+    Address, BodyId, Domain, Event, Incarnation, MailOptions, Outcome, QueueId, RecipientOptions,
+    ReversePath, UtcTime,
 };
 use crate::platform::{Instant, Payload};
 use crate::state::layout;
@@ -194,6 +194,7 @@ pub(super) enum Command {
     Attempted(Attempted),
     Conclude { incarnation: Incarnation, done: oneshot::Sender<Result<(), Refusal>> },
     Order { order: Order, done: oneshot::Sender<Result<Ordered, Refusal>> },
+    Hasten { domain: Domain, with_subdomains: bool, done: oneshot::Sender<usize> },
     Lease { done: oneshot::Sender<Result<Incarnation, Refusal>> },
     Unlease { incarnation: Incarnation },
     Stand { done: oneshot::Sender<Result<Incarnation, Refusal>> },

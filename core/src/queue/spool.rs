@@ -10,7 +10,7 @@ use super::command::{
     Acceptance, Attempted, Bounce, Command, Current, Holdings, Ordered, Refusal, Rewritten, Upload, Work,
 };
 use super::intake::{Intake, Overload, Taken};
-use crate::model::{Incarnation, Outcome, UtcTime};
+use crate::model::{Domain, Incarnation, Outcome, UtcTime};
 use crate::platform::Instant;
 use crate::state::log::Record;
 use crate::state::order::Order;
@@ -109,6 +109,11 @@ impl Spool {
     /// attempt. If not, somebody else may be attempting them, and the message would go out twice.
     pub async fn may_conclude(&self, incarnation: Incarnation) -> Result<(), Refusal> {
         self.ask(|done| Command::Conclude { incarnation, done }).await?
+    }
+
+    /// Attempts now what this node holds for hosts of a domain, or of its subdomains too. Gives how many messages that is.
+    pub async fn hasten(&self, domain: Domain, with_subdomains: bool) -> Result<usize, Refusal> {
+        self.ask(|done| Command::Hasten { domain, with_subdomains, done }).await
     }
 
     /// Carries out an operator's order, if the message is in this node's log.

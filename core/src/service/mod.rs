@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
 use crate::model::event::Journal;
+use crate::policy::limits::Limits;
 use crate::queue::Spool;
 use crate::state::chains::Chains;
 use crate::state::requests::{Purpose, Requests};
@@ -45,6 +46,8 @@ pub struct Context {
     pub sessions: Arc<AtomicUsize>,
     /// Octets of content being received that are in memory now.
     pub receiving: Arc<AtomicUsize>,
+    /// How much has come from whom lately.
+    pub limits: Limits,
     /// Who may log in.
     pub authentication: Authentication,
     /// Whoever compares a password holds a permit: as many as [`authentication::COMPARISONS`].
@@ -59,6 +62,7 @@ impl Context {
         let accounts = Chains::new(requests.of(Purpose::Deliver));
         Self {
             authentication: Authentication::new(&config.auth, requests.clone()),
+            limits: Limits::new(config.policy.limits.clone()),
             config,
             directory: Directory::new(requests.of(Purpose::Directory), accounts.of(Purpose::Directory)),
             mailboxes: Mailboxes::new(requests.of(Purpose::Deliver), accounts),

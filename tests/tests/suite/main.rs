@@ -28,5 +28,6 @@ mod servers;
 mod simulation;
 mod simulator;
 mod structure;
+mod submission;
 mod tls;
 mod transcripts;

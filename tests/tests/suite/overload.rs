@@ -71,6 +71,16 @@ fn a_lone_client_is_never_refused_however_slow_the_store_is() {
 }
 
 #[test]
+fn what_a_store_of_several_seconds_has_taken_is_delivered() {
+    let store = Measured { median: Duration::from_millis(3_500), p99: Duration::from_millis(3_500), ..SLOW };
+    let outcome =
+        Scene { sessions: 200, octets: 10_000, seconds: 90, seed: 2, store, commit_wait: USUAL }.play();
+    println!("{outcome:?}");
+    assert!(outcome.accepted > 100, "{outcome:?}");
+    assert_eq!((outcome.not_durable, outcome.undelivered, outcome.takeovers), (0, 0, 0), "{outcome:?}");
+}
+
+#[test]
 fn who_comes_to_a_crowd_that_the_processor_does_not_keep_up_with_is_told_so_and_taken_once_it_is_gone() {
     let slow = |config: &mut Config| (config.smtp.crowd, config.smtp.turn) = (1, Duration::ZERO);
     let node = Ground::new(slow).account(ALICE).start();

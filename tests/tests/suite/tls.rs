@@ -1,9 +1,8 @@
 //! TLS on our own listeners, against a whole engine over loopback TCP.
 
 use std::cell::Cell;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use fulmar_core::admin::AdminError;
@@ -12,9 +11,7 @@ use fulmar_core::model::Event;
 use fulmar_tests::certificate::Certificate;
 use fulmar_tests::node::{Ground, Node};
 use fulmar_tests::pop3_client::Pop3Client;
-use futures_rustls::pki_types::ServerName;
-use futures_rustls::rustls::crypto::ring;
-use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use fulmar_tests::tls_client::TlsClient;
 
 const ALICE: &str = "alice@home.test";
 /// As the ground gives it to every account.
@@ -44,54 +41,17 @@ fn capabilities(client: &mut Pop3Client) -> Vec<String> {
     lines.lines().map(str::to_owned).collect()
 }
 
-/// A client that trusts one certificate.
-struct Encrypted(BufReader<StreamOwned<ClientConnection, TcpStream>>);
+fn connect(server: SocketAddr, name: &str, trusted: &Certificate) -> std::io::Result<TlsClient> {
+    let mut client = TlsClient::begin(TcpStream::connect(server)?, name, trusted)?;
+    client.expect("+OK ");
+    Ok(client)
+}
 
-impl Encrypted {
-    fn begin(stream: TcpStream, name: &str, trusted: &Certificate) -> std::io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut roots = RootCertStore::empty();
-        roots.add(trusted.der()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        let session = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut stream = StreamOwned::new(session, stream);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    fn connect(server: SocketAddr, name: &str, trusted: &Certificate) -> std::io::Result<Self> {
-        let mut client = Self::begin(TcpStream::connect(server)?, name, trusted)?;
-        client.expect("+OK ");
-        Ok(client)
-    }
-
-    fn command(&mut self, line: &str, expected: &str) {
-        self.0.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        self.expect(expected);
-    }
-
-    fn expect(&mut self, expected: &str) {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        assert!(line.starts_with(expected), "{line:?} came and not {expected:?}");
-    }
-
-    fn read_mail(mut self) {
-        self.command(&format!("USER {ALICE}"), "+OK ");
-        self.command(&format!("PASS {PASSWORD}"), "+OK 1 messages");
-        self.command("QUIT", "+OK ");
-        let mut rest = Vec::new();
-        // With a closing alert: nobody cut it.
-        self.0.read_to_end(&mut rest).unwrap();
-        assert!(rest.is_empty());
-    }
+fn read_mail(mut client: TlsClient) {
+    client.command(&format!("USER {ALICE}"), "+OK ");
+    client.command(&format!("PASS {PASSWORD}"), "+OK 1 messages");
+    client.command("QUIT", "+OK ");
+    assert!(client.rest().is_empty());
 }
 
 /// Says STLS in the clear; gives the connection once the server is ready for the handshake.
@@ -117,8 +77,8 @@ fn passwords_are_taken_under_encryption_whether_it_begins_at_once_or_on_demand()
     let mut client = Pop3Client::connect(pop3);
     let offered = capabilities(&mut client);
     assert!(offered.contains(&"STLS".to_owned()) && !offered.contains(&"USER".to_owned()), "{offered:?}");
-    Encrypted::begin(stls(pop3), NAME, &certificate).unwrap().read_mail();
-    Encrypted::connect(pop3s, NAME, &certificate).unwrap().read_mail();
+    read_mail(TlsClient::begin(stls(pop3), NAME, &certificate).unwrap());
+    read_mail(connect(pop3s, NAME, &certificate).unwrap());
     node.wait_for("a session is encrypted", |event| match event {
         Event::TlsAccepted { version, server_name, .. } => {
             *version == "1.3" && server_name.as_deref() == Some(NAME)
@@ -151,7 +111,7 @@ fn what_is_said_in_the_clear_behind_stls_is_not_executed() {
 fn a_listener_that_is_encrypted_at_once_closes_where_there_is_no_certificate_or_no_handshake() {
     let (mut node, certificate) = node();
     let pop3s = listen(&mut node, Protocol::Pop3s);
-    assert!(Encrypted::connect(pop3s, NAME, &certificate).is_err());
+    assert!(connect(pop3s, NAME, &certificate).is_err());
     node.session_closed("there is no certificate");
     node.show(&[("mx.pem", certificate.pem())]);
     let mut clear = TcpStream::connect(pop3s).unwrap();
@@ -160,7 +120,7 @@ fn a_listener_that_is_encrypted_at_once_closes_where_there_is_no_certificate_or_
     let mut said = Vec::new();
     let _ = clear.read_to_end(&mut said);
     assert!(!said.starts_with(b"+OK") && !said.starts_with(b"-ERR"), "{said:?}");
-    Encrypted::connect(pop3s, NAME, &certificate).unwrap().read_mail();
+    read_mail(connect(pop3s, NAME, &certificate).unwrap());
 }
 
 #[test]
@@ -168,17 +128,17 @@ fn a_file_that_is_renewed_or_broken_leaves_open_sessions_alone() {
     let (mut node, old) = node();
     let pop3s = listen(&mut node, Protocol::Pop3s);
     node.show(&[("mx.pem", old.pem())]);
-    let open = Encrypted::connect(pop3s, NAME, &old).unwrap();
+    let open = connect(pop3s, NAME, &old).unwrap();
     let new = Certificate::new(NAME);
     node.show(&[("mx.pem", new.pem())]);
-    assert!(Encrypted::connect(pop3s, NAME, &old).is_err());
+    assert!(connect(pop3s, NAME, &old).is_err());
     node.show(&[("mx.pem", new.pem().replace("PRIVATE", "PUBLIC"))]);
     node.wait_for("a refused certificate", |event| match event {
         Event::CertificateRefused { source, reason } => source == "mx.pem" && reason.contains("private key"),
         _ => false,
     });
-    Encrypted::connect(pop3s, NAME, &new).unwrap().read_mail();
-    open.read_mail();
+    connect(pop3s, NAME, &new).unwrap().read_mail();
+    read_mail(open);
 }
 
 #[test]
@@ -189,23 +149,23 @@ fn certificates_in_the_store_are_taken_up_renewed_and_dropped() {
     node.advance(Duration::from_hours(2));
     let added = node.administer(async |admin| admin.certificate_add(None, first.pem().into_bytes()).await);
     assert_eq!(added.unwrap().name, NAME);
-    Encrypted::connect(pop3s, NAME, &first).unwrap().read_mail();
+    connect(pop3s, NAME, &first).unwrap().read_mail();
 
     // Within the hour a session makes the node look, and goes on with what it knows.
     let second = Certificate::new(NAME);
     node.put(&format!("tls/{NAME}.pem"), second.pem().into_bytes().leak());
     node.advance(Duration::from_mins(2));
-    let _ = Encrypted::connect(pop3s, NAME, &first);
+    let _ = connect(pop3s, NAME, &first);
     let loaded = Cell::new(0);
     node.wait_for("the second certificate", |event| {
         loaded.set(loaded.get() + usize::from(matches!(event, Event::CertificateLoaded { .. })));
         loaded.get() == 2
     });
-    Encrypted::connect(pop3s, NAME, &second).unwrap().read_mail();
+    connect(pop3s, NAME, &second).unwrap().read_mail();
 
     node.put(&format!("tls/{NAME}.pem"), b"nonsense");
     node.advance(Duration::from_hours(2));
-    Encrypted::connect(pop3s, NAME, &second).unwrap().read_mail();
+    connect(pop3s, NAME, &second).unwrap().read_mail();
     node.wait_for("a refused certificate", |event| matches!(event, Event::CertificateRefused { .. }));
     let listed = node.administer(async |admin| admin.certificates().await).unwrap();
     assert_eq!(listed[0].fault.as_deref(), Some("no certificate in PEM form"));
@@ -214,7 +174,7 @@ fn certificates_in_the_store_are_taken_up_renewed_and_dropped() {
     let again = node.administer(async |admin| admin.certificate_remove(NAME).await);
     assert!(matches!(again, Err(AdminError::NotFound(_))), "{again:?}");
     node.advance(Duration::from_hours(2));
-    assert!(Encrypted::connect(pop3s, NAME, &second).is_err());
+    assert!(connect(pop3s, NAME, &second).is_err());
 }
 
 #[test]

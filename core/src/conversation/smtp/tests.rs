@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
-use super::{Closing, Handler, Progress, SessionEnd, serve};
-use crate::config::SmtpLimits;
+use super::{Closing, Handler, Progress, SessionEnd, Terms, serve};
+use crate::config::{EarlyTalkers, Manners, SmtpLimits};
 use crate::conversation::connection::LINGER;
 use crate::conversation::testing::{HandClock, OurEnd, Wire};
 use crate::model::{Domain, ForwardPath, RecipientOptions, Reply};
@@ -16,6 +16,7 @@ use crate::platform::Clock;
 use crate::smtp::Mail;
 use crate::smtp::server::{Offers, Query, Service, Session};
 use crate::smtp::syntax::Attribute;
+use crate::transport::TlsFacts;
 
 /// Writes down what it is called with. Refuses whatever begins with `no`, in envelopes and in content.
 struct Recorder(Arc<Mutex<Vec<String>>>);
@@ -59,6 +60,9 @@ impl Handler for Recorder {
     async fn reset(&mut self) {
         self.note("reset".to_owned());
     }
+    fn encrypted(&mut self, _: TlsFacts) -> Offers {
+        Offers::default()
+    }
     async fn auth(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Progress {
         self.note(format!("auth {mechanism} {initial:?}"));
         Progress::Challenge(b"who?".to_vec())
@@ -96,6 +100,10 @@ struct Client {
 
 impl Client {
     fn connect() -> Self {
+        Self::connect_to(Manners::default())
+    }
+
+    fn connect_to(manners: Manners) -> Self {
         let wire = Arc::new(Mutex::new(Wire { window: usize::MAX, ..Wire::default() }));
         let calls = Arc::new(Mutex::new(Vec::new()));
         let clock = Arc::new(HandClock::default());
@@ -107,7 +115,8 @@ impl Client {
             let offers = Offers { mechanisms: vec!["TEST"], ..Offers::default() };
             let hostname = Domain::parse("mx.test").unwrap();
             let session = Session::serving(Service::Transfer, hostname, None, limits.clone(), offers);
-            serve(Box::new(stream), session, &mut handler, &limits, &door, &shutdown).await
+            let terms = Terms { limits: &limits, manners: &manners, upgrade: None };
+            serve(Box::new(stream), session, &mut handler, terms, &door, &shutdown).await
         });
         let mut client = Self { conversation, end: None, wire, calls, clock, stop };
         client.run();
@@ -205,6 +214,27 @@ fn a_client_is_asked_who_it_is_until_that_is_known() {
     assert_eq!(client.send("bWU=\r\n"), "235 2.7.0 authenticated\r\n");
     assert!(client.send("VRFY me\r\n").starts_with("252 "));
     assert_eq!(client.last_calls(2), ["auth response me", "Vrfy(\"me\", false)"]);
+}
+
+#[test]
+fn whoever_speaks_before_the_greeting_is_refused_or_made_to_wait() {
+    let second = Duration::from_secs(1);
+    let manners = Manners { greet_delay: second * 5, tarpit_delay: second * 3, ..Manners::default() };
+    let mut patient = Client::connect_to(manners.clone());
+    assert_eq!(patient.replies(), "");
+    patient.pass(second * 5);
+    assert_eq!(patient.replies(), "220 mx.test ESMTP Fulmar\r\n");
+
+    let mut hasty = Client::connect_to(manners.clone());
+    assert!(hasty.send("EHLO c.test\r\n").starts_with("554 5.5.1 "));
+    hasty.close();
+    hasty.assert_ended(0, Closing::TurnedAway);
+
+    let mut slowed = Client::connect_to(Manners { early_talkers: EarlyTalkers::Delay, ..manners });
+    assert!(slowed.send("EHLO c.test\r\n").starts_with("220 "));
+    assert_eq!(slowed.send("MAIL FROM:<no@x.test>\r\n"), "");
+    slowed.pass(second * 3);
+    assert!(slowed.replies().starts_with("550 "));
 }
 
 #[test]

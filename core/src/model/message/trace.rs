@@ -16,6 +16,8 @@ pub struct Received<'a> {
     pub by: &'a Domain,
     /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPA`, `LMTP` ... (RFC 3848 §1).
     pub with: Option<&'a str>,
+    /// The cipher suite, where it came encrypted (RFC 8314 §4.3).
+    pub cipher: Option<&'a str>,
     /// The message.
     pub id: QueueId,
     /// The only recipient.
@@ -42,6 +44,9 @@ impl Received<'_> {
         field.push_str(&format!(" id {}", self.id));
         if let Some(recipient) = self.only_recipient {
             field.push_str(&format!("\r\n\tfor <{recipient}>"));
+        }
+        if let Some(cipher) = self.cipher {
+            field.push_str(&format!("\r\n\ttls {cipher}"));
         }
         field.push_str(&format!(";\r\n\t{}\r\n", self.at.to_rfc5322()));
         field
@@ -81,15 +86,16 @@ mod tests {
             helo: Some("evil)\r\nX: 1"),
             peer: Some("::ffff:192.0.2.1".parse().unwrap()),
             by: &by,
-            with: Some("ESMTP"),
+            with: Some("ESMTPS"),
+            cipher: Some("TLS_AES_128_GCM_SHA256"),
             id: QueueId::draw(UtcTime(0), [0; 10]),
             only_recipient: Some(&to),
             at: UtcTime(0),
         };
         assert_eq!(
             received.to_field(),
-            "Received: from evil???X:?1 ([192.0.2.1])\r\n\tby mx.example.org with ESMTP id \
-             00000000000000000000000000\r\n\tfor <u@example.org>;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"
+            "Received: from evil???X:?1 ([192.0.2.1])\r\n\tby mx.example.org with ESMTPS id \
+             00000000000000000000000000\r\n\tfor <u@example.org>\r\n\ttls TLS_AES_128_GCM_SHA256;\r\n\tThu, 01 Jan 1970 00:00:00 +0000\r\n"
         );
     }
 }

@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 
 use super::Manager;
 use crate::config::QueueSettings;
-use crate::model::{Incarnation, Outcome, QueueId, Reply, UtcTime};
+use crate::model::{Domain, Incarnation, Outcome, QueueId, Reply, UtcTime};
 use crate::queue::command::{Attempted, Ordered, Refusal, Work};
 use crate::queue::open_log::{Pending, RIGHT};
 use crate::queue::schedule::{Schedule, pause};
@@ -192,6 +192,43 @@ impl Manager {
         } else {
             self.push(Pending::Proof(done));
         }
+    }
+
+    /// Attempts now what waits to be handed to hosts of a domain. Gives how many messages that is. Looks at every entry.
+    pub(super) fn hasten(&mut self, domain: &Domain, with_subdomains: bool) -> usize {
+        let is_meant = |name: &Domain| {
+            let below =
+                || name.as_str().strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
+            name == domain || (with_subdomains && below())
+        };
+        let Some(log) = self.log.as_ref().filter(|_| self.closing.is_none()) else { return 0 };
+        let waiting: Vec<(QueueId, Vec<u32>)> = log
+            .live
+            .entries
+            .iter()
+            .map(|entry| {
+                let meant = entry
+                    .recipients
+                    .iter()
+                    .filter(|to| to.class == Class::Relay && is_meant(to.address.domain()));
+                (entry.envelope.id, meant.map(|recipient| recipient.to).collect::<Vec<_>>())
+            })
+            .filter(|(_, recipients)| !recipients.is_empty())
+            .collect();
+        let now = self.requests.platform().clock.utc();
+        for (id, meant) in &waiting {
+            let (due, others): (Vec<u32>, Vec<u32>) =
+                self.relay.remove(*id).into_iter().partition(|to| meant.contains(to));
+            // Those that are in line already stay there; the others of the message keep waiting.
+            due.into_iter().for_each(|to| self.relay.again(*id, to, now));
+            let entry = self.log.as_ref().and_then(|log| log.live.entries.get(*id));
+            for recipient in
+                entry.iter().flat_map(|entry| &entry.recipients).filter(|to| others.contains(&to.to))
+            {
+                self.relay.again(*id, recipient.to, recipient.next);
+            }
+        }
+        waiting.len()
     }
 
     /// Carries out an operator's order. What is being attempted at this moment goes on.

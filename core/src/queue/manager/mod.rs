@@ -197,6 +197,9 @@ impl Manager {
             Command::Attempted(attempted) => self.attempted(attempted),
             Command::Conclude { incarnation, done } => self.conclude(incarnation, done),
             Command::Order { order, done } => self.order(&order, done),
+            Command::Hasten { domain, with_subdomains, done } => {
+                let _ = done.send(self.hasten(&domain, with_subdomains));
+            }
             Command::Lease { done } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
             Command::Lease { done } => {
                 let log = self.open();

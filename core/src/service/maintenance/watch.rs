@@ -107,6 +107,7 @@ impl Watch {
             sighting.beating.iter().copied().filter(|beating| Some(*beating) != ours).collect();
         let beats = Beats::read_off(&listed, ours);
         // The manager ends when the node does.
+        self.context.limits.share(others.len() + 1);
         let _ = self.context.spool.seen(beats.store_now, others.len() + 1).await;
         if !self.has_looked {
             self.look_for_predecessors(&listed, ours).await?;

@@ -336,7 +336,7 @@ impl Pickup {
         &self,
         listed: &Listed,
         owner: Incarnation,
-    ) -> Result<(Submission<'static>, Vec<u8>, AcceptedBody), Fault> {
+    ) -> Result<(Submission<'_>, Vec<u8>, AcceptedBody), Fault> {
         let mut reader = Reader::new(&self.requests, listed);
         let (envelope, first) = reader.header(self.context.config.smtp.header_block).await?;
         let recipients = resolve_all(&self.context, &envelope.forward_paths).await.map_err(refused)?;
@@ -361,7 +361,9 @@ impl Pickup {
             under: Some(owner),
             session: None,
             received_from: None,
+            by: &self.context.config.hostname,
             with: None,
+            cipher: None,
             reverse_path: envelope.reverse_path,
             options: MailOptions::of(body),
             recipients,

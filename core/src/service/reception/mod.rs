@@ -1,44 +1,47 @@
 //! Takes mail in: from SMTP clients, and from the operator. Recipients are resolved when they are named, the content streams into the queue,
 //! and the final reply waits for it to be durable.
 
+mod acceptance;
+mod client;
 mod content;
 mod crowd;
 mod options;
+mod queries;
+mod recipients;
+mod submission;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
+use self::acceptance::reply;
+pub(super) use self::acceptance::{Submission, accept};
+pub use self::acceptance::{submit, submit_with};
+use self::client::Client;
+pub(crate) use self::client::service;
 pub(super) use self::content::{ContentFault, ContentSink};
 pub(crate) use self::crowd::keeps_up;
 use self::options::{options, protocol};
-use super::{Context, settle};
+pub(super) use self::recipients::resolve_all;
+use self::recipients::{Recipients, add, resolve};
+use super::Context;
+use crate::config::Listener;
 use crate::conversation::smtp::{Handler, Progress};
-use crate::directory::{Resolution, Target};
-use crate::model::message::Received;
-use crate::model::{
-    Address, BodyType, Event, ForwardPath, Incarnation, MailOptions, QueueId, RecipientOptions, Reply,
-    ReversePath,
-};
-use crate::policy::{Origin, may_relay};
-use crate::queue::{Acceptance, AcceptedBody, Addressee, Overload, Refusal};
+use crate::model::{Address, Event, ForwardPath, QueueId, RecipientOptions, Reply};
+use crate::policy::access::Screening;
+use crate::queue::Overload;
 use crate::smtp::Mail;
-use crate::smtp::server::{Offers, Query};
+use crate::smtp::server::{Offers, Query, Service};
 use crate::smtp::syntax::Attribute;
-
-/// The recipients of a transaction after expansion.
-pub(super) type Recipients = BTreeMap<Address, Addressee>;
+use crate::transport::TlsFacts;
 
 /// One client's session.
 #[derive(Debug)]
-pub struct Reception {
-    context: Arc<Context>,
-    session: u64,
-    peer: SocketAddr,
+pub struct Reception<'a> {
+    context: &'a Arc<Context>,
+    client: Client<'a>,
     transaction: Option<Transaction>,
 }
 
@@ -51,10 +54,28 @@ struct Transaction {
     content: Option<ContentSink>,
 }
 
-impl Reception {
-    /// A session, by its number on this node.
-    pub fn new(context: Arc<Context>, session: u64, peer: SocketAddr) -> Self {
-        Self { context, session, peer, transaction: None }
+impl<'a> Reception<'a> {
+    /// A session, by its number on this node. `tls` says how it is encrypted from its first octet on, `may_encrypt` whether it can be later.
+    pub fn new(
+        context: &'a Arc<Context>,
+        listener: &'a Listener,
+        session: u64,
+        peer: SocketAddr,
+        tls: Option<TlsFacts>,
+        may_encrypt: bool,
+    ) -> Self {
+        let client = Client::new(context, listener, session, peer, tls, may_encrypt);
+        Self { context, client, transaction: None }
+    }
+
+    /// What is offered to the client as it connects.
+    pub fn offers(&self) -> Offers {
+        self.client.offers()
+    }
+
+    /// Whether the client may speak to us at all.
+    pub fn admit(&mut self) -> Result<(), Reply> {
+        self.client.screen(Screening::at_connect)
     }
 
     fn in_transaction(&mut self) -> Result<&mut Transaction, Reply> {
@@ -64,17 +85,23 @@ impl Reception {
 }
 
 #[async_trait]
-impl Handler for Reception {
-    async fn hello(&mut self, _name: &str) -> Result<(), Reply> {
-        Ok(())
+impl Handler for Reception<'_> {
+    async fn hello(&mut self, name: &str) -> Result<(), Reply> {
+        self.client.screen(|screening| screening.at_hello(name))
     }
 
     async fn mail(&mut self, mail: &Mail) -> Result<(), Reply> {
-        if !keeps_up(&self.context).await {
-            self.context.spool.refuse(Overload::Processor);
+        let context = self.context;
+        if !keeps_up(context).await {
+            context.spool.refuse(Overload::Processor);
             return Err(overloaded(Overload::Processor));
         }
-        self.context.spool.admit(self.context.receiving.load(Ordering::Relaxed)).map_err(overloaded)?;
+        context.spool.admit(context.receiving.load(Ordering::Relaxed)).map_err(overloaded)?;
+        self.client.screen(|screening| screening.at_mail(&mail.reverse_path))?;
+        if let Some(identity) = &self.client.identity {
+            submission::check_sender(context, &identity.account, &mail.reverse_path).await?;
+        }
+        context.limits.message(self.client.sender(), context.requests.platform().clock.instant())?;
         let (recipients, named) = (Recipients::new(), Vec::new());
         self.transaction = Some(Transaction { mail: mail.clone(), recipients, named, content: None });
         Ok(())
@@ -85,11 +112,12 @@ impl Handler for Reception {
         forward_path: &ForwardPath,
         options: &RecipientOptions,
     ) -> Result<(), Reply> {
-        let context = self.context.clone();
-        let origin = Origin::Client(self.peer.ip());
+        let context = self.context;
         let address = forward_path.address_at(&context.config.hostname);
+        self.client.screen(|screening| screening.at_recipient(&address))?;
+        let targets = resolve(context, self.client.origin(), &address).await?;
+        context.limits.recipient(self.client.sender(), context.requests.platform().clock.instant())?;
         let transaction = self.in_transaction()?;
-        let targets = resolve(&context, origin, &address).await?;
         add(&mut transaction.recipients, &address, options, targets, context.config.smtp.recipients)?;
         if transaction.named.len() < 2 && !transaction.named.contains(&address) {
             transaction.named.push(address);
@@ -116,20 +144,27 @@ impl Handler for Reception {
     async fn end_of_content(&mut self) -> Result<Reply, Reply> {
         let none = || Reply::new(503, (5, 5, 1), "no transaction");
         let Transaction { mail, recipients, named, content } = self.transaction.take().ok_or_else(none)?;
-        let (header, body) = content.ok_or_else(none)?.finish().await.map_err(reply)?;
+        let (mut header, body) = content.ok_or_else(none)?.finish().await.map_err(reply)?;
         let (now, entropy) = self.context.requests.platform().draw();
+        let id = QueueId::draw(now, entropy);
+        let client = &self.client;
+        if client.service() == Service::Submission {
+            header = submission::complete(self.context, client, &header, id, now).await?;
+        }
         let submission = Submission {
-            id: QueueId::draw(now, entropy),
+            id,
             under: None,
-            session: Some(self.session),
-            received_from: Some((mail.greeting.as_str(), self.peer)),
-            with: Some(protocol(mail.hello)),
+            session: Some(client.session),
+            received_from: Some((mail.greeting.as_str(), client.peer)),
+            by: client.hostname(),
+            with: Some(protocol(mail.hello, client.tls.is_some(), client.identity.is_some())),
+            cipher: client.tls.as_ref().map(|tls| tls.cipher.as_str()),
             reverse_path: mail.reverse_path.clone(),
             options: options(&mail.parameters, now),
             recipients,
             named,
         };
-        let id = accept(&self.context, submission, header, body)
+        let id = accept(self.context, submission, header, body)
             .await
             .map_err(|r| reply(ContentFault::Refusal(r)))?;
         Ok(Reply::new(250, (2, 0, 0), format!("{id} queued")))
@@ -139,218 +174,36 @@ impl Handler for Reception {
         self.transaction = None;
     }
 
-    async fn auth(&mut self, _mechanism: &str, _initial: Option<Vec<u8>>) -> Progress {
-        Progress::Done(Err(Reply::new(504, (5, 5, 4), "mechanism not offered")))
+    fn encrypted(&mut self, facts: TlsFacts) -> Offers {
+        self.client.encrypted(facts);
+        self.client.offers()
     }
 
-    async fn auth_response(&mut self, _response: Vec<u8>) -> Progress {
-        Progress::Done(Err(Reply::new(503, (5, 5, 1), "no challenge to respond to")))
+    async fn auth(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Progress {
+        self.client.log_in(mechanism, initial).await
     }
 
-    fn auth_cancelled(&mut self) {}
-
-    async fn query(&mut self, _query: &Query) -> Reply {
-        // RFC 5321 §3.5.3: a server that does not verify says so, and never a falsehood.
-        Reply::new(252, (2, 1, 5), "addresses are not verified here; send and see")
+    async fn auth_response(&mut self, response: Vec<u8>) -> Progress {
+        self.client.respond(&response).await
     }
 
-    async fn xclient(&mut self, _attributes: &[Attribute]) -> Result<Offers, Reply> {
-        Err(Reply::new(550, (5, 7, 1), "not from you"))
+    fn auth_cancelled(&mut self) {
+        self.client.give_up_login();
+    }
+
+    async fn query(&mut self, query: &Query) -> Reply {
+        queries::answer(self.context, &self.client, query).await
+    }
+
+    async fn xclient(&mut self, attributes: &[Attribute]) -> Result<Offers, Reply> {
+        self.client.stand_for(attributes)?;
+        Ok(self.client.offers())
     }
 
     fn refused(&mut self, recipient: Option<&ForwardPath>, reply: &Reply) {
         let recipient = recipient.map(ToString::to_string);
-        self.context.journal.report(&Event::Refused {
-            session: self.session,
-            recipient,
-            reply: reply.clone(),
-        });
-    }
-}
-
-/// Takes a message of the operator's, whole. Refuses it whole where one recipient is refused.
-pub async fn submit(
-    context: &Arc<Context>,
-    reverse_path: ReversePath,
-    named: &[Address],
-    content: &Bytes,
-) -> Result<QueueId, Reply> {
-    let named =
-        named.iter().map(|address| (address.clone(), RecipientOptions::default())).collect::<Vec<_>>();
-    submit_with(context, reverse_path, MailOptions::of(body_type(content)), &named, content).await
-}
-
-/// The same with what a client would ask for by parameters.
-pub async fn submit_with(
-    context: &Arc<Context>,
-    reverse_path: ReversePath,
-    options: MailOptions,
-    asked: &[(Address, RecipientOptions)],
-    content: &Bytes,
-) -> Result<QueueId, Reply> {
-    let named: Vec<Address> = asked.iter().map(|(address, _)| address.clone()).collect();
-    let mut recipients = resolve_all(context, &named).await?;
-    for addressee in recipients.values_mut() {
-        let name = addressee.alias.as_ref().unwrap_or(&addressee.address);
-        if let Some((_, options)) = asked.iter().find(|(address, _)| address == name) {
-            addressee.options = options.clone();
-        }
-    }
-    let mut sink = ContentSink::new(context.clone());
-    sink.push(content).await.map_err(reply)?;
-    let (header, body) = sink.finish().await.map_err(reply)?;
-    let (now, entropy) = context.requests.platform().draw();
-    let submission = Submission {
-        id: QueueId::draw(now, entropy),
-        under: None,
-        session: None,
-        received_from: None,
-        with: None,
-        reverse_path,
-        options,
-        recipients,
-        named,
-    };
-    accept(context, submission, header, body).await.map_err(|refusal| reply(ContentFault::Refusal(refusal)))
-}
-
-/// What content must be declared as, going by its octets.
-fn body_type(content: &[u8]) -> BodyType {
-    if content.is_ascii() { BodyType::SevenBit } else { BodyType::EightBitMime }
-}
-
-/// What all recipients that an operator names come to. None where one is refused.
-pub(super) async fn resolve_all(context: &Context, named: &[Address]) -> Result<Recipients, Reply> {
-    let mut recipients = Recipients::new();
-    for address in named {
-        let targets = resolve(context, Origin::Operator, address).await?;
-        let options = RecipientOptions::default();
-        add(&mut recipients, address, &options, targets, context.config.smtp.recipients)?;
-    }
-    Ok(recipients)
-}
-
-/// What one recipient comes to, or what its client is told (RFC 5321 §3.3, RFC 3463 §3.2).
-async fn resolve(context: &Context, origin: Origin, address: &Address) -> Result<Vec<Target>, Reply> {
-    let config = &context.config;
-    let (postmaster, limit) = (config.postmaster.as_ref(), config.smtp.recipients);
-    match context.directory.resolve(address, &config.hostname, postmaster, limit).await {
-        Ok(Resolution::Targets(targets)) => Ok(targets),
-        Ok(Resolution::TooMany) => {
-            let text = format!("<{address}> comes to more recipients than a message may have");
-            Err(Reply::new(452, (4, 5, 3), text))
-        }
-        Ok(Resolution::Tangled) => {
-            Err(Reply::new(451, (4, 2, 4), format!("<{address}> leads through too many aliases")))
-        }
-        Ok(Resolution::NoSuchUser) => Err(Reply::new(550, (5, 1, 1), format!("<{address}> is nobody here"))),
-        Ok(Resolution::Foreign) if may_relay(config, origin) => Ok(vec![Target::relay(address.clone())]),
-        Ok(Resolution::Foreign) => Err(Reply::new(550, (5, 7, 1), format!("<{address}>: relaying denied"))),
-        Err(error) => {
-            let doing = format!("resolving {address}");
-            context.journal.report(&Event::Trouble { doing, error: error.to_string() });
-            Err(Reply::new(451, (4, 3, 0), "storage is not available, try again later"))
-        }
-    }
-}
-
-/// Two recipients that come to the same address get one copy. All targets are taken or, beyond the limit, none.
-fn add(
-    recipients: &mut Recipients,
-    named: &Address,
-    options: &RecipientOptions,
-    targets: Vec<Target>,
-    limit: usize,
-) -> Result<(), Reply> {
-    let new = targets.iter().filter(|target| !recipients.contains_key(&target.address)).count();
-    if recipients.len() + new > limit {
-        let text = "too many recipients; send the rest in another transaction";
-        return Err(Reply::new(452, (4, 5, 3), text));
-    }
-    for target in targets {
-        let alias = (target.address != *named).then(|| named.clone());
-        let Target { address, class } = target;
-        let options = options.clone();
-        recipients.entry(address.clone()).or_insert(Addressee { address, alias, class, options });
-    }
-    Ok(())
-}
-
-/// A message that has come in whole.
-pub(super) struct Submission<'a> {
-    pub(super) id: QueueId,
-    /// The only log that may take it, where it is promised to one.
-    pub(super) under: Option<Incarnation>,
-    pub(super) session: Option<u64>,
-    pub(super) received_from: Option<(&'a str, SocketAddr)>,
-    pub(super) with: Option<&'a str>,
-    pub(super) reverse_path: ReversePath,
-    pub(super) options: MailOptions,
-    pub(super) recipients: Recipients,
-    pub(super) named: Vec<Address>,
-}
-
-/// Puts the trace field in front and hands the message to the queue. Returns when it is durable.
-pub(super) async fn accept(
-    context: &Context,
-    submission: Submission<'_>,
-    header: Vec<u8>,
-    body: AcceptedBody,
-) -> Result<QueueId, Refusal> {
-    let (id, now) = (submission.id, context.requests.platform().clock.utc());
-    let received = Received {
-        helo: submission.received_from.map(|(helo, _)| helo),
-        peer: submission.received_from.map(|(_, peer)| peer.ip()),
-        by: &context.config.hostname,
-        with: submission.with,
-        id,
-        only_recipient: if let [only] = &submission.named[..] { Some(only) } else { None },
-        at: now,
-    };
-    let header = Bytes::from([received.to_field().as_bytes(), &header].concat());
-    let body_octets = match &body {
-        AcceptedBody::Inline(pieces, _) => pieces.iter().map(|piece| piece.len() as u64).sum(),
-        AcceptedBody::Uploaded(upload) => upload.len(),
-    };
-    let (reverse_path, recipients) = (submission.reverse_path.clone(), submission.recipients.len());
-    let size = header.len() as u64 + body_octets;
-    let mut acceptance = Acceptance {
-        id,
-        under: submission.under,
-        reverse_path: submission.reverse_path,
-        options: submission.options,
-        recipients: submission.recipients.into_values().collect(),
-        header_crc: crc32fast::hash(&header),
-        header,
-        body,
-        report: None,
-    };
-    // A report is not worth refusing a message for; without it, whoever gets the message reports.
-    if let Ok(Some(report)) = settle::expansion(context, &acceptance).await {
-        acceptance.report = Some(Box::new(report));
-        settle::strip_success(&mut acceptance.recipients);
-    }
-    let incarnation = context.spool.accept(acceptance).await?;
-    let session = submission.session;
-    context.journal.report(&Event::Accepted {
-        queue_id: id,
-        incarnation,
-        session,
-        reverse_path,
-        recipients,
-        size,
-    });
-    Ok(id)
-}
-
-/// What the client is told. What went wrong inside is the operator's business and stands in the events.
-fn reply(fault: ContentFault) -> Reply {
-    match fault {
-        ContentFault::Reply(reply) => reply,
-        ContentFault::Refusal(Refusal::Closing) => {
-            Reply::new(451, (4, 3, 2), "shutting down, try again later")
-        }
-        ContentFault::Refusal(_) => Reply::new(451, (4, 3, 0), "storage is not available, try again later"),
+        let session = self.client.session;
+        self.context.journal.report(&Event::Refused { session, recipient, reply: reply.clone() });
     }
 }
 

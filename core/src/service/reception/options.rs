@@ -34,12 +34,18 @@ fn hold_until(hold: Hold, now: UtcTime) -> UtcTime {
     }
 }
 
-/// How the message came, for its trace field (RFC 3848 §1).
-pub(super) fn protocol(hello: Hello) -> &'static str {
-    match hello {
-        Hello::Helo => "SMTP",
-        Hello::Ehlo => "ESMTP",
-        Hello::Lhlo => "LMTP",
+/// How the message came, for its trace field (RFC 3848 §1, §2).
+pub(super) fn protocol(hello: Hello, is_encrypted: bool, is_known: bool) -> &'static str {
+    match (hello, is_encrypted, is_known) {
+        (Hello::Helo, ..) => "SMTP",
+        (Hello::Ehlo, false, false) => "ESMTP",
+        (Hello::Ehlo, true, false) => "ESMTPS",
+        (Hello::Ehlo, false, true) => "ESMTPA",
+        (Hello::Ehlo, true, true) => "ESMTPSA",
+        (Hello::Lhlo, false, false) => "LMTP",
+        (Hello::Lhlo, true, false) => "LMTPS",
+        (Hello::Lhlo, false, true) => "LMTPA",
+        (Hello::Lhlo, true, true) => "LMTPSA",
     }
 }
 

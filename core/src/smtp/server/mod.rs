@@ -57,6 +57,8 @@ pub struct Session {
     state: State,
     /// Whether AUTH has succeeded.
     is_known: bool,
+    /// The last line of whatever refuses something.
+    footer: Option<String>,
     line: LineBuffer,
     /// To be handed out before any more input is taken.
     steps: VecDeque<Step<'static>>,
@@ -94,6 +96,7 @@ impl Session {
             normalizes: false,
             state: State::Ungreeted,
             is_known: false,
+            footer: None,
             steps: VecDeque::new(),
             output: Vec::new(),
             errors: 0,
@@ -110,6 +113,16 @@ impl Session {
     /// Takes bare line ends in content for CRLF from now on.
     pub fn normalize(&mut self) {
         self.normalizes = true;
+    }
+
+    /// Ends replies of 4yz and 5yz with this line from now on.
+    pub fn set_footer(&mut self, footer: Option<String>) {
+        self.footer = footer;
+    }
+
+    /// The client has sent something before the greeting, which is taken back: `554 5.5.1` (RFC 5321 §3.1, §4.3.1).
+    pub fn refuse_early_talker(&mut self) {
+        self.turn_away(replies::spoke_too_early(&self.hostname));
     }
 
     /// Goes on by one step, taking octets from the front of `input`. An empty input says that nothing more has arrived so
@@ -402,7 +415,10 @@ impl Session {
         self.reply_about(None, reply);
     }
 
-    fn reply_about(&mut self, recipient: Option<ForwardPath>, reply: Reply) {
+    fn reply_about(&mut self, recipient: Option<ForwardPath>, mut reply: Reply) {
+        if let (Some(footer), Severity::Transient | Severity::Permanent) = (&self.footer, reply.severity()) {
+            reply.text = format!("{}\n{footer}", reply.text).into();
+        }
         reply.write_to(&mut self.output);
         let severity = reply.severity();
         if severity == Severity::Positive {

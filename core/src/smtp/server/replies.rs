@@ -173,6 +173,11 @@ pub(super) fn shutting_down(hostname: &Domain) -> Reply {
     Reply::new(421, (4, 3, 2), format!("{hostname} is shutting down; try again"))
 }
 
+/// RFC 5321 §3.1, §4.3.1.
+pub(super) fn spoke_too_early(hostname: &Domain) -> Reply {
+    Reply::new(554, (5, 5, 1), format!("{hostname} speaks first, and you did not wait for it"))
+}
+
 /// RFC 6531 §3.5.
 pub(super) fn needs_utf8() -> Reply {
     Reply::new(553, (5, 6, 7), "the address needs SMTPUTF8 in MAIL")
