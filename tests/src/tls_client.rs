@@ -15,6 +15,7 @@ use crate::certificate::Certificate;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection after its handshake.
+#[derive(Debug)]
 pub struct TlsClient(BufReader<StreamOwned<ClientConnection, TcpStream>>);
 
 impl TlsClient {

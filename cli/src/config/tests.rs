@@ -5,7 +5,7 @@ mod tls;
 use std::collections::BTreeSet;
 
 use super::keys::keys;
-use super::value::{show_duration, show_size};
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../fulmar.example.toml");
@@ -490,17 +490,5 @@ fn a_tool_logs_only_what_went_wrong_unless_asked() {
         [(&[][..], tracing::Level::WARN), (&[("FULMAR_LOG_LEVEL", "debug")], tracing::Level::DEBUG)]
     {
         assert_eq!(Loaded::from_sources(&sources(None, variables)).unwrap().log_of_a_tool().level, level);
-    }
-}
-
-#[test]
-fn durations_and_sizes_are_shown_with_the_largest_unit_that_fits() {
-    for (milliseconds, shown) in
-        [(0, "0s"), (1, "1ms"), (1_500, "1500ms"), (90_000, "90s"), (86_400_000, "1d")]
-    {
-        assert_eq!(show_duration(Duration::from_millis(milliseconds)), shown);
-    }
-    for (octets, shown) in [(0, "0"), (1_000, "1000"), (1_024, "1K"), (50 << 20, "50M"), (1 << 30, "1G")] {
-        assert_eq!(show_size(octets), shown);
     }
 }

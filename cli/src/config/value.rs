@@ -193,3 +193,21 @@ fn as_text(written: &Written) -> Option<&str> {
 fn is_visible(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_are_shown_with_the_largest_unit_that_fits() {
+        for (milliseconds, shown) in
+            [(0, "0s"), (1, "1ms"), (1_500, "1500ms"), (90_000, "90s"), (86_400_000, "1d")]
+        {
+            assert_eq!(show_duration(Duration::from_millis(milliseconds)), shown);
+        }
+        for (octets, shown) in [(0, "0"), (1_000, "1000"), (1_024, "1K"), (50 << 20, "50M"), (1 << 30, "1G")]
+        {
+            assert_eq!(show_size(octets), shown);
+        }
+    }
+}

@@ -50,10 +50,14 @@ impl<S: State> Chains<S> {
     }
 
     /// Waits for its turn with the chain in this folder, and reads on to its tip unless that was confirmed within
-    /// `fresh`. Nobody else on this node touches the chain while the guard lives.
+    /// `fresh`, or since it began to wait: of many who wait at once one reads, however slow the store is. Nobody else on this node touches the
+    /// chain while the guard lives.
     pub async fn hold(&self, folder: &str, fresh: Duration) -> Result<Turn<Chain<S>>, StateError> {
+        let clock = &self.requests.platform().clock;
+        let began = clock.instant();
         let mut chain = self.slot(folder).turn().await;
-        if chain.age(self.requests.platform().clock.instant()) > fresh {
+        let now = clock.instant();
+        if chain.age(now) > fresh.max(now.since(began)) {
             chain.refresh(&self.requests).await?;
         }
         Ok(chain)

@@ -163,7 +163,8 @@ fn lmtp_says_of_each_recipient_what_became_of_it() {
     let (mut node, _certificate) =
         node(|config| config.relay.networks = vec!["192.0.2.0/24".parse().unwrap()]);
     let lmtp = listen(&mut node, Protocol::Lmtp);
-    let mut client = Client::greeted(lmtp);
+    let mut client = Client::connect(lmtp);
+    client.expect("220 ");
     client.command("EHLO c.test", "500 5.5.1");
     client.command("LHLO c.test", "250");
     client.send("MAIL FROM:<a@x.test>\r\nRCPT TO:<alice@home.test>\r\nRCPT TO:<no@home.test>\r\nRCPT TO:<bob@home.test>\r\nDATA\r\n");

@@ -137,7 +137,7 @@ fn a_file_that_is_renewed_or_broken_leaves_open_sessions_alone() {
         Event::CertificateRefused { source, reason } => source == "mx.pem" && reason.contains("private key"),
         _ => false,
     });
-    connect(pop3s, NAME, &new).unwrap().read_mail();
+    read_mail(connect(pop3s, NAME, &new).unwrap());
     read_mail(open);
 }
 
@@ -149,7 +149,7 @@ fn certificates_in_the_store_are_taken_up_renewed_and_dropped() {
     node.advance(Duration::from_hours(2));
     let added = node.administer(async |admin| admin.certificate_add(None, first.pem().into_bytes()).await);
     assert_eq!(added.unwrap().name, NAME);
-    connect(pop3s, NAME, &first).unwrap().read_mail();
+    read_mail(connect(pop3s, NAME, &first).unwrap());
 
     // Within the hour a session makes the node look, and goes on with what it knows.
     let second = Certificate::new(NAME);
@@ -161,11 +161,11 @@ fn certificates_in_the_store_are_taken_up_renewed_and_dropped() {
         loaded.set(loaded.get() + usize::from(matches!(event, Event::CertificateLoaded { .. })));
         loaded.get() == 2
     });
-    connect(pop3s, NAME, &second).unwrap().read_mail();
+    read_mail(connect(pop3s, NAME, &second).unwrap());
 
     node.put(&format!("tls/{NAME}.pem"), b"nonsense");
     node.advance(Duration::from_hours(2));
-    connect(pop3s, NAME, &second).unwrap().read_mail();
+    read_mail(connect(pop3s, NAME, &second).unwrap());
     node.wait_for("a refused certificate", |event| matches!(event, Event::CertificateRefused { .. }));
     let listed = node.administer(async |admin| admin.certificates().await).unwrap();
     assert_eq!(listed[0].fault.as_deref(), Some("no certificate in PEM form"));

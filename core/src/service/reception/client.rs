@@ -79,7 +79,7 @@ impl<'a> Client<'a> {
             mechanisms,
             needs_tls: false,
             needs_auth: auth == Authentication::Required && !self.is_vouched_for,
-            longest_hold: (self.service() == Service::Submission).then(|| config.queue.expire.as_secs()),
+            longest_hold: (self.service() == Service::Submission).then_some(config.queue.expire.as_secs()),
             expn: is_trusted,
             etrn: may_relay(config, Origin::Client(ip)),
             xclient: self.listener.settings.takes_xclient_from(ip),

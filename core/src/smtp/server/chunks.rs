@@ -78,14 +78,20 @@ impl Session {
             Ok(chunking) => {
                 chunking.swallowed += taken as u64;
                 if chunking.swallowed > self.limits.refused_content {
-                    self.close_endless();
+                    self.give_up_chunk();
                 }
             }
             // Many small ones are errors enough to end the session.
-            Err(_) if chunk.left > self.limits.refused_content => self.close_endless(),
+            Err(_) if chunk.left > self.limits.refused_content => self.give_up_chunk(),
             Err(_) => {}
         }
         None
+    }
+
+    /// What was refused does not end: its reply, and no more of it.
+    fn give_up_chunk(&mut self) {
+        self.end_chunk();
+        self.close_endless();
     }
 
     fn end_chunk(&mut self) {
