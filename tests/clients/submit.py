@@ -28,7 +28,7 @@ class Pipe:
         return self.process.stdout
 
     def close(self):
-        self.process.stdin.close()
+        self.process.terminate()
         self.process.wait(TIMEOUT)
 
 
@@ -65,10 +65,13 @@ def main():
     with open(os.environ["message"], "rb") as file:
         message = message_from_bytes(file.read(), policy=policy.SMTP)
     server = connected(mode, int(port), options)
-    if mode not in ("plaintext", "lmtp"):
-        server.login(os.environ["user"], os.environ["password"])
-    server.send_message(message, os.environ["from"], [os.environ["to"]])
-    server.quit()
+    try:
+        if mode not in ("plaintext", "lmtp"):
+            server.login(os.environ["user"], os.environ["password"])
+        server.send_message(message, os.environ["from"], [os.environ["to"]])
+        server.quit()
+    finally:
+        server.close()
 
 
 main()

@@ -4,7 +4,9 @@
 host=127.0.0.1
 
 by_swaks() {
-  swaks --server $host --ehlo client.test --timeout 60 --from "$from" --to "$to" --data "@$message" "$@"
+  # It ends the last line itself.
+  head -c -2 "$message" >"$folder/data"
+  swaks --server $host --ehlo client.test --timeout 60 --from "$from" --to "$to" --data "@$folder/data" "$@"
 }
 
 # with_login MECHANISM OPTION...

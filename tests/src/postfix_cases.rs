@@ -129,7 +129,9 @@ fn recipient(name: &str) -> String {
 /// Exactly one message came by this mode, octet for octet, and exactly one notice about it, from us and not from Postfix.
 fn check(mode: &Mode, messages: &[String]) -> Fallible<()> {
     let (with, subject) = (format!("with {} id ", mode.with), format!("\r\nSubject: {}\r\n", mode.name));
-    let message = one_with(messages, &[&with, &subject, "from postfix.test "])?;
+    // Its notice repeats the header.
+    let sender = format!("Return-Path: <{RECIPIENT}>\r\n");
+    let message = one_with(messages, &[&sender, &with, &subject, "from postfix.test "])?;
     if !message.ends_with(&format!("\r\n\r\n{BODY}")) {
         return Err(format!("{}: the body is not as sent: {message}", mode.name).into());
     }
@@ -164,24 +166,22 @@ fn send(postfix: &Postfix, name: &str, recipient: &str) {
     client.command("QUIT", "221 ");
 }
 
-/// A transport for each mode, and the password.
+/// A transport for each mode, and how Postfix logs in.
 fn additions(doors: &Doors, folder: &Path) -> Fallible<Additions> {
-    let (mut services, mut transports, mut passwords) = (String::new(), String::new(), String::new());
+    let (mut services, mut transports) = (String::new(), String::new());
     for Mode { name, door, client, .. } in &MODES {
         let next_hop = format!("[127.0.0.1]:{}", door(doors).port());
         services.push_str(&format!("{name} unix - - n - - {client}\n"));
         transports.push_str(&format!("{} {name}:{next_hop}\n", recipient(name)));
-        passwords.push_str(&format!("{next_hop} {RECIPIENT}:{PASSWORD}\n"));
     }
     // Notices of Postfix's own, and whom we do not know.
     transports.push_str(&format!("example.org clear:[127.0.0.1]:{}\n", doors.smtp.port()));
     fs::write(folder.join("transports"), transports)?;
-    fs::write(folder.join("passwords"), passwords)?;
     let (trusted, folder) = (doors.trusted.display(), folder.display());
     let settings = format!(
         "relay_domains = example.org\n\
          transport_maps = texthash:{folder}/transports\n\
-         smtp_sasl_password_maps = texthash:{folder}/passwords\n\
+         smtp_sasl_password_maps = static:{{{RECIPIENT}:{PASSWORD}}}\n\
          smtp_sasl_security_options = noanonymous\n\
          smtp_tls_CAfile = {trusted}\n\
          smtp_tls_secure_cert_match = {NAME}\n"
