@@ -136,7 +136,7 @@ fn check(mode: &Mode, messages: &[String]) -> Fallible<()> {
         return Err(format!("{}: the body is not as sent: {message}", mode.name).into());
     }
     let envelope = format!("\r\nOriginal-Envelope-Id: {}\r\n", mode.name);
-    let original = format!("\r\nOriginal-Recipient: rfc822;orig-{}@x.test\r\n", mode.name);
+    let original = format!("\r\nOriginal-Recipient: rfc822; orig-{}@x.test\r\n", mode.name);
     let notice = ["Reporting-MTA: dns; mx.test\r\n", &envelope, &original, "\r\nAction: delivered\r\n"];
     one_with(messages, &notice).map(|_| ())
 }
