@@ -174,6 +174,13 @@ impl Site {
         Server::start(self.serving(listeners), address)
     }
 
+    /// The same with the listeners that the configuration file names.
+    pub fn serve_as_configured(&self, address: SocketAddr) -> Fallible<Server> {
+        let mut command = self.serving(String::new());
+        command.env_remove("FULMAR_LISTEN");
+        Server::start(command, address)
+    }
+
     fn serving(&self, mut listeners: String) -> Command {
         if let Some(http) = self.settings.http {
             listeners.push_str(&format!(",http={http}"));

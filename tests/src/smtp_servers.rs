@@ -6,6 +6,6 @@ mod script;
 mod sink;
 
 pub use self::aiosmtpd::Aiosmtpd;
-pub use self::postfix::Postfix;
+pub use self::postfix::{Additions, Postfix};
 pub use self::script::{Act, Phase, Script};
 pub use self::sink::{Connection, Received, Sink};

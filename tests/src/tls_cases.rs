@@ -70,7 +70,7 @@ pub fn certificates_are_shown_renewed_and_shared(program: &Path) -> Fallible<Str
 }
 
 /// Makes a certificate and its key, each in a file.
-fn make(names: &[&str], certificate: &Path, key: &Path) -> Fallible<()> {
+pub(crate) fn make(names: &[&str], certificate: &Path, key: &Path) -> Fallible<()> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let made = rcgen::generate_simple_self_signed(names)?;
     fs::write(certificate, made.cert.pem())?;

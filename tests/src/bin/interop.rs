@@ -21,10 +21,13 @@ use fulmar_tests::hop_cases;
 use fulmar_tests::http_cases;
 use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
+use fulmar_tests::nmap_cases;
+use fulmar_tests::postfix_cases;
 use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
 use fulmar_tests::relay_run;
 use fulmar_tests::s3_cases;
 use fulmar_tests::small_disk::SmallDisk;
+use fulmar_tests::submission_cases;
 use fulmar_tests::tls_cases;
 
 /// What a case is given.
@@ -39,7 +42,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 21] = [
+const CASES: [Case; 24] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -56,6 +59,15 @@ const CASES: [Case; 21] = [
     }),
     ("certificates_are_shown_renewed_and_shared_under_real_clients", |setting| {
         tls_cases::certificates_are_shown_renewed_and_shared(&setting.program)
+    }),
+    ("submission_clients_deliver_in_all_their_modes_and_are_refused_with_wrong_passwords", |setting| {
+        submission_cases::clients_submit_and_deliver(&setting.program)
+    }),
+    ("postfix_as_client_relays_submits_and_delivers_and_gives_back_what_is_refused", |setting| {
+        postfix_cases::postfix_relays_submits_and_delivers(&setting.program)
+    }),
+    ("nmap_finds_no_open_relay_and_no_users", |setting| {
+        nmap_cases::nmap_finds_no_open_relay(&setting.program)
     }),
     ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
     ("s3_seaweedfs_keeps_through_a_kill_what_it_took", |_| s3_cases::seaweedfs_keeps_objects()),

@@ -34,14 +34,29 @@ pub struct Postfix {
     master: Daemon,
 }
 
+/// What a Postfix is told besides what it needs to take mail.
+#[derive(Debug, Default)]
+pub struct Additions {
+    /// Lines of main.cf.
+    pub settings: String,
+    /// Lines of master.cf.
+    pub services: String,
+}
+
 impl Postfix {
     /// Starts one below an empty folder, whose parents others must be able to enter. It takes mail for any mailbox of this domain.
     pub fn start(folder: &Path, domain: &str) -> Fallible<Self> {
+        Self::start_with(folder, domain, &Additions::default())
+    }
+
+    /// The same, with additions.
+    pub fn start_with(folder: &Path, domain: &str, additions: &Additions) -> Fallible<Self> {
         let [port] = lasting_ports()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         make_folders(folder)?;
-        fs::write(folder.join("etc/main.cf"), main_cf(folder, domain)?)?;
-        fs::write(folder.join("etc/master.cf"), master_cf(&fs::read_to_string(SERVICES)?, address))?;
+        fs::write(folder.join("etc/main.cf"), main_cf(folder, domain)? + &additions.settings)?;
+        let services = master_cf(&fs::read_to_string(SERVICES)?, address) + &additions.services;
+        fs::write(folder.join("etc/master.cf"), services)?;
         let programs = run(Command::new(find_program("postconf")?).args(["-h", "daemon_directory"]))?;
         let master = Path::new(String::from_utf8(programs)?.trim()).join("master");
         let options = ["-c".into(), folder.join("etc").into_os_string(), "-s".into()];

@@ -157,7 +157,12 @@ impl Handler for Reception<'_> {
             session: Some(client.session),
             received_from: Some((mail.greeting.as_str(), client.peer)),
             by: client.hostname(),
-            with: Some(protocol(mail.hello, client.tls.is_some(), client.identity.is_some())),
+            with: Some(protocol(
+                mail.hello,
+                mail.parameters.smtputf8.is_some(),
+                client.tls.is_some(),
+                client.identity.is_some(),
+            )),
             cipher: client.tls.as_ref().map(|tls| tls.cipher.as_str()),
             reverse_path: mail.reverse_path.clone(),
             options: options(&mail.parameters, now),

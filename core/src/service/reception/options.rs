@@ -34,18 +34,26 @@ fn hold_until(hold: Hold, now: UtcTime) -> UtcTime {
     }
 }
 
-/// How the message came, for its trace field (RFC 3848 §1, §2).
-pub(super) fn protocol(hello: Hello, is_encrypted: bool, is_known: bool) -> &'static str {
-    match (hello, is_encrypted, is_known) {
+/// How the message came, for its trace field (RFC 3848 §1, §2; RFC 6531 §4.3).
+pub(super) fn protocol(hello: Hello, is_utf8: bool, is_encrypted: bool, is_known: bool) -> &'static str {
+    match (hello, is_utf8, is_encrypted, is_known) {
         (Hello::Helo, ..) => "SMTP",
-        (Hello::Ehlo, false, false) => "ESMTP",
-        (Hello::Ehlo, true, false) => "ESMTPS",
-        (Hello::Ehlo, false, true) => "ESMTPA",
-        (Hello::Ehlo, true, true) => "ESMTPSA",
-        (Hello::Lhlo, false, false) => "LMTP",
-        (Hello::Lhlo, true, false) => "LMTPS",
-        (Hello::Lhlo, false, true) => "LMTPA",
-        (Hello::Lhlo, true, true) => "LMTPSA",
+        (Hello::Ehlo, false, false, false) => "ESMTP",
+        (Hello::Ehlo, false, false, true) => "ESMTPA",
+        (Hello::Ehlo, false, true, false) => "ESMTPS",
+        (Hello::Ehlo, false, true, true) => "ESMTPSA",
+        (Hello::Ehlo, true, false, false) => "UTF8SMTP",
+        (Hello::Ehlo, true, false, true) => "UTF8SMTPA",
+        (Hello::Ehlo, true, true, false) => "UTF8SMTPS",
+        (Hello::Ehlo, true, true, true) => "UTF8SMTPSA",
+        (Hello::Lhlo, false, false, false) => "LMTP",
+        (Hello::Lhlo, false, false, true) => "LMTPA",
+        (Hello::Lhlo, false, true, false) => "LMTPS",
+        (Hello::Lhlo, false, true, true) => "LMTPSA",
+        (Hello::Lhlo, true, false, false) => "UTF8LMTP",
+        (Hello::Lhlo, true, false, true) => "UTF8LMTPA",
+        (Hello::Lhlo, true, true, false) => "UTF8LMTPS",
+        (Hello::Lhlo, true, true, true) => "UTF8LMTPSA",
     }
 }
 
