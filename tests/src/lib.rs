@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod dice;
 pub mod fake_s3;
 pub mod faults;
+pub mod fuzz;
 pub mod haproxy;
 pub mod hop_cases;
 pub mod http_cases;
