@@ -16,6 +16,7 @@ pub mod dice;
 pub mod doors;
 pub mod fake_s3;
 pub mod faults;
+pub mod fuzz;
 pub mod haproxy;
 pub mod hop_cases;
 pub mod http_cases;

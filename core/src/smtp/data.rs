@@ -105,6 +105,9 @@ impl Decoder {
             }
             let instead = std::mem::take(&mut self.instead);
             if !instead.is_empty() && self.count(instead.len()) == instead.len() {
+                if instead.ends_with(b"\n") {
+                    self.line = 0;
+                }
                 if !self.is_faulty {
                     return Some(Decoded::Content(instead));
                 }
@@ -194,7 +197,6 @@ impl Decoder {
     fn mend(&mut self, at: usize, dropped: usize, instead: &'static [u8]) -> (usize, usize) {
         self.instead = instead;
         self.place = Place::MendedStart;
-        self.line = 0;
         (at, at + dropped)
     }
 
@@ -349,6 +351,10 @@ mod tests {
         ] {
             check(&decoder, wire, content, None, Some("end"));
         }
+        // The line end that is put there counts to the line that it ends.
+        let narrow = Decoder::new(4, 99).normalizing();
+        check(&narrow, b"ab\nab\r\n.\r\nREST", b"ab\r\nab\r\n", None, Some("end"));
+        check(&narrow, b"abc\nd\r\n.\r\nREST", b"abc", Some(Fault::LongLine), Some("end"));
         check(
             &Decoder::new(99, 2).normalizing(),
             b"a\nb\r\n.\r\nREST",

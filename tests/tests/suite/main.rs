@@ -11,6 +11,7 @@ mod dns;
 mod drain;
 mod end_to_end;
 mod fsck;
+mod fuzz;
 mod hostile;
 mod http;
 mod large_queue;
