@@ -19,8 +19,11 @@ pub use session::session;
 pub use syntax::syntax;
 pub use unstuffing::unstuffing;
 
+/// What takes octets, and ends the process where something is wrong with what comes of them.
+pub type Target = fn(&[u8]);
+
 /// Every target by the name that it has in `tests/fuzz`.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("headers", headers),
     ("proxy", proxy),
     ("sasl", sasl),
@@ -54,7 +57,7 @@ impl<'a> Cut<'a> {
 }
 
 /// Octets in pieces of these lengths; none is empty.
-fn pieces<'a>(octets: &'a [u8], lengths: impl Iterator<Item = usize>) -> impl Iterator<Item = &'a [u8]> {
+fn pieces(octets: &[u8], lengths: impl Iterator<Item = usize>) -> impl Iterator<Item = &[u8]> {
     let mut rest = octets;
     lengths.map_while(move |length| {
         let (piece, later) = rest.split_at(length.min(rest.len()));
