@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use fulmar_core::platform::Instant;
 
-use crate::clock::now;
+use crate::boot_clock::now;
 
 /// The longest that the thread waits. Its wait stands still while the machine is suspended, so a sleep may end this much late after
 /// it resumes.

@@ -1,19 +1,13 @@
 //! Time.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use fulmar_core::model::UtcTime;
 use fulmar_core::platform::{Clock, Instant};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::alarms::Sleep;
-
-/// The clock that counts suspension. Elsewhere than on Linux, the one that there is.
-#[cfg(target_os = "linux")]
-const CLOCK: ClockId = ClockId::Boottime;
-#[cfg(not(target_os = "linux"))]
-const CLOCK: ClockId = ClockId::Monotonic;
+use crate::boot_clock::now;
 
 /// The system's clocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,17 +29,10 @@ impl Clock for SmolClock {
     }
 }
 
-/// What the clock that counts suspension says.
-pub(crate) fn now() -> Instant {
-    let time = clock_gettime(CLOCK);
-    // The system guarantees that neither is negative.
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
-    Instant::from_origin(Duration::new(seconds, nanoseconds))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

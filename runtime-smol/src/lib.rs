@@ -17,6 +17,7 @@
 #![warn(missing_docs)]
 
 mod alarms;
+mod boot_clock;
 mod clock;
 mod entropy;
 mod host;

@@ -6,14 +6,13 @@ use fulmar_core::model::{Address, Domain};
 use toml::Value;
 use tracing::Level;
 
-use super::door;
 use super::hosts::{endpoint, name_server, store_url};
 use super::tls;
 use super::value::{
     count, duration, flag, list, mail_name, networks, plain, secret, show_duration, show_size, size, word,
 };
 use super::written::{Written, Wrong};
-use super::{LogFormat, Settings, auth};
+use super::{LogFormat, Settings};
 
 /// One setting.
 pub(super) struct Key {
@@ -35,12 +34,6 @@ impl Key {
     }
 }
 
-/// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 14] = [
-    "", "store", "dns", "relay", "queue", "smtp", "pop3", "auth", "tls", "policy", "limits", "replies",
-    "shutdown", "log",
-];
-
 pub(super) const DAY: Duration = Duration::from_hours(24);
 /// Mailboxes remember deliveries for 30 days; an entry that is tried longer could be delivered twice.
 const EXPIRE_LIMIT: Duration = Duration::from_hours(25 * 24);
@@ -58,13 +51,8 @@ const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json",
 const LOG_LEVELS: [(&str, Level); 4] =
     [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG)];
 
-/// All settings.
-pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(auth::KEYS).chain(door::KEYS)
-}
-
 /// The settings of most sections. Floors are those of RFC 5321 §4.5.3.1 and §6.3, and of RFC 1939 §3; what a limit means stands at the field that it sets.
-const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &[
     Key {
         section: "",
         name: "hostname",

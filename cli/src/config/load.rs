@@ -9,8 +9,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::door::{self, ACCESS};
 use super::hosts::STORES;
-use super::keys::{Key, SECTIONS, keys};
+use super::keys::Key;
 use super::listeners::Listening;
+use super::sections::{SECTIONS, keys};
 use super::sources::{Sources, is_from_an_orchestrator};
 use super::written::{Lines, Written, Wrong};
 use super::{Loaded, Mistake, Origin, Settings, StoreUrl, issuers, listeners, routes, tls};

@@ -12,6 +12,7 @@ mod listener_settings;
 mod listeners;
 mod load;
 mod routes;
+mod sections;
 mod show;
 mod sources;
 mod tables;

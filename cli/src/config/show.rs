@@ -8,9 +8,9 @@ use serde_json::json;
 use toml::Value;
 
 use super::issuers::{ListedIssuer, ListedKeys};
-use super::keys::{SECTIONS, keys};
 use super::listeners::Listening;
 use super::routes::domain_name;
+use super::sections::{SECTIONS, keys};
 use super::{CertificatePaths, Loaded};
 use super::{door, listener_settings};
 

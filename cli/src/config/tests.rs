@@ -4,7 +4,7 @@ mod tls;
 
 use std::collections::BTreeSet;
 
-use super::keys::keys;
+use super::sections::keys;
 
 use super::*;
 

@@ -1,9 +1,8 @@
 //! The operations themselves. All block their thread.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io;
 use std::ops::{ControlFlow, Range};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use fulmar_core::platform::{Listed, Object, Page, Payload, StoreError, When};
@@ -11,12 +10,10 @@ use futures_lite::future::block_on;
 use object_store::local::LocalFileSystem;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
+use super::folders::{flush_folder_of, make_directory};
 use super::walk;
 use super::write::write;
 use crate::{PAGE_OBJECTS, adapter};
-
-/// Nobody but the owner may read mail.
-const DIRECTORY_MODE: u32 = 0o700;
 
 /// A directory, opened. Reads, copies and deletions are object_store's; how a file is written see [`super::write`].
 #[derive(Debug)]
@@ -123,18 +120,6 @@ fn touch(file: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes a directory and those above it that are missing, durably.
-pub(super) fn make_directory(path: &Path) -> io::Result<()> {
-    let path = std::path::absolute(path)?;
-    if path.exists() && !path.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
-    }
-    let missing = path.ancestors().take_while(|directory| !directory.exists()).count();
-    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(&path)?;
-    // Each new directory stands in the one above it.
-    path.ancestors().skip(1).take(missing).try_for_each(flush)
-}
-
 /// What the caller is told of a write that failed. The write has ended, so that one can look what became of it.
 fn settle(error: StoreError, has_happened: io::Result<bool>) -> StoreError {
     match (has_happened, error) {
@@ -167,14 +152,6 @@ fn holds(file: &Path, payload: &Payload) -> io::Result<bool> {
 fn is_nowhere(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::InvalidFilename)
-}
-
-pub(super) fn flush_folder_of(file: &Path) -> io::Result<()> {
-    file.parent().map_or(Ok(()), flush)
-}
-
-fn flush(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 fn unknown(error: io::Error) -> StoreError {

@@ -1,6 +1,7 @@
 //! Objects as files below one directory.
 
 mod disk;
+mod folders;
 mod walk;
 mod write;
 

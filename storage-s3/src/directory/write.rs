@@ -19,7 +19,7 @@ use fulmar_core::platform::{Payload, When};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::disk::{flush_folder_of, make_directory};
+use super::folders::{flush_folder_of, make_directory};
 
 /// Names tried for the file that is written. More are taken only where as many writers of one key died within a day.
 const STAGED_NAMES: u32 = 10_000;

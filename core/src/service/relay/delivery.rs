@@ -4,6 +4,7 @@ use std::mem;
 
 use super::content::{Spooled, Trouble};
 use super::plan::{self, Plan};
+use super::slot::Slot;
 use super::{LONGEST_SEARCH, Relay, Useless};
 use crate::config::Destination;
 use crate::conversation::smtp_client::Transaction;
@@ -27,32 +28,6 @@ pub(super) struct Delivery<'a> {
     slots: Vec<Slot>,
     /// Indices of those for whom something else is to be tried.
     open: Vec<usize>,
-}
-
-/// What becomes of a recipient, so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Slot {
-    outcome: Option<Outcome>,
-    /// Who said so.
-    remote: Option<Remote>,
-}
-
-impl Slot {
-    /// A host does not offer what the recipient needs. That is the end of it only where every host has said so: one that could not be asked may
-    /// offer it.
-    pub(super) fn lack(&mut self, outcome: Outcome) {
-        if !matches!(self.outcome, Some(Outcome::Deferred(_))) {
-            self.outcome = Some(outcome);
-        }
-    }
-
-    fn set(&mut self, verdict: &Verdict, remote: Option<Remote>) {
-        match verdict {
-            Verdict::NextHost(outcome @ Outcome::Failed(_)) => self.lack(outcome.clone()),
-            verdict => self.outcome = Some(verdict.clone().into_outcome()),
-        }
-        self.remote = remote;
-    }
 }
 
 impl<'a> Delivery<'a> {

@@ -7,6 +7,7 @@
 mod content;
 mod delivery;
 mod plan;
+mod slot;
 
 use std::convert::Infallible;
 use std::io::ErrorKind;

@@ -1,6 +1,6 @@
 //! What becomes of a message at a host that does not offer all that it needs.
 
-use super::delivery::Slot;
+use super::slot::Slot;
 use crate::delivery::Host;
 use crate::delivery::meaning::{self, Verdict};
 use crate::model::options::DeliverBy;
