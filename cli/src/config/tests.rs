@@ -182,11 +182,11 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ),
         (
             "[[listener]]\nprotocol = \"imap\"\naddress = \"127.0.0.1:143\"",
-            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp, pop3, pop3s, http",
+            "2: [[listener]] protocol: \"imap\" is not built yet; allowed: smtp, submission, submissions, lmtp, pop3, pop3s, http",
         ),
         (
             "[[listener]]\nprotocol = \"gopher\"\naddress = \"127.0.0.1:70\"",
-            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp, pop3, pop3s, http",
+            "2: [[listener]] protocol: \"gopher\" is not a protocol; allowed: smtp, submission, submissions, lmtp, pop3, pop3s, http",
         ),
         (
             "[[listener]]\nprotocol = \"smtp\"\naddress = \"localhost:25\"",
@@ -232,7 +232,7 @@ fn a_variable_is_wrong_in_the_same_words() {
         (
             "FULMAR_LISTEN",
             "imap=127.0.0.1:143",
-            "\"imap\" is not built yet; allowed: smtp, pop3, pop3s, http",
+            "\"imap\" is not built yet; allowed: smtp, submission, submissions, lmtp, pop3, pop3s, http",
         ),
         (
             "FULMAR_LISTEN",
