@@ -185,6 +185,8 @@ impl Downgrade {
         }
         match &mut self.place {
             Place::Header { octets, .. } => {
+                // Here a bare LF ends a line as well: a block without end would take the body along, unconverted.
+                let is_start = octets.is_empty() || octets.ends_with(b"\n");
                 let is_end = is_start && matches!(line, b"\r\n" | b"\n");
                 let is_body = is_start && !is_end && !is_continuation(line) && field_name(line).is_none();
                 if octets.len() + line.len() > HEADER_LIMIT {

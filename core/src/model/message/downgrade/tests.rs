@@ -102,6 +102,17 @@ fn what_is_signed_is_not_altered() {
 }
 
 #[test]
+fn a_header_block_that_ends_with_a_bare_lf_takes_no_body_along() {
+    for message in [&b"A: 1\n\t2\nB: 2\n\n\xe9\r\n"[..], b"A: 1\n\xe9 is no field\r\n"] {
+        for piece in [1, 3, 1_000_000] {
+            let converted = convert(BodyType::SevenBit, message, piece);
+            let shown = converted.as_ref().map(|octets| String::from_utf8_lossy(octets));
+            assert!(converted.as_ref().is_ok_and(|octets| octets.is_ascii()), "{message:?}: {shown:?}");
+        }
+    }
+}
+
+#[test]
 fn binary_parts_are_encoded_for_hosts_that_take_lines_only() {
     let message = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\
         Content-Transfer-Encoding: binary\r\n\r\n--b\r\nContent-Type: image/x\r\n\
