@@ -229,6 +229,22 @@ fn a_proxy_that_is_listed_says_who_the_client_is() {
 }
 
 #[test]
+fn a_proxy_that_lets_a_user_in_says_who_that_is_and_the_user_is_held_to_it() {
+    let (mut node, _certificate) = node(|_| {});
+    let peer = Some("192.0.2.7:1024".parse().unwrap());
+    let submission = node.listen_as(Protocol::Submission, peer, |listener| {
+        listener.settings.xclient_from = vec!["192.0.2.7/32".parse().unwrap()];
+    });
+    let mut client = Client::greeted(submission);
+    client.command("XCLIENT LOGIN=alice", "501 5.5.4");
+    client.command("XCLIENT LOGIN=Alice@home.test ADDR=198.51.100.9", "220 ");
+    client.command("EHLO c.test", "250");
+    client.command("MAIL FROM:<bob@home.test>", "553 5.7.1");
+    client.command("MAIL FROM:<alice@home.test>", "250 ");
+    client.command("RCPT TO:<x@far.test>", "250 ");
+}
+
+#[test]
 fn what_access_lists_and_rates_refuse_is_refused_where_it_is_said() {
     let (mut node, _certificate) = node(|config| {
         let spam = DomainPattern::Only(Domain::parse("spam.test").unwrap());

@@ -45,6 +45,8 @@ pub enum How {
     Certificate,
     /// A token that names the account.
     Token,
+    /// To a proxy that is believed, whatever it was there.
+    Proxy,
 }
 
 impl How {

@@ -13,7 +13,7 @@ use crate::policy::limits::Sender;
 use crate::policy::{Origin, may_relay};
 use crate::sasl::{Channel, Exchange, Failure, Mechanism, NONCE_OCTETS, Step};
 use crate::service::Context;
-use crate::service::authentication::{Attempt, Identity};
+use crate::service::authentication::{Attempt, How, Identity};
 use crate::smtp::server::{Offers, Service};
 use crate::smtp::syntax::Attribute;
 use crate::state::account::credentials::Scope;
@@ -32,8 +32,6 @@ pub(super) struct Client<'a> {
     may_encrypt: bool,
     pub(super) tls: Option<TlsFacts>,
     pub(super) identity: Option<Identity>,
-    /// Whom a proxy has let in, in place of an identity.
-    is_vouched_for: bool,
     login: Option<(Exchange, Attempt)>,
 }
 
@@ -55,7 +53,6 @@ impl<'a> Client<'a> {
             may_encrypt,
             tls,
             identity: None,
-            is_vouched_for: false,
             login: None,
         }
     }
@@ -78,7 +75,7 @@ impl<'a> Client<'a> {
             is_encrypted,
             mechanisms,
             needs_tls: false,
-            needs_auth: auth == Authentication::Required && !self.is_vouched_for,
+            needs_auth: auth == Authentication::Required && self.identity.is_none(),
             longest_hold: (self.service() == Service::Submission).then_some(config.queue.expire.as_secs()),
             expn: is_trusted,
             etrn: may_relay(config, Origin::Client(ip)),
@@ -119,11 +116,7 @@ impl<'a> Client<'a> {
 
     /// Where its transactions come from, as far as relaying goes.
     pub(super) fn origin(&self) -> Origin {
-        if self.identity.is_some() || self.is_vouched_for {
-            Origin::User
-        } else {
-            Origin::Client(self.peer.ip())
-        }
+        if self.identity.is_some() { Origin::User } else { Origin::Client(self.peer.ip()) }
     }
 
     /// As rates count it.
@@ -131,7 +124,7 @@ impl<'a> Client<'a> {
         Sender { client: self.peer.ip(), user: self.identity.as_ref().map(|identity| &identity.account) }
     }
 
-    /// What the access lists say; those who have logged in are let through where they are not meant themselves.
+    /// What the access lists say, of those who have logged in as of others.
     pub(super) fn screen(&mut self, judge: impl FnOnce(&mut Screening<'a>) -> Verdict) -> Result<(), Reply> {
         match judge(&mut self.screening) {
             Verdict::Refuse(reply) => Err(reply),
@@ -193,11 +186,13 @@ impl<'a> Client<'a> {
         let value = |name: &str| attributes.iter().find(|attribute| attribute.name == name)?.value.as_deref();
         let ip = value("ADDR").map(|text| address(text).ok_or_else(bad_attribute)).transpose()?;
         let port = value("PORT").map(|text| text.parse().map_err(|_| bad_attribute())).transpose()?;
+        let account =
+            value("LOGIN").map(|name| Address::parse_utf8(name).map_err(|_| bad_attribute())).transpose()?;
         self.report("XCLIENT", attributes);
         self.peer = SocketAddr::new(ip.unwrap_or(self.peer.ip()), port.unwrap_or(self.peer.port()));
         self.screening = Screening::new(&self.context.config, self.listener, self.peer.ip());
-        (self.identity, self.login) = (None, None);
-        self.is_vouched_for = value("LOGIN").is_some();
+        self.identity = account.map(|account| Identity { account: account.normalized(), how: How::Proxy });
+        self.login = None;
         self.screen(Screening::at_connect)
     }
 

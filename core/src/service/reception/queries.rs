@@ -3,7 +3,6 @@
 use super::client::Client;
 use crate::directory::{Directory, Resolution};
 use crate::model::{Address, Domain, Event, Reply};
-use crate::policy::Origin;
 use crate::service::Context;
 use crate::smtp::server::Query;
 use crate::state::StateError;
@@ -15,8 +14,8 @@ pub(super) async fn answer(context: &Context, client: &Client<'_>, query: &Query
     let answered = match query {
         Query::Vrfy(text, utf8) if client.offers().expn => verify(context, text, *utf8).await,
         Query::Vrfy(..) => Ok(not_verified()),
-        Query::Expn(text, utf8) => expand(&context.directory, &domains(context, text), *utf8).await,
-        Query::Etrn(node) => Ok(send_now(context, client, node).await),
+        Query::Expn(text, utf8) => expand(&context.directory, &meant(context, text), *utf8).await,
+        Query::Etrn(node) => Ok(send_now(context, node).await),
         Query::Xforward(attributes) => {
             client.report("XFORWARD", attributes);
             Ok(Reply::new(250, (2, 0, 0), "ok"))
@@ -35,7 +34,7 @@ fn not_verified() -> Reply {
 }
 
 /// The address that a question means: in angle brackets or without; where it has no domain, at this host.
-fn domains(context: &Context, text: &str) -> Option<Address> {
+fn meant(context: &Context, text: &str) -> Option<Address> {
     let text = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')).unwrap_or(text);
     match Address::parse_utf8(text) {
         Ok(address) => Some(address),
@@ -45,7 +44,7 @@ fn domains(context: &Context, text: &str) -> Option<Address> {
 
 /// RFC 5321 §3.5.1, for those who may ask.
 async fn verify(context: &Context, text: &str, utf8: bool) -> Result<Reply, StateError> {
-    let Some(address) = domains(context, text) else {
+    let Some(address) = meant(context, text) else {
         return Ok(Reply::new(550, (5, 1, 3), "that is no address"));
     };
     if !utf8 && !address.is_ascii() {
@@ -78,7 +77,7 @@ async fn expand(directory: &Directory, list: &Option<Address>, utf8: bool) -> Re
 }
 
 /// RFC 1985 §5: every message that this node holds for the domain, or with `@` for those below it too, is attempted now.
-async fn send_now(context: &Context, client: &Client<'_>, node: &str) -> Reply {
+async fn send_now(context: &Context, node: &str) -> Reply {
     let (name, with_subdomains) = match node.strip_prefix('@') {
         Some(name) => (name, true),
         None => (node, false),
@@ -86,7 +85,6 @@ async fn send_now(context: &Context, client: &Client<'_>, node: &str) -> Reply {
     let Ok(domain) = Domain::parse_utf8(name) else {
         return Reply::new(501, (5, 5, 4), "that is no domain");
     };
-    debug_assert!(matches!(client.origin(), Origin::Client(_) | Origin::User));
     match context.spool.hasten(domain, with_subdomains).await {
         Ok(0) => Reply::new(251, (2, 0, 0), format!("no messages wait for {node}")),
         Ok(messages) => Reply::new(253, (2, 0, 0), format!("{messages} messages for {node} are sent now")),
