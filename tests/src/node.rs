@@ -177,6 +177,13 @@ impl Ground {
         }
     }
 
+    /// Writes an object, behind the backs of nodes.
+    pub fn put(&self, key: &str, octets: &'static [u8]) {
+        let payload = std::iter::once(Bytes::from_static(octets)).collect();
+        let put = self.platform.store.put(key, payload, When::Always);
+        self.runtime.block_on(put).expect("the store takes it");
+    }
+
     /// Starts a node on it.
     pub fn start(self) -> Node {
         self.try_start().expect("the node starts")
@@ -351,11 +358,9 @@ impl Node {
         self.ground.runtime.block_on(sent).expect("the message is taken").to_string()
     }
 
-    /// Writes an object behind the node's back.
+    /// See [`Ground::put`].
     pub fn put(&self, key: &str, octets: &'static [u8]) {
-        let payload = std::iter::once(Bytes::from_static(octets)).collect();
-        let put = self.ground.platform.store.put(key, payload, When::Always);
-        self.ground.runtime.block_on(put).expect("the store takes it");
+        self.ground.put(key, octets);
     }
 
     /// Everything reported so far.

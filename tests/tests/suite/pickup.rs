@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fulmar_core::model::{Event, Outcome};
-use fulmar_tests::node::{Ground, Node, address};
+use fulmar_tests::node::{Ground, address};
 
 const ALICE: &str = "alice@home.test";
 const BOB: &str = "bob@home.test";
@@ -14,20 +14,16 @@ fn ground() -> Ground {
     Ground::new(|config| config.smtp.message_size = 100_000).account(ALICE).account(BOB)
 }
 
-fn put(node: &Node, name: &str, content: impl Into<Vec<u8>>) {
+fn put(ground: &Ground, name: &str, content: impl Into<Vec<u8>>) {
     // As long as the test, which is not long.
-    node.put(&format!("pickup/{name}"), content.into().leak());
+    ground.put(&format!("pickup/{name}"), content.into().leak());
 }
 
 /// Sends what is there by a node, and gives what is in an account then, without the trace fields.
 fn sent(content: impl Into<Vec<u8>>, account: &str) -> String {
-    let node = ground().start();
-    put(&node, "m.eml", content);
-    // Its first look may be over by now, or go on while time flies.
-    while !node.events().iter().any(|event| matches!(event, Event::PickedUp { .. })) {
-        node.advance(ROUND);
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let ground = ground();
+    put(&ground, "m.eml", content);
+    let node = ground.start();
     let recipient = address(account);
     node.wait_for("its delivery", |event| {
         let Event::Attempted { recipient: to, outcome, .. } = event else { return false };
@@ -107,14 +103,14 @@ fn what_cannot_be_sent_is_left_with_a_word_and_keeps_nobody_else_waiting() {
         ("wide", wide.into(), "more than 100000 octets"),
         ("loops", loops.into(), "round in circles"),
     ];
-    let node = ground().start();
+    let ground = ground();
     for (name, content, _) in &cases {
-        put(&node, &format!("{name}.eml"), content.clone());
+        put(&ground, &format!("{name}.eml"), content.clone());
     }
-    put(&node, "zz.eml", "From: x@y.test\nTo: alice@home.test\n\nlast\n");
+    put(&ground, "zz.eml", "From: x@y.test\nTo: alice@home.test\n\nlast\n");
     // Not meant for us.
-    put(&node, "readme.txt", "From: x@y.test\nTo: alice@home.test\n\nno\n");
-    node.advance(ROUND);
+    put(&ground, "readme.txt", "From: x@y.test\nTo: alice@home.test\n\nno\n");
+    let node = ground.start();
     for (name, _, expected) in &cases {
         let key = format!("pickup/{name}.eml");
         let event =
@@ -123,6 +119,7 @@ fn what_cannot_be_sent_is_left_with_a_word_and_keeps_nobody_else_waiting() {
         assert!(reason.contains(expected), "{name}: {reason}");
     }
     node.delivered_in_all(1);
+    node.wait_for("its removal", |event| matches!(event, Event::PickedUp { .. }));
     node.advance(ROUND);
     node.advance(ROUND);
     let left = |event: &Event| matches!(event, Event::PickupLeft { .. });

@@ -210,6 +210,17 @@ impl World {
             assert!(began.elapsed() < PATIENCE, "{what} has not come about: {}", self.picture().await);
             self.clock.advance(Duration::from_secs(1));
             smol::Timer::after(Duration::from_millis(5)).await;
+            self.let_others_run().await;
+        }
+    }
+
+    /// Waits until the runtime has come round to new jobs some times: on a busy machine it takes long to come to any, and time that flies
+    /// meanwhile would make attempts time out that nothing holds up.
+    async fn let_others_run(&self) {
+        for _ in 0..8 {
+            let (done, is_done) = futures::channel::oneshot::channel();
+            self.runtime.spawn().spawn(Box::pin(async move { drop(done.send(())) }));
+            drop(is_done.await);
         }
     }
 
