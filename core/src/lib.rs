@@ -13,7 +13,7 @@
 //! | 2 | [`sasl`]: credentials and mechanisms |
 //! | 3 | [`smtp`], [`pop3`]: bytes in, bytes and questions out |
 //! | 4 | [`transport`]: TLS and the PROXY header; [`resolver`]: names, by asking name servers; [`state`]: frames, logs, chains, and the names of objects in the store |
-//! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines; [`http`]: a client of HTTP |
+//! | 5 | [`conversation`]: drives a rank 3 session over a stream, with deadlines; [`http`]: a client of HTTP; [`authn`]: who mail is from |
 //! | 6 | [`queue`], [`mailbox`], [`directory`], [`policy`], [`delivery`] |
 //! | 7 | [`service`]: reception, access, local delivery, relay, reports, maintenance |
 //! | 8 | [`engine`], [`admin`]: wiring, and plain values for the command line |
@@ -22,6 +22,7 @@
 #![warn(missing_docs)]
 
 pub mod admin;
+pub mod authn;
 pub mod config;
 pub mod conversation;
 pub mod delivery;

@@ -11,6 +11,7 @@ pub mod options;
 pub mod outcome;
 pub mod path;
 pub mod reply;
+pub mod verdict;
 pub mod xtext;
 
 pub use address::{Address, AddressError, Domain};
