@@ -161,7 +161,7 @@ pub struct QueueSettings {
     pub expire: Duration,
     /// After how long a sender who asked for that is told that a message is not delivered yet (RFC 3461 §4.1).
     pub delay_notice: Duration,
-    /// How long finished transactions are collected while a segment is being written.
+    /// How long finished transactions are collected while a segment is being written, and after one for as many as there were then.
     pub window: Duration,
     /// Octets of bodies that are kept in memory for first attempts. What is over is read again from the store.
     pub memory: usize,
@@ -192,7 +192,7 @@ impl Default for QueueSettings {
             expire: Duration::from_hours(5 * 24),
             delay_notice: Duration::from_hours(4),
             window: Duration::from_millis(50),
-            memory: 16 << 20,
+            memory: 64 << 20,
             receiving: 16 << 20,
             checkpoint_segments: 1_000,
             local_attempts: 2_000,

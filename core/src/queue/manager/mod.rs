@@ -18,6 +18,7 @@ use futures::future::{BoxFuture, Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{pin_mut, select_biased};
 
+use self::segments::Company;
 use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Holdings, Refusal, Work};
 use super::intake::Intake;
 use super::lines::Lines;
@@ -85,6 +86,8 @@ pub struct Manager {
     rest_until: Option<Instant>,
     /// When pending records are to be written though company might still come.
     window_end: Option<Instant>,
+    /// Who is expected to come before the next segment is sent.
+    company: Option<Company>,
     /// Recipients that are accounts of ours.
     local: Schedule,
     /// Recipients of other hosts that are not due yet.
@@ -132,6 +135,7 @@ impl Manager {
             pending: VecDeque::new(),
             pending_octets: 0,
             window_end: None,
+            company: None,
             local: Schedule::default(),
             relay: Schedule::default(),
             lines: Lines::new(config.relay.attempts, config.relay.attempts_per_destination),
@@ -461,6 +465,9 @@ impl Manager {
         if let Some(log) = &self.log {
             if let (Some(end), true) = (self.window_end, log.has_room()) {
                 at(end.max(self.rest_until.unwrap_or(end)));
+            }
+            if let Some(until) = self.company_until() {
+                at(until.max(self.rest_until.unwrap_or(until)));
             }
             if let (Some(until), true) = (self.rest_until, log.has_vacancy()) {
                 at(until);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::attempts::enter;
 use super::{Done, InMemory, Manager};
 use crate::model::{Event, Nonce, QueueId};
-use crate::platform::StoreError;
+use crate::platform::{Instant, StoreError};
 use crate::queue::command::{Fresh, Ordered, Refusal};
 use crate::queue::open_log::{Pending, RIGHT, SEGMENT_OCTETS, Waiter};
 use crate::queue::schedule::Schedule;
@@ -17,6 +17,16 @@ use crate::state::requests::Purpose;
 const KEEPALIVE: Duration = Duration::from_mins(30);
 /// Pause after the store has not taken a segment, beyond those between single requests.
 const STORE_REST: Duration = Duration::from_secs(1);
+
+/// Clients whom a segment answered come back with their next message while others wait already: the next segment takes them all, if they
+/// come in time, instead of half of them each time. A lone client is expected alone, and never waits.
+#[derive(Debug)]
+pub(super) struct Company {
+    /// Records that somebody waited for when the last segment stood: those in it, and those that came meanwhile. At least 1.
+    awaited: usize,
+    /// As many are waited for until then, one window after it.
+    until: Instant,
+}
 
 impl Manager {
     /// Whether a segment is to be sent now.
@@ -33,8 +43,26 @@ impl Manager {
         if self.pending.is_empty() {
             return self.is_holding() && log.under_way.is_empty() && now.since(log.last_sent) >= KEEPALIVE;
         }
-        let is_idle = log.under_way.is_empty() && self.pending.iter().any(Pending::is_awaited);
-        is_idle || is_window_over || self.pending_octets >= SEGMENT_OCTETS || self.closing.is_some()
+        let is_alone = log.under_way.is_empty() && self.is_company_here(now);
+        is_alone || is_window_over || self.pending_octets >= SEGMENT_OCTETS || self.closing.is_some()
+    }
+
+    /// Whether somebody waits for a segment, and nobody else is expected to join them.
+    fn is_company_here(&self, now: Instant) -> bool {
+        let expected = self.company.as_ref().filter(|company| now < company.until);
+        self.awaited() >= expected.map_or(1, |company| company.awaited)
+    }
+
+    /// Pending records that somebody waits for.
+    fn awaited(&self) -> usize {
+        self.pending.iter().filter(|item| item.is_awaited()).count()
+    }
+
+    /// When a segment is due for which company is waited for.
+    pub(super) fn company_until(&self) -> Option<Instant> {
+        let is_quiet = self.log.as_ref().is_some_and(|log| log.under_way.is_empty());
+        let company = self.company.as_ref().filter(|_| is_quiet && self.awaited() > 0)?;
+        Some(company.until)
     }
 
     /// Sends a segment with what is pending.
@@ -89,6 +117,9 @@ impl Manager {
                 _ => {}
             }
         }
+        let awaited = segment.waiters.len() + self.pending.iter().filter(|item| item.is_awaited()).count();
+        let until = self.requests.platform().clock.instant() + self.settings.window;
+        self.company = Some(Company { awaited: awaited.max(1), until });
         let live = &log.live.entries;
         self.cancelled.retain(|id| live.contains(*id));
         let incarnation = log.incarnation;
