@@ -2,8 +2,8 @@
 //!
 //! Every wait for the client has an end: one for a whole command, however slowly its octets come; one for a pause amid
 //! content, and a least rate over all of it; one for reading our replies. The handler's own time is never counted against
-//! the client. A session holds one read buffer, one command line and the replies to one group of commands, whatever the
-//! size of a message.
+//! the client. A session holds one read buffer, a small one between messages, one command line and the replies to one group of
+//! commands, whatever the size of a message.
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +23,9 @@ use crate::smtp::Mail;
 use crate::smtp::server::{Awaited, Closing, Offers, Query, Session, Step};
 use crate::smtp::syntax::Attribute;
 use crate::transport::{TlsFacts, Upgrade};
+
+/// Octets read at a time while commands are awaited: most sessions of a crowd are idle, and need no more.
+const COMMAND_OCTETS: usize = 1 << 10;
 
 /// Who decides about mail, and keeps it. Calls come in the order of the protocol, one at a time. A transaction that `mail`
 /// said yes to ends in exactly one call of `end_of_content` or `reset`, unless the conversation is dropped.
@@ -103,7 +106,7 @@ pub async fn serve(
 ) -> SessionEnd {
     let connection = Connection::new(stream, clock, shutdown);
     let mut client = Client { connection, limits, manners, pace: Pace::default(), errors: 0, is_rude: false };
-    let mut buffer = vec![0; READ_OCTETS];
+    let mut buffer = vec![0; COMMAND_OCTETS];
     let mut unread = 0..client.hold_greeting(&mut session, &mut buffer).await;
     loop {
         let mut input = &buffer[unread.clone()];
@@ -112,6 +115,7 @@ pub async fn serve(
         match step {
             Step::Idle => {
                 client.send(&mut session).await;
+                make_room(&mut buffer, session.awaits());
                 unread = 0..client.receive(&mut session, &mut buffer).await;
             }
             Step::Send => client.send(&mut session).await,
@@ -161,6 +165,17 @@ pub async fn serve(
                 return SessionEnd { messages: session.messages(), reason };
             }
         }
+    }
+}
+
+/// A buffer for what is awaited. All that was in it has been taken.
+fn make_room(buffer: &mut Vec<u8>, awaited: Awaited) {
+    let octets = match awaited {
+        Awaited::Command => COMMAND_OCTETS,
+        Awaited::Content => READ_OCTETS,
+    };
+    if buffer.len() != octets {
+        *buffer = vec![0; octets];
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod client;
 mod collecting;
+mod grouping;
 mod mail;
 mod metering;
 mod nodes;

@@ -13,7 +13,7 @@ use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event};
-use fulmar_core::platform::{Host, Payload, Platform, ProcessIdentity, Target, When};
+use fulmar_core::platform::{Host, Instant, Payload, Platform, ProcessIdentity, Target, When};
 use fulmar_tests::faults::{Faulty, Life, MortalSpawn};
 use fulmar_tests::listing::keys;
 use fulmar_tests::runtime::Runtime;
@@ -225,6 +225,11 @@ impl World {
             messages.push(message);
         }
         messages
+    }
+
+    /// What its clock says.
+    pub(super) fn now(&self) -> Instant {
+        self.platform.clock.instant()
     }
 
     /// Lets time pass. For worlds of virtual time.
