@@ -31,6 +31,7 @@ use crate::service::access::Access;
 use crate::service::certificates::Certificates;
 use crate::service::reception::{Reception, keeps_up, service, submit, submit_with};
 use crate::service::{Context, local_delivery, maintenance, relay};
+use crate::smtp::server::Closing;
 use crate::state::format::{self, FormatError};
 pub use drain::{DrainReport, DrainSettings};
 use sessions::Sessions;
@@ -238,14 +239,24 @@ impl Engine {
             }
             return;
         }
+        // Held as long as the client is here, its handshake included: one that never comes to its end takes a place as well.
+        let guest = match listener.protocol {
+            Protocol::Pop3 | Protocol::Pop3s => None,
+            _ => Some(context.limits.connect(peer.ip(), context.requests.platform().clock.instant())),
+        };
+        let refusal = guest.as_ref().and_then(|guest| guest.as_ref().err());
         let protocol = listener.protocol.name();
         context.journal.report(&Event::SessionOpened { session, protocol, peer: peer.to_string() });
-        let (messages, reason) = match self.line(stream, listener, session, peer).await {
-            Ok(line) => match listener.protocol {
-                Protocol::Pop3 | Protocol::Pop3s => self.give_mail(line, peer, session).await,
-                _ => self.receive_mail(line, peer, session, listener).await,
-            },
-            Err(error) => (0, error.to_string()),
+        let (messages, reason) = if refusal.is_some() && listener.tls.mode == TlsMode::Implicit {
+            (0, Closing::TurnedAway.to_string())
+        } else {
+            match self.line(stream, listener, session, peer).await {
+                Ok(line) => match listener.protocol {
+                    Protocol::Pop3 | Protocol::Pop3s => self.give_mail(line, peer, session).await,
+                    _ => self.receive_mail(line, peer, session, listener, refusal).await,
+                },
+                Err(error) => (0, error.to_string()),
+            }
         };
         context.journal.report(&Event::SessionClosed { session, protocol, messages, reason });
     }
@@ -327,13 +338,14 @@ impl Engine {
         }
     }
 
-    /// A session of SMTP; gives the messages accepted in it, and why it ended.
+    /// A session of SMTP, of a client that is not wanted where there is a `refusal`; gives the messages accepted in it, and why it ended.
     async fn receive_mail(
         &self,
         line: Line,
         peer: SocketAddr,
         session: u64,
         listener: &Listener,
+        refusal: Option<&Reply>,
     ) -> (u64, String) {
         let Line { stream, facts, upgrade } = line;
         let Shared { context, until_shutdown, .. } = &*self.shared;
@@ -351,10 +363,7 @@ impl Engine {
         if listener.settings.mends_newlines_of(peer.ip()) {
             machine.normalize();
         }
-        // Held as long as the client is here.
-        let guest = context.limits.connect(peer.ip(), clock.instant());
-        if let Err(reply) = guest.as_ref().map(|_| ()).map_err(Reply::clone).and_then(|()| reception.admit())
-        {
+        if let Some(reply) = refusal.cloned().or_else(|| reception.admit().err()) {
             machine.turn_away(reply);
         }
         let terms = Terms { limits: &limits, manners: &config.policy.manners, upgrade: upgrade.as_ref() };

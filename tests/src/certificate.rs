@@ -13,6 +13,7 @@ use futures_rustls::rustls::crypto::ring;
 /// A self-signed certificate with its key, new each time.
 #[derive(Clone)]
 pub struct Certificate {
+    host: String,
     der: CertificateDer<'static>,
     pem: String,
     acceptor: TlsAcceptor,
@@ -29,7 +30,12 @@ impl Certificate {
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(vec![der.clone()], key.into()));
         let config = Arc::new(config.expect("the key is the certificate's"));
-        Self { der, pem, acceptor: TlsAcceptor::from(config) }
+        Self { host: host.to_owned(), der, pem, acceptor: TlsAcceptor::from(config) }
+    }
+
+    /// The name or address that it was made for.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// For clients to trust.

@@ -6,15 +6,26 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use futures_rustls::rustls::{ClientConnection, StreamOwned};
+
+use crate::certificate::Certificate;
+use crate::tls_client;
+
 /// How long an answer may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection to a server. Every wait has an end; a wait that ends without what was expected panics.
 #[derive(Debug)]
 pub struct Client {
-    stream: TcpStream,
+    line: Line,
     /// Octets received and not read yet.
     received: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Line {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Client {
@@ -23,15 +34,42 @@ impl Client {
         let stream = TcpStream::connect(server).expect("the server listens");
         stream.set_nodelay(true).expect("a socket option");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");
-        Self { stream, received: Vec::new() }
+        Self { line: Line::Plain(stream), received: Vec::new() }
     }
 
     /// Connects, reads the greeting and says EHLO.
     pub fn greeted(server: SocketAddr) -> Self {
-        let mut client = Self::connect(server);
-        client.expect("220 ");
+        Self::connect(server).greet()
+    }
+
+    /// The same with a server that is encrypted from the first octet on.
+    pub fn greeted_in_tls(server: SocketAddr, trusted: &Certificate) -> Self {
+        Self::connect(server).encrypt(trusted).greet()
+    }
+
+    /// The same with a server that is encrypted from STARTTLS on.
+    pub fn greeted_by_starttls(server: SocketAddr, trusted: &Certificate) -> Self {
+        let mut client = Self::greeted(server);
+        client.command("STARTTLS", "220 ");
+        let mut client = client.encrypt(trusted);
         client.command("EHLO client.test", "250-");
         client
+    }
+
+    fn greet(mut self) -> Self {
+        self.expect("220 ");
+        self.command("EHLO client.test", "250-");
+        self
+    }
+
+    /// Makes the handshake on a connection in the clear, on which nothing else is under way.
+    pub fn encrypt(self, trusted: &Certificate) -> Self {
+        assert!(self.received.is_empty(), "something came in the clear");
+        let Line::Plain(stream) = self.line else { panic!("encrypted already") };
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
+        let session = tls_client::session(trusted.host(), trusted).expect("a certificate and its name");
+        let stream = tls_client::handshake(session, stream).expect("a handshake");
+        Self { line: Line::Tls(Box::new(stream)), received: Vec::new() }
     }
 
     /// Sends octets as they are.
@@ -41,7 +79,15 @@ impl Client {
 
     /// Sends octets to a server that may have closed the connection.
     pub fn try_send(&mut self, octets: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(octets.as_ref())
+        match &mut self.line {
+            Line::Plain(stream) => stream.write_all(octets.as_ref()),
+            Line::Tls(stream) => stream.write_all(octets.as_ref()).and_then(|()| stream.flush()),
+        }
+    }
+
+    /// Sends octets over the connection itself, under the session of TLS where there is one.
+    pub fn send_beneath(&mut self, octets: impl AsRef<[u8]>) -> io::Result<()> {
+        self.socket().write_all(octets.as_ref())
     }
 
     /// Sends one command and gives its reply, which must begin so.
@@ -66,7 +112,7 @@ impl Client {
 
     /// Reads one reply if it is whole within this time.
     pub fn reply_within(&mut self, patience: Duration) -> Option<String> {
-        self.stream.set_read_timeout(Some(patience)).expect("a socket option");
+        self.wait_at_most(patience);
         loop {
             if let Some(end) = end_of_reply(&self.received) {
                 let reply = self.received.drain(..end).collect();
@@ -81,29 +127,46 @@ impl Client {
         }
     }
 
+    /// What came so far and was not read, if the server closes the connection or resets it within this time.
+    pub fn closed_within(&mut self, patience: Duration) -> Option<Vec<u8>> {
+        self.wait_at_most(patience);
+        loop {
+            match self.receive() {
+                Ok(1..) => {}
+                Err(error) if is_timeout(&error) => return None,
+                Ok(0) | Err(_) => return Some(std::mem::take(&mut self.received)),
+            }
+        }
+    }
+
     /// Waits for the next reply to begin, without taking it: a connection that is then dropped is reset.
     pub fn wait_unread(&mut self) {
         assert!(self.received.is_empty(), "something was received already");
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
-        let waiting = self.stream.peek(&mut [0]).expect("a reply in time");
+        self.wait_at_most(PATIENCE);
+        let waiting = self.socket().peek(&mut [0]).expect("a reply in time");
         assert!(waiting > 0, "closed instead of a reply");
     }
 
-    /// Closes the sending side.
+    /// Says that nothing more will be sent: closes the sending side in the clear, and within TLS says so and leaves the connection open.
     pub fn finish(&mut self) {
-        self.stream.shutdown(Shutdown::Write).expect("the connection is open");
+        match &mut self.line {
+            Line::Plain(stream) => stream.shutdown(Shutdown::Write).expect("the connection is open"),
+            Line::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush().expect("the server takes it");
+            }
+        }
+    }
+
+    /// Closes the sending side of the connection itself, whatever goes over it.
+    pub fn cut(&mut self) {
+        self.socket().shutdown(Shutdown::Write).expect("the connection is open");
     }
 
     /// What comes until the server closes the connection or resets it.
     pub fn rest(mut self) -> String {
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
-        loop {
-            match self.receive() {
-                Ok(1..) => {}
-                Err(error) if is_timeout(&error) => panic!("the server did not close the connection"),
-                Ok(0) | Err(_) => return String::from_utf8(self.received).expect("replies are ASCII"),
-            }
-        }
+        let rest = self.closed_within(PATIENCE).expect("the server closes the connection");
+        String::from_utf8(rest).expect("replies are ASCII")
     }
 
     /// Sends MAIL, RCPT for each recipient, and DATA; all must be taken.
@@ -129,9 +192,23 @@ impl Client {
         reply.split(' ').nth(2).expect("a queue id").to_owned()
     }
 
+    fn socket(&self) -> &TcpStream {
+        match &self.line {
+            Line::Plain(stream) => stream,
+            Line::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn wait_at_most(&self, patience: Duration) {
+        self.socket().set_read_timeout(Some(patience)).expect("a socket option");
+    }
+
     fn receive(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 16 << 10];
-        let octets = self.stream.read(&mut buffer)?;
+        let octets = match &mut self.line {
+            Line::Plain(stream) => stream.read(&mut buffer)?,
+            Line::Tls(stream) => stream.read(&mut buffer)?,
+        };
         self.received.extend_from_slice(&buffer[..octets]);
         Ok(octets)
     }

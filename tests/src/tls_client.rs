@@ -22,20 +22,7 @@ impl TlsClient {
     /// Makes the handshake with a server that should be of this name.
     pub fn begin(stream: TcpStream, name: &str, trusted: &Certificate) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut roots = RootCertStore::empty();
-        roots.add(trusted.der()).map_err(io::Error::other)?;
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-        let session = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(session, stream);
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(Self(BufReader::new(stream)))
+        Ok(Self(BufReader::new(handshake(session(name, trusted)?, stream)?)))
     }
 
     /// Sends a line and checks how the next line begins.
@@ -85,4 +72,29 @@ impl TlsClient {
         self.0.read_to_end(&mut rest).unwrap();
         rest
     }
+}
+
+/// A client's side of a session with a server that should be of this name, its first message ready to be sent.
+pub fn session(name: &str, trusted: &Certificate) -> io::Result<ClientConnection> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.der()).map_err(io::Error::other)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)
+}
+
+/// Goes on with a session until its handshake is over.
+pub fn handshake(
+    session: ClientConnection,
+    stream: TcpStream,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut stream = StreamOwned::new(session, stream);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
 }

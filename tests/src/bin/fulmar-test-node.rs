@@ -1,11 +1,12 @@
-//! A node in a process of its own, whose memory can be measured: `fulmar-test-node PLACE MESSAGES`, the place of its store
-//! being a directory or the endpoint of an S3 server in a test.
+//! A node in a process of its own, whose memory can be measured: `fulmar-test-node PLACE MESSAGES [CERTIFICATE]`, the place of its
+//! store being a directory or the endpoint of an S3 server in a test, and the certificate a file, with its key.
 //!
 //! It prints the address that it listens on, then `delivered` once it has delivered this many messages, and ends with its
 //! standard input.
 
 #![forbid(unsafe_code)]
 
+use std::fs;
 use std::io::{Read, Write, stdin, stdout};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,19 +20,27 @@ use fulmar_tests::s3_store;
 
 /// Octets of content being received that this node holds before pieces go out early.
 const RECEIVING: usize = 4 << 20;
+/// How long a job may wait for its turn in a crowd: the machine may be busy with other tests, and that is not what is asked here.
+const TURN: Duration = Duration::from_secs(10);
 
 fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let (Some(place), Some(messages)) = (arguments.next(), arguments.next()) else {
-        return Err(std::io::Error::other("usage: fulmar-test-node PLACE MESSAGES"));
+        return Err(std::io::Error::other("usage: fulmar-test-node PLACE MESSAGES [CERTIFICATE]"));
     };
     let messages: u64 = messages.parse().map_err(std::io::Error::other)?;
-    let change = |config: &mut Config| config.queue.receiving = RECEIVING;
+    let change = |config: &mut Config| {
+        config.queue.receiving = RECEIVING;
+        config.smtp.turn = TURN;
+    };
     let ground = match place.starts_with("http://") {
         true => in_bucket(place, change),
         false => Ground::in_directory(Path::new(&place), change),
     };
     let mut node = ground.start();
+    if let Some(certificate) = arguments.next() {
+        node.show(&[("mx.pem", fs::read_to_string(certificate)?)]);
+    }
     tell(&node.server().to_string())?;
     node.delivered_in_all(messages);
     tell("delivered")?;

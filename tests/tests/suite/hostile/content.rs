@@ -5,7 +5,7 @@ use std::time::Duration;
 use fulmar_core::config::Config;
 use fulmar_tests::node::Node;
 
-use super::{ALICE, BOB, below_trace, ground};
+use super::{ALICE, BOB, Way, below_trace, ground};
 
 const GRACE: Duration = Duration::from_secs(10);
 const MESSAGE: &str = "Subject: afterwards\r\n\r\nIt works.\r\n";
@@ -94,41 +94,51 @@ fn content_at_every_limit_is_taken_as_it_is() {
     assert_eq!(below_trace(&node.inbox(ALICE)[0]), content);
 }
 
-/// What stands between two parts of content in the hope that it ends the first: only the strict end does.
+/// What stands between two parts of content in the hope that it ends the first: every form that some server has taken for an end.
+pub(super) const FALSE_ENDS: &[&str] = &[
+    "\n.\n",
+    "\n.\r\n",
+    "\r\n.\n",
+    "\r\n.\r",
+    "\r.\r",
+    "\r.\r\n",
+    "\r.\n",
+    "\n.\r",
+    "\n\n.\r\n",
+    "\r\n\0.\r\n",
+    "\r\n.\0\r\n",
+    "\r\n. \r\n",
+    "\r\n..\r\n",
+    "\r\n.\r\r\n",
+    "\r\n.\n\r\n",
+    "\r\n.\r\0\n",
+    "\r\0\n.\r\0\n",
+    "\r\n\u{0}\n.\n",
+    "\u{85}.\u{85}",
+    "\r\n.\u{2028}",
+    "\r\n\u{ff0e}\r\n",
+    "\u{b}.\u{b}",
+    "\u{c}\r\n.\t\r\n",
+];
+
 #[test]
 fn no_false_end_of_content_makes_a_second_message() {
-    for false_end in [
-        "\n.\n",
-        "\n.\r\n",
-        "\r\n.\n",
-        "\r\n.\r",
-        "\r.\r",
-        "\r.\r\n",
-        "\r.\n",
-        "\n.\r",
-        "\n\n.\r\n",
-        "\r\r\n.\r\n",
-        "\r\n\0.\r\n",
-        "\r\n.\0\r\n",
-        "\r\n. \r\n",
-        "\r\n..\r\n",
-        "\r\n.\r\r\n",
-        "\r\n.\n\r\n",
-        "\r\n.\r\0\n",
-    ] {
+    for false_end in FALSE_ENDS {
         for in_one_write in [true, false] {
-            smuggle(false_end, in_one_write);
+            smuggle(Way::Clear, false_end, in_one_write);
         }
+        smuggle(Way::StartTls, false_end, true);
     }
 }
 
-fn smuggle(false_end: &str, in_one_write: bool) {
+fn smuggle(way: Way, false_end: &str, in_one_write: bool) {
     let mut node = ground(|_| ()).start();
-    let mut client = node.client();
+    let mut client = way.client(&mut node);
     client.begin(&[ALICE]);
     let first = format!("Subject: first\r\n\r\nx{false_end}");
+    // A group of commands that may come in one write, content and all.
     let hidden = format!(
-        "MAIL FROM:<forged@home.test>\r\nRCPT TO:<{BOB}>\r\nDATA\r\nSubject: smuggled\r\n\r\n\r\n.\r\nQUIT\r\n"
+        "MAIL FROM:<forged@home.test>\r\nRCPT TO:<{BOB}>\r\nBDAT 6 LAST\r\nA: b\r\n\r\n.\r\nQUIT\r\n"
     );
     // A server that has closed the connection takes no more: that is as good.
     if in_one_write {

@@ -1,13 +1,11 @@
 //! Memory: of what a node holds, not of what clients send.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 
 use fulmar_tests::client::Client;
 use fulmar_tests::node::Ground;
 
+use super::test_node::TestNode;
 use super::{ALICE, below_trace};
 
 const CLIENTS: u64 = 40;
@@ -23,42 +21,22 @@ const GROWTH: u64 = 40 << 20;
 fn forty_large_messages_at_once_take_little_memory_and_arrive_as_they_were_sent() {
     let directory = tempfile::tempdir().unwrap();
     let ground = Ground::in_directory(directory.path(), |_| ()).account(ALICE);
-    let mut process = Command::new(env!("CARGO_BIN_EXE_fulmar-test-node"))
-        .arg(directory.path())
-        .arg(CLIENTS.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let server = line(&mut lines).parse().unwrap();
-    let before = peak(&process);
+    let mut node = TestNode::start(directory.path(), CLIENTS, None);
+    let (server, before) = (node.server(), node.peak());
     thread::scope(|scope| {
         for client in 0..CLIENTS {
             scope.spawn(move || send(Client::greeted(server), client));
         }
     });
-    assert_eq!(line(&mut lines), "delivered");
-    let growth = peak(&process) - before;
-    drop(process.stdin.take());
-    assert!(process.wait().unwrap().success());
+    assert_eq!(node.line(), "delivered");
+    let growth = node.peak() - before;
+    node.end();
     assert!(growth < GROWTH, "grew by {} KiB", growth >> 10);
 
     let mut senders = Vec::new();
     ground.each_message(ALICE, |message| senders.push(sender(below_trace(&message))));
     senders.sort_unstable();
     assert_eq!(senders, (0..CLIENTS).collect::<Vec<_>>());
-}
-
-fn line(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
-    lines.next().expect("the node says something").unwrap()
-}
-
-/// The most memory that a process has had so far, in octets.
-fn peak(process: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
 }
 
 fn header(client: u64) -> String {

@@ -116,7 +116,7 @@ fn vanish(node: &Node, is_reset: bool, content: &[u8]) {
 }
 
 /// Whatever a session did has left no mail, neither here nor for whoever comes after.
-fn keeps_nothing(mut node: Node, reason: &str) {
+pub(super) fn keeps_nothing(mut node: Node, reason: &str) {
     node.session_closed(reason);
     node.shut_down(Duration::from_secs(10));
     assert!(node.queue().is_empty());

@@ -1,11 +1,14 @@
 //! More sessions than there may be, and sessions of a node that shuts down.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
+use fulmar_core::config::Protocol;
+use fulmar_core::model::Event;
 use fulmar_tests::client::Client;
 
-use super::{ALICE, below_trace, ground};
+use super::{ALICE, below_trace, certified, far, ground};
 
 const MESSAGE: &str = "Subject: hello\r\n\r\nIt works.\r\n";
 
@@ -78,4 +81,26 @@ fn a_client_that_goes_on_sending_content_does_not_hold_up_a_shutdown() {
     busy.send(".\r\n");
     busy.expect("451 4.3.2 ");
     assert!(node.inbox(ALICE).is_empty() && node.queue().is_empty());
+}
+
+/// Of whoever has more connections than it may, one in the clear is told so, and one that waits for a handshake gets none.
+#[test]
+fn connections_that_never_come_to_the_end_of_their_handshake_count_like_any_others() {
+    let mut node = ground(|config| config.policy.limits.connections_per_address = Some(3)).start();
+    let _certificate = certified(&node);
+    let (smtp, submissions) = (far(&mut node, Protocol::Smtp), far(&mut node, Protocol::Submissions));
+    let silent: Vec<Client> = (0..3).map(|_| Client::connect(submissions)).collect();
+    let opened = Cell::new(0);
+    node.wait_for("three sessions", |event| {
+        opened.set(opened.get() + usize::from(matches!(event, Event::SessionOpened { .. })));
+        opened.get() == 3
+    });
+    let rest = Client::connect(smtp).rest();
+    assert!(rest.starts_with("421 4.7.0 ") && rest.lines().count() == 1, "{rest}");
+    assert_eq!(Client::connect(submissions).rest(), "");
+    node.session_closed("turned away");
+    drop(silent);
+    node.session_closed("closed amid the handshake");
+    // The places are given back just after that was reported.
+    while !Client::connect(smtp).reply().starts_with("220 ") {}
 }
