@@ -4,6 +4,7 @@
 //! [`model::verdict`](crate::model::verdict); what follows from it is decided in `service`.
 
 pub mod iprev;
+pub mod spf;
 
 mod property;
 #[cfg(test)]
