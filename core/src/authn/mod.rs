@@ -3,6 +3,7 @@
 //! Names are looked up through [`Dns`](crate::platform::Dns) alone. What a method comes to is a plain value of
 //! [`model::verdict`](crate::model::verdict); what follows from it is decided in `service`.
 
+pub mod dmarc;
 pub mod iprev;
 pub mod spf;
 
