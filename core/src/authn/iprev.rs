@@ -22,6 +22,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What a check comes to that took too long.
+    pub fn overdue() -> Self {
+        let problem = Some("looking up the address's names took too long".to_owned());
+        Self { result: IprevResult::TempError, name: None, problem }
+    }
+
     /// The method's part of an Authentication-Results field (RFC 8601 §2.7.3): `iprev=pass (host.example) policy.iprev=192.0.2.1`.
     pub fn to_method(&self, client: IpAddr) -> String {
         let name = self.name.as_ref().map(Domain::as_str);

@@ -7,6 +7,7 @@ pub mod arc;
 pub mod dkim;
 pub mod dmarc;
 pub mod iprev;
+pub mod results;
 pub mod spf;
 
 mod property;

@@ -69,6 +69,17 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// What a check comes to that took too long; but for the author's domain, which takes no look-up.
+    pub fn overdue(header: &[u8]) -> Self {
+        match author_domain(header) {
+            Ok(author) => {
+                let problem = Some("looking up policies and keys took too long".to_owned());
+                Self::new(DmarcResult::TempError, Some(author), problem)
+            }
+            Err(why) => Self::new(DmarcResult::PermError, None, Some(why.to_string())),
+        }
+    }
+
     fn new(result: DmarcResult, author_domain: Option<Domain>, problem: Option<String>) -> Self {
         Self {
             result,
