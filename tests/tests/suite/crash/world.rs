@@ -219,8 +219,10 @@ impl World {
     async fn let_others_run(&self) {
         for _ in 0..8 {
             let (done, is_done) = futures::channel::oneshot::channel();
-            self.runtime.spawn().spawn(Box::pin(async move { drop(done.send(())) }));
-            drop(is_done.await);
+            self.runtime.spawn().spawn(Box::pin(async move {
+                let _ = done.send(());
+            }));
+            let _ = is_done.await;
         }
     }
 
