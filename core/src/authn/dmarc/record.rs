@@ -118,7 +118,7 @@ pub struct Record {
 
 impl Record {
     /// Reads one TXT record; none where it is no policy record. Tags that are unknown, repeated or malformed are as if they were not there
-    /// (RFC 9989 §4.7), so `pct`, `rf` and `ri` of RFC 7489 are.
+    /// (RFC 9989 §4.7), so `pct`, `rf` and `ri` (RFC 7489 §6.3) are.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
         let mut tags = text.split(|b| *b == b';');
         let (name, version) = tag(tags.next()?)?;
