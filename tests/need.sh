@@ -24,3 +24,16 @@ need_from_pypi() {
     --target "$packages" --requirement tests/requirements.txt 2>&1 && cp tests/requirements.txt "$packages") ||
     echo "$output"$'\n'"the packages could not be installed"
 }
+
+# need_sources_from_pypi WHY: unpacks the source archives that tests/sources.txt lists into a folder of ours, unless they are there already.
+need_sources_from_pypi() {
+  local sources=$target/pypi-sources output
+  cmp -s tests/sources.txt "$sources/sources.txt" && return
+  echo "fetching the sources of $(grep -o '^[a-z-]*==[0-9.]*' tests/sources.txt | xargs) from PyPI: $1"
+  rm -rf "$sources"
+  mkdir -p "$sources"
+  output=$(pip3 download --quiet --disable-pip-version-check --no-deps --require-hashes --no-binary :all: \
+    --dest "$sources" --requirement tests/sources.txt 2>&1 &&
+    find "$sources" -name '*.tar.gz' -exec tar -C "$sources" -xzf {} \; && cp tests/sources.txt "$sources") ||
+    echo "$output"$'\n'"the sources could not be fetched"
+}

@@ -29,6 +29,7 @@ pub mod name_server;
 pub mod nmap_cases;
 pub mod node;
 pub mod openmetrics;
+pub mod openspf;
 pub mod pop3_client;
 pub mod postfix_cases;
 pub mod process;

@@ -9,7 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fulmar_core::model::Domain;
+use fulmar_core::model::DnsName;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 use hickory_proto::op::Message;
 use smol::future::or;
@@ -63,7 +63,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     manner: Manner,
-    manners: BTreeMap<Domain, Manner>,
+    manners: BTreeMap<DnsName, Manner>,
     queries: Vec<Message>,
 }
 
@@ -97,7 +97,7 @@ impl NameServer {
 
     /// Answers so about one name from now on.
     pub fn misbehave_about(&self, name: &str, manner: Manner) {
-        let name = Domain::parse(name).expect("a domain");
+        let name = DnsName::parse(name).expect("a name");
         self.shared.state().manners.insert(name, manner);
     }
 
@@ -122,7 +122,7 @@ impl Shared {
     fn answers(&self, query: &[u8], transport: Transport) -> Vec<Vec<u8>> {
         // What is no query gets no answer.
         let Ok(query) = Message::from_vec(query) else { return Vec::new() };
-        let Some(name) = query.queries.first().and_then(|question| answer::domain(&question.name)) else {
+        let Some(name) = query.queries.first().and_then(|question| answer::dns_name(&question.name)) else {
             return Vec::new();
         };
         let mut state = self.state();

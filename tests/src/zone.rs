@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fulmar_core::model::Domain;
+use fulmar_core::model::DnsName;
 use fulmar_core::platform::{Answer, Dns, DnsError, Question, Record, RecordKind};
 
 /// How long its answers hold.
@@ -21,15 +21,15 @@ type Kinds = BTreeMap<RecordKind, Result<Vec<Record>, DnsError>>;
 /// A table of answers. A name that is in no entry does not exist; one that is has no records of other kinds.
 #[derive(Debug, Default)]
 pub struct Zone {
-    entries: Mutex<BTreeMap<Domain, Kinds>>,
-    aliases: Mutex<BTreeMap<Domain, Domain>>,
+    entries: Mutex<BTreeMap<DnsName, Kinds>>,
+    aliases: Mutex<BTreeMap<DnsName, DnsName>>,
 }
 
 impl Zone {
     /// Sets what is answered to one question.
     #[expect(clippy::expect_used, reason = "a name that is none fails the test that wrote it")]
     pub fn set(&self, name: &str, kind: RecordKind, answer: Result<Vec<Record>, DnsError>) {
-        let name = Domain::parse(name).expect("a domain");
+        let name = DnsName::parse(name).expect("a name");
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.entry(name).or_default().insert(kind, answer);
     }
@@ -39,7 +39,7 @@ impl Zone {
     pub fn mx(&self, name: &str, exchanges: &[(u16, &str)]) {
         let record = |(preference, host): &(u16, &str)| Record::Mx {
             preference: *preference,
-            exchange: (*host != ".").then(|| Domain::parse(host).expect("a domain")),
+            exchange: (*host != ".").then(|| DnsName::parse(host).expect("a name")),
         };
         self.set(name, RecordKind::Mx, Ok(exchanges.iter().map(record).collect()));
     }
@@ -58,12 +58,12 @@ impl Zone {
     /// Makes a name an alias of another (RFC 1034 §3.6.2).
     #[expect(clippy::expect_used, reason = "a name that is none fails the test that wrote it")]
     pub fn alias(&self, name: &str, target: &str) {
-        let [name, target] = [name, target].map(|name| Domain::parse(name).expect("a domain"));
+        let [name, target] = [name, target].map(|name| DnsName::parse(name).expect("a name"));
         self.aliases.lock().unwrap_or_else(PoisonError::into_inner).insert(name, target);
     }
 
     /// The name that is asked for and those that it is an alias of, in order, and what is answered about the last.
-    pub(crate) fn resolve(&self, question: &Question) -> (Vec<Domain>, Result<Vec<Record>, DnsError>) {
+    pub(crate) fn resolve(&self, question: &Question) -> (Vec<DnsName>, Result<Vec<Record>, DnsError>) {
         let aliases = self.aliases.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names = vec![question.name.clone()];
         while let Some(target) = names.last().and_then(|name| aliases.get(name)) {

@@ -13,7 +13,9 @@ use toml::de::DeValue;
 
 use super::keys::{Key, number, put, string, strings};
 use super::tables::{self, Form, field, list_field};
-use super::value::{NETWORKS, count, duration, list, mail_name, networks, show_duration, text, word};
+use super::value::{
+    NETWORKS, count, duration, list, mail_name, name_of, networks, show_duration, text, word,
+};
 use super::written::{Lines, Written, Wrong};
 
 /// As long as clients wait for a greeting (RFC 5321 §4.5.3.2.1), and others for what comes after it.
@@ -286,8 +288,4 @@ fn status_of(text: &str) -> Option<EnhancedStatus> {
     let status =
         EnhancedStatus(parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     parts.next().is_none().then_some(status)
-}
-
-fn name_of<T: PartialEq + Copy>(words: &[(&'static str, T)], meaning: T) -> Option<&'static str> {
-    words.iter().find(|(_, known)| *known == meaning).map(|(name, _)| *name)
 }

@@ -18,6 +18,7 @@ mod sources;
 mod tables;
 mod tls;
 mod value;
+mod verification;
 mod written;
 
 #[cfg(test)]

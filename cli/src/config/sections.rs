@@ -1,15 +1,28 @@
 //! All sections, and all settings in them.
 
 use super::keys::{self, Key};
-use super::{auth, door};
+use super::{auth, door, verification};
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 14] = [
-    "", "store", "dns", "relay", "queue", "smtp", "pop3", "auth", "tls", "policy", "limits", "replies",
-    "shutdown", "log",
+pub(super) const SECTIONS: [&str; 15] = [
+    "",
+    "store",
+    "dns",
+    "relay",
+    "queue",
+    "smtp",
+    "pop3",
+    "auth",
+    "tls",
+    "policy",
+    "limits",
+    "replies",
+    "verification",
+    "shutdown",
+    "log",
 ];
 
 /// All settings.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
-    keys::KEYS.iter().chain(auth::KEYS).chain(door::KEYS)
+    keys::KEYS.iter().chain(auth::KEYS).chain(door::KEYS).chain(verification::KEYS)
 }

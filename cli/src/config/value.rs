@@ -53,6 +53,11 @@ pub(super) fn word<T: Copy>(written: &Written, words: &[(&str, T)]) -> Result<T,
     found.map(|(_, meaning)| *meaning).ok_or_else(|| written.wrong("is unknown", names))
 }
 
+/// The word that means this.
+pub(super) fn name_of<T: PartialEq + Copy>(words: &[(&'static str, T)], meaning: T) -> Option<&'static str> {
+    words.iter().find(|(_, known)| *known == meaning).map(|(name, _)| *name)
+}
+
 /// `true` or `false`.
 pub(super) fn flag(written: &Written) -> Result<bool, Wrong> {
     match &written.value {

@@ -5,3 +5,11 @@
 
 pub mod arc;
 pub mod dkim;
+pub mod dmarc;
+pub mod iprev;
+pub mod results;
+pub mod spf;
+
+mod property;
+#[cfg(test)]
+mod testing;

@@ -8,6 +8,7 @@ mod policy;
 mod relay;
 mod tls;
 mod tokens;
+mod verification;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use tls::{
     Authorities, AuthoritiesError, ClientCertificates, ListenerTls, TlsMode, TlsSettings, TlsVersion,
 };
 pub use tokens::{Introspection, Issuer, KeySource};
+pub use verification::{Consequence, Obedience, VerificationSettings};
 
 use crate::model::{Address, Domain};
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub smtp: SmtpLimits,
     /// Who may connect, speak and send, and how often.
     pub policy: PolicySettings,
+    /// What is verified of mail that strangers bring.
+    pub verification: VerificationSettings,
     /// POP3.
     pub pop3: Pop3Settings,
     /// TLS on our own listeners.
@@ -63,6 +67,7 @@ impl Config {
             relay: RelaySettings::default(),
             smtp: SmtpLimits::default(),
             policy: PolicySettings::default(),
+            verification: VerificationSettings::default(),
             pop3: Pop3Settings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),

@@ -15,7 +15,7 @@ use futures::stream::{self, StreamExt};
 
 use super::{Host, special_purpose};
 use crate::config::{Destination, NextHop, RelaySettings};
-use crate::model::{Domain, Outcome, Reply};
+use crate::model::{DnsName, Domain, Outcome, Reply};
 use crate::platform::{Answer, Dns, DnsError, Entropy, Question, Record, RecordKind, Target};
 
 /// Exchanges of one domain whose addresses are asked for. Those beyond, the least preferred ones, are left out.
@@ -189,14 +189,14 @@ async fn exchanges(domain: &Domain, dns: &dyn Dns) -> Result<Vec<Exchange>, Unro
     }
     Ok(named
         .into_iter()
-        .filter_map(|(preference, exchange)| Some(Exchange { preference, name: exchange? }))
-        .filter(|exchange| is_name(&exchange.name))
+        .filter_map(|(preference, exchange)| Some(Exchange { preference, name: host(&exchange?)? }))
         .collect())
 }
 
-/// Whether this can be a host's name. Many put an address where a name belongs.
-fn is_name(domain: &Domain) -> bool {
-    !domain.is_literal() && domain.as_str().parse::<IpAddr>().is_err()
+/// The host that has this name; none where no host can have it. Many put an address where a name belongs.
+fn host(name: &DnsName) -> Option<Domain> {
+    let domain = Domain::parse(name.as_str()).ok()?;
+    (!domain.is_literal() && name.as_str().parse::<IpAddr>().is_err()).then_some(domain)
 }
 
 /// By preference, at random among equals, so that they share the load (RFC 5321 §5.1). Each name once.
@@ -255,7 +255,7 @@ fn is_localhost(name: &Domain) -> bool {
 }
 
 async fn lookup(name: &Domain, kind: RecordKind, dns: &dyn Dns) -> Result<Answer, DnsError> {
-    dns.lookup(&Question { name: name.clone(), kind }).await
+    dns.lookup(&Question { name: name.into(), kind }).await
 }
 
 /// One of this and one of that kind in turn, from either: where one kind does not work here, at most every other try is lost.

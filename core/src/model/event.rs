@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantNames};
 
+use super::verdict::{ArcResult, DmarcResult, IprevResult, SpfResult};
 use super::{Address, Incarnation, Outcome, QueueId, Reply, ReversePath, UtcTime};
 
 /// One fact. Serialises as one JSON object with the variant's name under `event`.
@@ -119,6 +120,27 @@ pub enum Event {
         recipient: Option<String>,
         /// What the client was told.
         reply: Reply,
+    },
+    /// What verification of a stranger's message came to. It is accepted next, unless its recipients or the store refuse it.
+    Verified {
+        /// The message.
+        queue_id: QueueId,
+        /// Whether the client's address has a name that leads back to it.
+        iprev: IprevResult,
+        /// Whether the domain of the reverse-path lets the client send for it.
+        spf: SpfResult,
+        /// Domains whose signatures verify.
+        dkim: Vec<String>,
+        /// What its chain of seals came to.
+        arc: ArcResult,
+        /// Whether the author's domain is proven.
+        dmarc: DmarcResult,
+        /// That domain.
+        author_domain: Option<String>,
+        /// What its policy wants done with what fails: `none`, `quarantine` or `reject`.
+        policy: Option<&'static str>,
+        /// The sealer for whose word a failure was passed over.
+        override_by: Option<String>,
     },
     /// A message is durable, and its client is being told so.
     Accepted {

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod alias;
 pub mod date;
+pub mod dns_name;
 pub mod event;
 pub mod id;
 pub mod line;
@@ -17,6 +18,7 @@ pub mod xtext;
 pub use address::{Address, AddressError, Domain};
 pub use alias::{AliasError, AliasName, LocalPattern};
 pub use date::UtcTime;
+pub use dns_name::DnsName;
 pub use event::Event;
 pub use id::{BodyId, Incarnation, Nonce, QueueId};
 pub use options::{BodyType, MailOptions, RecipientOptions};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::Domain;
+use crate::model::DnsName;
 
 /// What kind of record is asked for (RFC 1035 §3.2.2, RFC 3596 §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub enum RecordKind {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Question {
     /// About this name.
-    pub name: Domain,
+    pub name: DnsName,
     /// For these records.
     pub kind: RecordKind,
 }
@@ -36,13 +36,13 @@ pub enum Record {
     Mx {
         /// Lower is tried first.
         preference: u16,
-        /// The host.
-        exchange: Option<Domain>,
+        /// The host, or what stands in its place.
+        exchange: Option<DnsName>,
     },
     /// The strings of one TXT record, put together.
     Txt(Vec<u8>),
-    /// A host's name.
-    Ptr(Domain),
+    /// A host's name, or what stands in its place.
+    Ptr(DnsName),
 }
 
 /// A positive answer, aliases followed.

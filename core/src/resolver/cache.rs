@@ -84,11 +84,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::Domain;
+    use crate::model::DnsName;
     use crate::platform::RecordKind;
 
     fn question(number: usize) -> Question {
-        Question { name: Domain::parse(&format!("h{number}.test")).unwrap(), kind: RecordKind::Txt }
+        Question { name: DnsName::parse(&format!("h{number}.test")).unwrap(), kind: RecordKind::Txt }
     }
 
     fn finding(text_octets: usize, keep: u64) -> Finding {

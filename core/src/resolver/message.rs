@@ -11,7 +11,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record as Entry, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 use super::Finding;
-use crate::model::Domain;
+use crate::model::DnsName;
 use crate::platform::{Answer, DnsError, Record, RecordKind};
 
 /// Octets of a datagram that we ask servers to send at most: what passes nearly everywhere without fragments, whose tails
@@ -57,12 +57,12 @@ pub(super) enum Reading {
     Known(Finding),
 }
 
-/// A domain's name in the DNS. Nothing for an address literal or a name that is too long: neither can exist there.
-pub(super) fn name_of(domain: &Domain) -> Option<Name> {
-    if domain.is_literal() {
+/// A name as the library has it. Nothing for an address literal or a name that is too long: neither can exist in the DNS.
+pub(super) fn name_of(name: &DnsName) -> Option<Name> {
+    if name.as_str().starts_with('[') {
         return None;
     }
-    Name::from_labels(domain.as_str().split('.').map(str::as_bytes)).ok()
+    Name::from_labels(name.labels().map(str::as_bytes)).ok()
 }
 
 impl Query {
@@ -208,7 +208,7 @@ fn duration(ttl: u32) -> Duration {
     Duration::from_secs(if ttl > u32::MAX >> 1 { 0 } else { ttl.into() })
 }
 
-/// What a record says; nothing where it names what cannot be a host.
+/// What a record says; nothing where its name has octets that cannot be shown.
 fn record(data: &RData) -> Option<Record> {
     match data {
         RData::A(address) => Some(Record::Address(address.0.into())),
@@ -223,8 +223,8 @@ fn record(data: &RData) -> Option<Record> {
     }
 }
 
-fn host(name: &Name) -> Option<Domain> {
-    Domain::parse(&name.to_ascii()).ok().filter(|domain| !domain.is_literal())
+fn host(name: &Name) -> Option<DnsName> {
+    DnsName::from_labels(name.iter())
 }
 
 fn record_type(kind: RecordKind) -> RecordType {

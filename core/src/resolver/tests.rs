@@ -10,14 +10,14 @@ use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record as Entry};
 
-use crate::model::Domain;
+use crate::model::DnsName;
 use crate::platform::{Answer, DnsError, Question, Record, RecordKind};
 use world::{Asked, Does};
 
 const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 
 fn a(name: &str) -> Question {
-    Question { name: Domain::parse(name).unwrap(), kind: RecordKind::A }
+    Question { name: DnsName::parse(name).unwrap(), kind: RecordKind::A }
 }
 
 fn name(text: &str) -> Name {

@@ -22,6 +22,7 @@ use fulmar_tests::http_cases;
 use fulmar_tests::ledger::Ledger;
 use fulmar_tests::ledger_run::{self, Plan};
 use fulmar_tests::nmap_cases;
+use fulmar_tests::openspf;
 use fulmar_tests::postfix_cases;
 use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
 use fulmar_tests::relay_run;
@@ -42,7 +43,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 25] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -69,6 +70,7 @@ const CASES: [Case; 24] = [
     ("nmap_finds_no_open_relay_and_no_users", |setting| {
         nmap_cases::nmap_finds_no_open_relay(&setting.program)
     }),
+    ("spf_is_right_in_every_case_of_openspf", |setting| openspf::every_case_is_right(&setting.target)),
     ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
     ("s3_seaweedfs_keeps_through_a_kill_what_it_took", |_| s3_cases::seaweedfs_keeps_objects()),
     ("s3_ceph_rgw_keeps_through_a_kill_what_it_took", |_| s3_cases::ceph_rgw_keeps_objects()),

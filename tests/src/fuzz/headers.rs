@@ -95,7 +95,9 @@ fn check_seven_bit(message: &[u8], converted: &[u8]) {
     for line in converted.split_inclusive(|octet| *octet == b'\n').filter(|line| !line.is_ascii()) {
         assert!(is_field(line), "8-bit: {}", line.escape_ascii());
     }
-    let lower = message.to_ascii_lowercase();
+    // The name of a type may be folded and spaced as its sender liked.
+    let visible = message.iter().filter(|octet| !octet.is_ascii_whitespace());
+    let lower: Vec<u8> = visible.map(u8::to_ascii_lowercase).collect();
     let has = |word: &[u8]| lower.windows(word.len()).any(|part| part == word);
     // Of one part, all that follows the header block is its body.
     if !has(b"multipart") && !has(b"message") {

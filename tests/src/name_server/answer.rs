@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use fulmar_core::model::Domain;
+use fulmar_core::model::DnsName;
 use fulmar_core::platform::{DnsError, Question, Record, RecordKind};
 use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT};
@@ -50,15 +50,15 @@ pub(super) fn answers(zone: &Zone, query: &Message, manner: Manner, transport: T
     all
 }
 
-/// The domain that a name in a query is; none where it is the root, or no host's name.
-pub(super) fn domain(name: &Name) -> Option<Domain> {
-    Domain::parse(name.to_ascii().strip_suffix('.')?).ok()
+/// A name in a query as zones have it; none where it is the root, or cannot be shown.
+pub(super) fn dns_name(name: &Name) -> Option<DnsName> {
+    DnsName::from_labels(name.iter())
 }
 
 fn honest(zone: &Zone, query: &Message) -> Message {
     let mut answer = failure(query, ResponseCode::NoError);
     let Some(asked) = query.queries.first() else { return answer };
-    let Some(name) = domain(&asked.name) else { return failure(query, ResponseCode::NXDomain) };
+    let Some(name) = dns_name(&asked.name) else { return failure(query, ResponseCode::NXDomain) };
     let (names, result) = match kind(asked.query_type()) {
         Some(kind) => zone.resolve(&Question { name, kind }),
         None => (vec![name], Err(DnsError::NoData)),
@@ -134,10 +134,10 @@ fn octets(message: &Message) -> Vec<u8> {
     message.to_vec().expect("what tests put into a zone fits into a message")
 }
 
-fn to_name(domain: &Domain) -> Name {
-    to_name_of(&format!("{domain}."))
+fn to_name(name: &DnsName) -> Name {
+    Name::from_labels(name.labels().map(str::as_bytes)).expect("what tests put into a zone are names")
 }
 
 fn to_name_of(text: &str) -> Name {
-    Name::from_ascii(text).expect("a domain is a name")
+    Name::from_ascii(text).expect("a name")
 }

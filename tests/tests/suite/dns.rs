@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 
-use fulmar_core::model::Domain;
+use fulmar_core::model::DnsName;
 use fulmar_core::platform::{Answer, Dns, DnsError, Question, Record, RecordKind};
 use fulmar_core::resolver::Resolver;
 use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime};
@@ -29,7 +29,7 @@ fn a_real_server_is_heard_over_udp_and_tcp_and_the_next_one_where_nobody_listens
     let resolver = Resolver::new(servers, net, Arc::new(SmolClock), Arc::new(SmolEntropy), runtime.spawn());
     let host = vec![Record::Address([192, 0, 2, 1].into())];
     let many = (0..100).map(|preference| {
-        let exchange = Some(Domain::parse(&format!("mx{preference}.many.test")).unwrap());
+        let exchange = Some(DnsName::parse(&format!("mx{preference}.many.test")).unwrap());
         Record::Mx { preference, exchange }
     });
     for (name, kind, expected) in [
@@ -39,7 +39,7 @@ fn a_real_server_is_heard_over_udp_and_tcp_and_the_next_one_where_nobody_listens
         ("many.test", RecordKind::Mx, Ok(many.collect())),
         ("absent.test", RecordKind::A, Err(DnsError::NxDomain)),
     ] {
-        let question = Question { name: Domain::parse(name).unwrap(), kind };
+        let question = Question { name: DnsName::parse(name).unwrap(), kind };
         let result = runtime.block_on(resolver.lookup(&question));
         assert_eq!(result.map(|Answer { records, .. }| records), expected, "{name}");
     }

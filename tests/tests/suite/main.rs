@@ -32,3 +32,4 @@ mod structure;
 mod submission;
 mod tls;
 mod transcripts;
+mod verification;

@@ -94,7 +94,7 @@ impl Proof {
             [&field.octets[..body + place.start], &field.octets[body + place.end..]].concat();
         Ok(Self {
             claim: Claim { domain, selector, identity: None, algorithm, b },
-            key: Question { name, kind: RecordKind::Txt },
+            key: Question { name: name.into(), kind: RecordKind::Txt },
             signature,
             unsigned_field,
             timestamp: tags.number("t")?,

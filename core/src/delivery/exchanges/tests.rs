@@ -18,7 +18,7 @@ const HOSTNAME: &str = "mx.us.test";
 #[derive(Default)]
 struct Table {
     answers: BTreeMap<Question, Result<Vec<Record>, DnsError>>,
-    names: BTreeSet<Domain>,
+    names: BTreeSet<DnsName>,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
     asked: AtomicUsize,
@@ -29,7 +29,7 @@ impl Table {
         let mut table = Self::default();
         for line in zone.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let words: Vec<_> = line.split_whitespace().collect();
-            let name = domain(words[0]);
+            let name = dns_name(words[0]);
             let kind = match words[1] {
                 "MX" => RecordKind::Mx,
                 "A" => RecordKind::A,
@@ -44,7 +44,7 @@ impl Table {
                 (word, Ok(records)) => records.push(match kind {
                     RecordKind::Mx => Record::Mx {
                         preference: word.parse().unwrap(),
-                        exchange: Some(words[3]).filter(|name| *name != ".").map(domain),
+                        exchange: Some(words[3]).filter(|name| *name != ".").map(dns_name),
                     },
                     _ => Record::Address(word.parse().unwrap()),
                 }),
@@ -91,6 +91,10 @@ impl Entropy for Seed {
             *octet = (mixed ^ (mixed >> 27)).to_le_bytes()[3];
         }
     }
+}
+
+fn dns_name(text: &str) -> DnsName {
+    DnsName::parse(text).unwrap()
 }
 
 fn domain(text: &str) -> Domain {
@@ -149,7 +153,7 @@ fn a_domain_without_exchanges_is_its_own() {
     check("to.test MX NODATA\n to.test AAAA 2a00::1", &["to.test[2a00::1]:25"]);
     // An answer whose records are all of another kind, as a careless server might give.
     let mut table = Table::parse("to.test A 1.0.0.1");
-    let question = Question { name: domain("to.test"), kind: RecordKind::Mx };
+    let question = Question { name: dns_name("to.test"), kind: RecordKind::Mx };
     table.answers.insert(question, Ok(vec![Record::Txt(b"x".to_vec())]));
     let to = Destination::Domain(domain("to.test"));
     assert_eq!(find_in(&table, &to, &RelaySettings::default(), 0), ["to.test[1.0.0.1]:25"]);

@@ -15,8 +15,8 @@ fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
 }
 
-fn host(text: &str) -> Domain {
-    Domain::parse(text).unwrap()
+fn host(text: &str) -> DnsName {
+    DnsName::parse(text).unwrap()
 }
 
 fn entry(owner: &str, data: RData) -> Entry {
@@ -96,9 +96,8 @@ fn what_was_not_asked_for_is_left_out() {
 }
 
 #[test]
-fn names_that_no_host_can_have_are_left_out_and_if_there_are_no_others_it_is_a_failure() {
-    for labels in [&["a b", "test"][..], &["-x", "test"], &["[192.0.2.1]"], &["a.b", "test"], &["\0", "test"]]
-    {
+fn names_that_cannot_be_shown_are_left_out_and_if_there_are_no_others_it_is_a_failure() {
+    for labels in [&["a.b", "test"], &["\0", "test"], &["\u{e9}", "test"]] {
         let exchange = Name::from_labels(labels.iter().map(|label| label.as_bytes())).unwrap();
         let bad = || entry("host.test.", RData::MX(MX::new(1, exchange.clone())));
         let kept = records(RecordKind::Mx, vec![bad(), mx(2, "good.test.")]).unwrap();

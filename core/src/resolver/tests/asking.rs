@@ -10,7 +10,7 @@ use hickory_proto::rr::{DNSClass, RData, Record as Entry, RecordType};
 use super::world::Way::{Tcp, Udp};
 use super::world::{Asked, Does, Way, World};
 use super::{a, address, answers, code, empty, good, is_failure, is_host, name};
-use crate::model::Domain;
+use crate::model::{DnsName, Domain};
 use crate::platform::{Answer, Dns, DnsError, Question, Record, RecordKind};
 use crate::resolver::DEADLINE;
 
@@ -348,11 +348,11 @@ fn a_hundred_mx_records_come_whole_over_a_stream() {
             Tcp => answers(message),
         }
     });
-    let question = Question { name: Domain::parse("host.test").unwrap(), kind: RecordKind::Mx };
+    let question = Question { name: DnsName::parse("host.test").unwrap(), kind: RecordKind::Mx };
     let records = world.run(resolver.lookup(&question)).unwrap().records;
     let expected = (0..100).map(|number| Record::Mx {
         preference: number,
-        exchange: Some(Domain::parse(&format!("mx{number}.a-rather-long-name.test")).unwrap()),
+        exchange: Some(DnsName::parse(&format!("mx{number}.a-rather-long-name.test")).unwrap()),
     });
     assert!(records.into_iter().eq(expected));
     assert_eq!(world.path(), [(0, Udp), (0, Tcp)]);
@@ -363,7 +363,8 @@ fn what_can_be_no_name_in_the_dns_is_not_asked_for() {
     let long = [["x".repeat(63).as_str(); 3].join("."), "y".repeat(63)].join(".");
     let (world, resolver) = World::new(1, good);
     for text in ["[192.0.2.1]", &long] {
-        assert_eq!(world.run(resolver.lookup(&a(text))), Err(DnsError::NxDomain), "{text}");
+        let question = Question { name: Domain::parse(text).unwrap().into(), kind: RecordKind::A };
+        assert_eq!(world.run(resolver.lookup(&question)), Err(DnsError::NxDomain), "{text}");
     }
     assert_eq!(world.path(), []);
 }

@@ -355,7 +355,7 @@ impl Pickup {
         if size > limit {
             return Err(Fault::Unsendable(format!("with CRLF line ends it has more than {limit} octets")));
         }
-        let (header, content) = sink.finish().await.map_err(untaken)?;
+        let content = sink.finish().await.map_err(untaken)?;
         let submission = Submission {
             id: PickupHash::of(listed).queue_id(listed.modified),
             under: Some(owner),
@@ -368,8 +368,9 @@ impl Pickup {
             options: MailOptions::of(body),
             recipients,
             named: envelope.forward_paths,
+            results: String::new(),
         };
-        Ok((submission, header, content))
+        Ok((submission, content.header, content.body))
     }
 
     /// Remembers and reports what came of looking at an object; whether it is done with.

@@ -119,6 +119,14 @@ impl<'a> Client<'a> {
         if self.identity.is_some() { Origin::User } else { Origin::Client(self.peer.ip()) }
     }
 
+    /// Its address, where it is a stranger whose mail is verified.
+    pub(super) fn stranger(&self) -> Option<IpAddr> {
+        let config = &self.context.config;
+        let ip = self.peer.ip();
+        let is_stranger = self.service() == Service::Transfer && !may_relay(config, self.origin());
+        (is_stranger && config.verification.covers(ip)).then_some(ip)
+    }
+
     /// As rates count it.
     pub(super) fn sender(&self) -> Sender<'_> {
         Sender { client: self.peer.ip(), user: self.identity.as_ref().map(|identity| &identity.account) }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+use crate::authn::dkim::{BodyHasher, BodyHashes, BodyMethod};
 use crate::config::SmtpLimits;
 use crate::model::Reply;
 use crate::model::message::{HeaderScan, HeaderSplit, field_count};
@@ -39,6 +40,31 @@ pub(in crate::service) struct ContentSink {
     is_header_whole: bool,
     body: Body,
     upload: Option<Upload>,
+    hashing: Hashing,
+}
+
+/// How the body is hashed, as the header block says.
+pub(in crate::service) type Methods = fn(&[u8]) -> Vec<BodyMethod>;
+
+/// Hashes of the body, where somebody wants them.
+#[derive(Debug)]
+enum Hashing {
+    /// Nobody does.
+    Off,
+    /// The header block will tell how.
+    Asked(Methods),
+    /// On its way.
+    Begun(BodyHasher),
+}
+
+/// Content that is whole.
+#[derive(Debug)]
+pub(in crate::service) struct Content {
+    /// The header block, whose octets may still be changed.
+    pub(in crate::service) header: Vec<u8>,
+    pub(in crate::service) body: AcceptedBody,
+    /// Those that were asked for.
+    pub(in crate::service) hashes: BodyHashes,
 }
 
 /// The part of the body that is in memory.
@@ -69,7 +95,13 @@ impl ContentSink {
             is_header_whole: false,
             body,
             upload: None,
+            hashing: Hashing::Off,
         }
+    }
+
+    /// The same, with hashes made of the body while it comes.
+    pub(in crate::service) fn hashing(context: Arc<Context>, methods: Methods) -> Self {
+        Self { hashing: Hashing::Asked(methods), ..Self::new(context) }
     }
 
     /// Takes the next octets.
@@ -102,22 +134,26 @@ impl ContentSink {
         self.check_header_size()
     }
 
-    /// Everything has come: the header block and the body, with the header block's own octets to be changed still.
-    pub(in crate::service) async fn finish(mut self) -> Result<(Vec<u8>, AcceptedBody), ContentFault> {
+    /// Everything has come.
+    pub(in crate::service) async fn finish(mut self) -> Result<Content, ContentFault> {
         if !self.is_header_whole {
             let rest = self.header.split_off(self.scan.finish(&self.header));
             self.end_header()?;
             self.push_body(&rest).await?;
         }
         let header = std::mem::take(&mut self.header);
+        let hashes = match std::mem::replace(&mut self.hashing, Hashing::Off) {
+            Hashing::Begun(hasher) => hasher.finish(),
+            Hashing::Off | Hashing::Asked(_) => BodyHashes::default(),
+        };
         let (pieces, crc) = self.body.take();
         let Some(mut upload) = self.upload.take() else {
-            return Ok((header, AcceptedBody::Inline(pieces, crc)));
+            return Ok(Content { header, body: AcceptedBody::Inline(pieces, crc), hashes });
         };
         if !pieces.is_empty() {
             upload.push(pieces, crc).await.map_err(ContentFault::Refusal)?;
         }
-        Ok((header, AcceptedBody::Uploaded(upload)))
+        Ok(Content { header, body: AcceptedBody::Uploaded(upload), hashes })
     }
 
     fn end_header(&mut self) -> Result<(), ContentFault> {
@@ -128,6 +164,9 @@ impl ContentSink {
             // RFC 5321 §6.3
             let text = format!("more than {hops} Received fields: this message is going round in circles");
             return Err(ContentFault::Reply(Reply::new(554, (5, 4, 6), text)));
+        }
+        if let Hashing::Asked(methods) = self.hashing {
+            self.hashing = Hashing::Begun(BodyHasher::new(methods(&self.header)));
         }
         Ok(())
     }
@@ -142,6 +181,9 @@ impl ContentSink {
     }
 
     async fn push_body(&mut self, octets: &[u8]) -> Result<(), ContentFault> {
+        if let Hashing::Begun(hasher) = &mut self.hashing {
+            hasher.push(octets);
+        }
         self.body.push(octets);
         let held = self.body.octets;
         let is_memory_short =

@@ -9,6 +9,7 @@ mod options;
 mod queries;
 mod recipients;
 mod submission;
+mod verification;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,11 +22,12 @@ pub(super) use self::acceptance::{Submission, accept};
 pub use self::acceptance::{submit, submit_with};
 use self::client::Client;
 pub(crate) use self::client::service;
-pub(super) use self::content::{ContentFault, ContentSink};
+pub(super) use self::content::{Content, ContentFault, ContentSink};
 pub(crate) use self::crowd::keeps_up;
 use self::options::{options, protocol};
 pub(super) use self::recipients::resolve_all;
 use self::recipients::{Recipients, add, resolve};
+use self::verification::Origin;
 use super::Context;
 use crate::config::Listener;
 use crate::conversation::smtp::{Handler, Progress};
@@ -51,6 +53,8 @@ struct Transaction {
     recipients: Recipients,
     /// Those that the client named, as long as it is only one.
     named: Vec<Address>,
+    /// Where it comes from, if that is verified.
+    origin: Option<Origin>,
     content: Option<ContentSink>,
 }
 
@@ -103,7 +107,8 @@ impl Handler for Reception<'_> {
         }
         context.limits.message(self.client.sender(), context.requests.platform().clock.instant())?;
         let (recipients, named) = (Recipients::new(), Vec::new());
-        self.transaction = Some(Transaction { mail: mail.clone(), recipients, named, content: None });
+        self.transaction =
+            Some(Transaction { mail: mail.clone(), recipients, named, origin: None, content: None });
         Ok(())
     }
 
@@ -126,8 +131,15 @@ impl Handler for Reception<'_> {
     }
 
     async fn data(&mut self) -> Result<(), Reply> {
-        let sink = ContentSink::new(self.context.clone());
-        self.in_transaction()?.content = Some(sink);
+        let (context, client) = (self.context.clone(), self.client.stranger());
+        let hostname = self.client.hostname();
+        let transaction = self.in_transaction()?;
+        let Some(client) = client else {
+            transaction.content = Some(ContentSink::new(context));
+            return Ok(());
+        };
+        transaction.origin = Some(Origin::check(&context, client, &transaction.mail, hostname).await?);
+        transaction.content = Some(ContentSink::hashing(context, verification::body_methods));
         Ok(())
     }
 
@@ -143,13 +155,22 @@ impl Handler for Reception<'_> {
 
     async fn end_of_content(&mut self) -> Result<Reply, Reply> {
         let none = || Reply::new(503, (5, 5, 1), "no transaction");
-        let Transaction { mail, recipients, named, content } = self.transaction.take().ok_or_else(none)?;
-        let (mut header, body) = content.ok_or_else(none)?.finish().await.map_err(reply)?;
+        let Transaction { mail, recipients, named, origin, content } =
+            self.transaction.take().ok_or_else(none)?;
+        let Content { mut header, body, hashes } = content.ok_or_else(none)?.finish().await.map_err(reply)?;
         let (now, entropy) = self.context.requests.platform().draw();
         let id = QueueId::draw(now, entropy);
         let client = &self.client;
         if client.service() == Service::Submission {
             header = submission::complete(self.context, client, &header, id, now).await?;
+        }
+        let mut results = String::new();
+        if let Some(origin) = origin {
+            let authserv_id =
+                self.context.config.verification.authserv_id.as_ref().unwrap_or(client.hostname());
+            let finding = origin.conclude(self.context, &header, &hashes, authserv_id).await?;
+            self.context.journal.report(&finding.event(id));
+            (header, results) = (finding.header, finding.fields);
         }
         let submission = Submission {
             id,
@@ -168,6 +189,7 @@ impl Handler for Reception<'_> {
             options: options(&mail.parameters, now),
             recipients,
             named,
+            results,
         };
         let id = accept(self.context, submission, header, body)
             .await

@@ -14,7 +14,7 @@ pub(super) struct TestNode {
 }
 
 impl TestNode {
-    /// Starts one on the store in a directory; it says when it has delivered so many messages. It shows the certificate of this file, where
+    /// Starts one on the store in a directory; it says when it has delivered so many messages, unless that is none. It shows the certificate of this file, where
     /// there is one.
     pub(super) fn start(directory: &Path, messages: u64, certificate: Option<&Path>) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_fulmar-test-node"))

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fulmar_core::model::Domain;
+use fulmar_core::model::DnsName;
 use fulmar_core::platform::{DnsError, Platform, Question, RecordKind, Stream, Target};
 use fulmar_tests::runtime::Runtime;
 use fulmar_tests::sim::{Block, Faults, NameTrouble, Simulation, Simulator, run};
@@ -166,7 +166,7 @@ fn name_servers_fail_fall_silent_and_are_slow() {
             if let Some(trouble) = trouble {
                 simulation.weather().trouble_name("host.test", trouble);
             }
-            let question = Question { name: Domain::parse("host.test").unwrap(), kind: RecordKind::A };
+            let question = Question { name: DnsName::parse("host.test").unwrap(), kind: RecordKind::A };
             let answer = dns.lookup(&question).await;
             assert_eq!(
                 matches!(answer, Err(DnsError::ServFail(_))),
