@@ -16,7 +16,7 @@ use crate::config::parse_duration;
 mod directory;
 mod dkim;
 
-pub(crate) use self::dkim::{Algorithm, DkimCommand};
+pub(crate) use self::dkim::DkimCommand;
 pub(crate) use directory::{AliasCommand, DomainCommand};
 
 const EXAMPLES: &str = "\

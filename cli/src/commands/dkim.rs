@@ -35,7 +35,8 @@ pub(super) async fn dkim(context: &Context, command: DkimCommand) -> Result<(), 
             tell(output, &domain, &made.map_err(|error| without_domain(error, &domain))?)?;
         }
         DkimCommand::Import { domain, selector, key, active } => {
-            let pem = fs::read(&key).map_err(|error| Failure::Failed(format!("{}: {error}", key.display())))?;
+            let pem =
+                fs::read(&key).map_err(|error| Failure::Failed(format!("{}: {error}", key.display())))?;
             let imported = admin.dkim_import(&domain, &selector, &pem, active).await;
             tell(output, &domain, &[imported.map_err(|error| without_domain(error, &domain))?])?;
         }
@@ -75,7 +76,9 @@ fn words(domain: &Domain, key: &DomainKeySummary) -> String {
     let DomainKeySummary { selector, state, record, .. } = key;
     let words = format!("{selector} of {domain} is {}", state.name());
     match (state, record) {
-        (KeyState::Retiring, _) => format!("{words}; leave its record in the DNS for a week, then remove both"),
+        (KeyState::Retiring, _) => {
+            format!("{words}; leave its record in the DNS for a week, then remove both")
+        }
         (_, Some(record)) => format!("{words}\n{}", zone_form(&key.name, record)),
         (_, None) => format!("{words}, and cannot be read"),
     }
@@ -112,10 +115,13 @@ mod tests {
 
     #[test]
     fn a_record_is_cut_into_strings_of_at_most_255_octets() {
-        for (octets, strings) in [(1, vec![1]), (255, vec![255]), (256, vec![255, 1]), (511, vec![255, 255, 1])] {
+        for (octets, strings) in
+            [(1, vec![1]), (255, vec![255]), (256, vec![255, 1]), (511, vec![255, 255, 1])]
+        {
             let record = "p".repeat(octets);
             let form = zone_form("a._domainkey.x.test", &record);
-            let inner = form.strip_prefix("a._domainkey.x.test. IN TXT (\n").unwrap().strip_suffix(")").unwrap();
+            let inner =
+                form.strip_prefix("a._domainkey.x.test. IN TXT (\n").unwrap().strip_suffix(")").unwrap();
             let texts: Vec<_> = inner.lines().map(|line| line.trim().trim_matches('"')).collect();
             assert_eq!(texts.iter().map(|text| text.len()).collect::<Vec<_>>(), strings, "{form}");
             assert_eq!(texts.concat(), record);

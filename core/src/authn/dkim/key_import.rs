@@ -14,7 +14,8 @@ pub fn private_key_from_pem(pem: &[u8]) -> Result<Vec<u8>, SigningError> {
     match PrivateKeyDer::from_pem_slice(pem).map_err(|_| SigningError::NoKey)? {
         PrivateKeyDer::Pkcs8(key) => Ok(key.secret_pkcs8_der().to_vec()),
         PrivateKeyDer::Pkcs1(key) => {
-            let key = RsaPrivateKey::from_pkcs1_der(key.secret_pkcs1_der()).map_err(|_| SigningError::NoKey)?;
+            let key =
+                RsaPrivateKey::from_pkcs1_der(key.secret_pkcs1_der()).map_err(|_| SigningError::NoKey)?;
             Ok(key.to_pkcs8_der().map_err(|_| SigningError::NoKey)?.as_bytes().to_vec())
         }
         _ => Err(SigningError::NoKey),
@@ -34,7 +35,8 @@ mod tests {
 
     fn pem(label: &str, der: &[u8]) -> String {
         let base64 = STANDARD.encode(der);
-        let lines: Vec<_> = base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let lines: Vec<_> =
+            base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
     }
 

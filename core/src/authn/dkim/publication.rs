@@ -19,7 +19,7 @@ pub enum NotPublished {
 /// Whether the record of this key, and of no other, is at this name.
 pub async fn check_publication(name: &Domain, key: &SigningKey, dns: &dyn Dns) -> Result<(), NotPublished> {
     let own = KeyRecord::parse(key.public_record().as_bytes())?;
-    let found = find(dns, &Question { name: name.clone(), kind: RecordKind::Txt }).await?;
+    let found = find(dns, &Question { name: name.clone().into(), kind: RecordKind::Txt }).await?;
     if found.iter().all(|record| record.has_same_key(&own)) { Ok(()) } else { Err(NotPublished::OtherKey) }
 }
 
