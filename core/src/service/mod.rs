@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use async_lock::Semaphore;
 
 use self::authentication::Authentication;
-use self::signing::ParsedKeys;
+use self::signing::SigningMemory;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
@@ -54,8 +54,8 @@ pub struct Context {
     pub authentication: Authentication,
     /// Whoever compares a password holds a permit: as many as [`authentication::COMPARISONS`].
     pub comparisons: Arc<Semaphore>,
-    /// The keys of domains of ours, read.
-    pub parsed_keys: ParsedKeys,
+    /// What is remembered for signing.
+    pub signing: SigningMemory,
     /// The last day that somebody is known to have swept; see [`sweep`].
     pub swept: AtomicU64,
 }
@@ -76,7 +76,7 @@ impl Context {
             sessions: Arc::default(),
             receiving: Arc::default(),
             comparisons: Arc::new(Semaphore::new(authentication::COMPARISONS)),
-            parsed_keys: ParsedKeys::default(),
+            signing: SigningMemory::default(),
             swept: AtomicU64::new(0),
         }
     }

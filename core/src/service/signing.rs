@@ -9,7 +9,8 @@
 //! back, some tens of microseconds, is little. Ed25519 is done by then, and stays where it is.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Context;
 use crate::authn::arc::{self, ArcReport};
@@ -18,52 +19,76 @@ use crate::authn::dkim::{
 };
 use crate::model::message::{fields, parse_address_list};
 use crate::model::{Domain, Event, UtcTime};
+use crate::platform::Instant;
 use crate::state::StateError;
 use crate::state::domain::keys::PrivateKey;
 
 /// Keys that are kept read, each some kilobytes.
 const PARSED: usize = 1_000;
+/// Domains that are remembered for having no active key.
+const KEYLESS: usize = 10_000;
+/// How long they are. So long after its first key at most a domain's mail may still go unsigned, beside what the directory takes.
+const KEYLESS_TIME: Duration = Duration::from_secs(2);
 
-/// Private keys that have been read: reading one of RSA takes as long as some signatures.
+/// What is remembered for signing.
 #[derive(Debug, Default)]
-pub struct ParsedKeys(Mutex<BTreeMap<PrivateKey, Arc<SigningKey>>>);
+pub struct SigningMemory {
+    /// Private keys that have been read: reading one of RSA takes as long as some signatures.
+    parsed: Mutex<BTreeMap<PrivateKey, Arc<SigningKey>>>,
+    /// Domains without keys, and when that was found: the bodies of their messages are not hashed.
+    keyless: Mutex<BTreeMap<Domain, Instant>>,
+}
 
 /// A key and its selector.
 type Named = (String, Arc<SigningKey>);
 
-/// How the body of a message is to be hashed that is signed: as our signatures want it, and as those want it that are there.
-pub fn body_methods(header: &[u8]) -> Vec<BodyMethod> {
+/// How the body of a message is to be hashed that may be signed for its author: as our signatures want it, and as those want it that are
+/// there; not at all where nothing will be signed.
+pub fn body_methods(context: &Context, header: &[u8]) -> Vec<BodyMethod> {
+    // An author who is missing may yet be added.
+    if author_domain(header).is_some_and(|domain| is_keyless(context, &domain)) {
+        return Vec::new();
+    }
     let mut methods = dkim::body_methods(header);
     methods.push(BodyMethod::SIGNING);
     methods
 }
 
+/// The signatures of the domain of a message's author; see [`sign`].
+pub async fn sign_for_author(
+    context: &Context,
+    header: &[u8],
+    hashes: &BodyHashes,
+) -> Result<String, StateError> {
+    match author_domain(header) {
+        Some(domain) => sign(context, &domain, header, hashes).await,
+        None => Ok(String::new()),
+    }
+}
+
 /// The domain of a message's author, the first where there are several; none where nobody can be told.
-pub fn author_domain(header: &[u8]) -> Option<Domain> {
+fn author_domain(header: &[u8]) -> Option<Domain> {
     let from = fields(header).find(|field| field.name.eq_ignore_ascii_case(b"From"))?;
     let authors = parse_address_list(from.body).ok()?;
     authors.first().map(|author| author.domain().clone())
 }
 
 /// The signatures of a domain, one for each of its active keys: fields to be put in front of the header block. Empty where the domain is not
-/// ours or has no such key, and where the message has a signature of the domain already.
+/// ours or has no such key, where the message has a signature of the domain already, and where its body was not hashed.
 ///
-/// `header` is the block as it leaves, `hashes` those of the body as it leaves, by [`body_methods`] of the same block.
+/// `header` is the block as it leaves, `hashes` those of the body as it leaves, by [`body_methods`].
 pub async fn sign(
     context: &Context,
     domain: &Domain,
     header: &[u8],
     hashes: &BodyHashes,
 ) -> Result<String, StateError> {
+    let Some(body) = hashes.find(BodyMethod::SIGNING).copied() else { return Ok(String::new()) };
     let keys = keys(context, domain).await?;
     let now = context.requests.platform().clock.utc();
     if keys.is_empty() || has_signature_of(domain, header, hashes, now) {
         return Ok(String::new());
     }
-    let Some(body) = hashes.find(BodyMethod::SIGNING).copied() else {
-        report(context, domain, &"its body was not hashed");
-        return Ok(String::new());
-    };
     let is_slow = keys.iter().any(is_slow);
     let (owner, header) = (domain.clone(), header.to_vec());
     let signed = run(context, is_slow, move || sign_with(&keys, &owner, &header, &body, now)).await?;
@@ -74,7 +99,7 @@ pub async fn sign(
 }
 
 /// One more set of fields for the chain of a message that a domain forwards, to be put in front of the header block; nothing where the domain
-/// is not ours or has no active key, and where no set may be added. One key seals, RSA if there is one: that is what everybody verifies.
+/// is not ours or has no active key, where no set may be added, and where the body was not hashed. One key seals, RSA if there is one: that is what everybody verifies.
 ///
 /// `header` and `hashes` are those of [`sign`]; `found` and `results` those of [`arc::seal`].
 pub async fn seal(
@@ -85,18 +110,14 @@ pub async fn seal(
     found: &ArcReport,
     results: &str,
 ) -> Result<Option<String>, StateError> {
+    let Some(body) = hashes.find(BodyMethod::SIGNING).copied() else { return Ok(None) };
     let mut keys = keys(context, domain).await?;
-    let best = keys.iter().position(is_slow).unwrap_or(0);
-    if keys.is_empty() {
-        return Ok(None);
-    }
-    let key = keys.swap_remove(best);
-    let Some(body) = hashes.find(BodyMethod::SIGNING).copied() else {
-        report(context, domain, &"its body was not hashed");
-        return Ok(None);
-    };
+    // RSA comes first.
+    keys.sort_by_key(|key| !is_slow(key));
+    let Some(key) = keys.into_iter().next() else { return Ok(None) };
     let now = context.requests.platform().clock.utc();
-    let (owner, header, found, results) = (domain.clone(), header.to_vec(), found.clone(), results.to_owned());
+    let (owner, header, found, results) =
+        (domain.clone(), header.to_vec(), found.clone(), results.to_owned());
     let sealed = run(context, is_slow(&key), move || {
         arc::seal(&header, &body, &found, &results, &signatory(&owner, &key), now)
     });
@@ -108,14 +129,25 @@ pub async fn seal(
 
 /// The active keys of a domain, ready to sign.
 async fn keys(context: &Context, domain: &Domain) -> Result<Vec<Named>, StateError> {
+    if is_keyless(context, domain) {
+        return Ok(Vec::new());
+    }
+    let known = context.directory.signing_keys(domain).await?;
+    if known.is_empty() {
+        context.signing.note_keyless(domain, context.requests.platform().clock.instant());
+    }
     let mut keys = Vec::new();
-    for (selector, private_key) in context.directory.signing_keys(domain).await? {
-        match context.parsed_keys.find(&private_key) {
+    for (selector, private_key) in known {
+        match context.signing.read(&private_key) {
             Ok(key) => keys.push((selector, key)),
             Err(error) => report(context, domain, &format!("key {selector}: {error}")),
         }
     }
     Ok(keys)
+}
+
+fn is_keyless(context: &Context, domain: &Domain) -> bool {
+    context.signing.is_keyless(domain, context.requests.platform().clock.instant())
 }
 
 async fn run<T: Send + 'static>(
@@ -154,24 +186,36 @@ fn report(context: &Context, domain: &Domain, error: &dyn std::fmt::Display) {
     context.journal.report(&Event::Trouble { doing, error: error.to_string() });
 }
 
-impl ParsedKeys {
+impl SigningMemory {
     /// The key, read now if it was not yet.
-    fn find(&self, private_key: &PrivateKey) -> Result<Arc<SigningKey>, SigningError> {
-        if let Some(key) = self.keys().get(private_key) {
+    fn read(&self, private_key: &PrivateKey) -> Result<Arc<SigningKey>, SigningError> {
+        if let Some(key) = lock(&self.parsed).get(private_key) {
             return Ok(key.clone());
         }
         let key = Arc::new(SigningKey::from_base64(private_key.expose())?);
-        let mut keys = self.keys();
-        if keys.len() >= PARSED {
-            keys.clear();
+        let mut parsed = lock(&self.parsed);
+        if parsed.len() >= PARSED {
+            parsed.clear();
         }
-        keys.insert(private_key.clone(), key.clone());
+        parsed.insert(private_key.clone(), key.clone());
         Ok(key)
     }
 
-    fn keys(&self) -> std::sync::MutexGuard<'_, BTreeMap<PrivateKey, Arc<SigningKey>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_keyless(&self, domain: &Domain, now: Instant) -> bool {
+        lock(&self.keyless).get(domain).is_some_and(|found| now.since(*found) <= KEYLESS_TIME)
     }
+
+    fn note_keyless(&self, domain: &Domain, now: Instant) {
+        let mut keyless = lock(&self.keyless);
+        if keyless.len() >= KEYLESS {
+            keyless.clear();
+        }
+        keyless.insert(domain.clone(), now);
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -182,6 +226,8 @@ mod tests {
     use super::*;
     use crate::authn::dkim::generate_ed25519;
     use crate::platform::Entropy;
+
+    const NOW: Instant = Instant::from_origin(Duration::from_hours(1));
 
     /// The same octet for ever.
     struct Same(u8);
@@ -198,25 +244,39 @@ mod tests {
 
     #[test]
     fn a_key_is_read_once_and_what_is_no_key_every_time() {
-        let parsed = ParsedKeys::default();
-        let first = parsed.find(&private_key(1)).unwrap();
-        assert!(Arc::ptr_eq(&first, &parsed.find(&private_key(1)).unwrap()));
-        assert!(!Arc::ptr_eq(&first, &parsed.find(&private_key(2)).unwrap()));
+        let memory = SigningMemory::default();
+        let first = memory.read(&private_key(1)).unwrap();
+        assert!(Arc::ptr_eq(&first, &memory.read(&private_key(1)).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &memory.read(&private_key(2)).unwrap()));
         for text in ["", "not base64", "AAAA"] {
-            assert_eq!(parsed.find(&PrivateKey::new(text.to_owned())).unwrap_err(), SigningError::NoKey);
+            assert_eq!(memory.read(&PrivateKey::new(text.to_owned())).unwrap_err(), SigningError::NoKey);
         }
-        assert_eq!(parsed.keys().len(), 2);
+        assert_eq!(lock(&memory.parsed).len(), 2);
     }
 
     #[test]
-    fn no_more_keys_are_kept_than_there_is_room_for() {
-        let parsed = ParsedKeys::default();
-        let key = parsed.find(&private_key(1)).unwrap();
-        for number in 0..PARSED {
-            parsed.keys().insert(PrivateKey::new(number.to_string()), key.clone());
+    fn no_more_is_kept_than_there_is_room_for() {
+        let memory = SigningMemory::default();
+        let key = memory.read(&private_key(1)).unwrap();
+        for number in 1..PARSED {
+            lock(&memory.parsed).insert(PrivateKey::new(number.to_string()), key.clone());
         }
-        parsed.find(&private_key(2)).unwrap();
-        assert_eq!(parsed.keys().len(), 1);
+        memory.read(&private_key(2)).unwrap();
+        assert_eq!(lock(&memory.parsed).len(), 1);
+        for number in 0..=KEYLESS {
+            memory.note_keyless(&Domain::parse(&format!("{number}.test")).unwrap(), NOW);
+        }
+        assert_eq!(lock(&memory.keyless).len(), 1);
+    }
+
+    #[test]
+    fn a_domain_without_keys_is_asked_about_again_before_long() {
+        let (memory, domain) = (SigningMemory::default(), Domain::parse("x.test").unwrap());
+        assert!(!memory.is_keyless(&domain, NOW));
+        memory.note_keyless(&domain, NOW);
+        for (later, expected) in [(Duration::ZERO, true), (KEYLESS_TIME, true), (KEYLESS_TIME * 2, false)] {
+            assert_eq!(memory.is_keyless(&domain, NOW + later), expected, "{later:?}");
+        }
     }
 
     #[test]
