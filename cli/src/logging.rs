@@ -58,7 +58,8 @@ fn level(event: &Event) -> Level {
         | Event::LockedOut { .. }
         | Event::Trouble { .. } => Level::WARN,
         Event::Attempted { outcome: Outcome::Failed(_), .. } | Event::BounceDropped { .. } => Level::WARN,
-        Event::Accepted { .. }
+        Event::Verified { .. }
+        | Event::Accepted { .. }
         | Event::Attempted { .. }
         | Event::Bounced { .. }
         | Event::Notified { .. }

@@ -11,6 +11,7 @@ mod chains;
 mod commands;
 mod content;
 mod segments;
+mod signatures;
 
 use divan::AllocProfiler;
 

@@ -83,7 +83,7 @@ results! {
 }
 
 results! {
-    /// Of DMARC (RFC 9989).
+    /// Of DMARC (RFC 9989 §5.3).
     DmarcResult {
         /// The author's domain has no policy.
         None = "none",
