@@ -7,12 +7,15 @@
 //!
 //! Two operators at once lose nothing: what is written is decided on the state at the chain's tip, and anew where another was faster.
 
+mod changes;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use self::changes::{activated, added, becomes, check_selector, dated, named, record_name};
 use super::{Admin, AdminError};
 use crate::authn::dkim::{
     Algorithm, SigningError, SigningKey, check_publication, generate_ed25519, generate_rsa,
@@ -20,7 +23,7 @@ use crate::authn::dkim::{
 };
 use crate::model::{Domain, UtcTime};
 use crate::state::StateError;
-use crate::state::domain::keys::{ACTIVE_KEYS, DomainKey, KEYS, KeyAlgorithm, KeyState, PrivateKey, SELECTOR};
+use crate::state::domain::keys::{DomainKey, KeyAlgorithm, KeyState, PrivateKey};
 use crate::state::domain::{LocalDomain, Op};
 use crate::state::layout;
 
@@ -230,7 +233,8 @@ impl Admin {
                 // The search for primes takes a good part of a second.
                 KeyAlgorithm::RsaSha256 => {
                     let generated = self.platform.spawn.unblock(move || generate_rsa(&*entropy)).await;
-                    let interrupted = || StateError::Unavailable("the search for a key was interrupted".to_owned());
+                    let interrupted =
+                        || StateError::Unavailable("the search for a key was interrupted".to_owned());
                     generated.ok_or_else(interrupted)?.map_err(invalid)?
                 }
             };
@@ -249,7 +253,8 @@ impl Admin {
         let place = Domain::parse(&name).map_err(|error| AdminError::Invalid(format!("{name}: {error}")))?;
         let key = signing_key(key).map_err(invalid)?;
         let checked = check_publication(&place, &key, &*self.platform.dns).await;
-        checked.map_err(|error| AdminError::NotYet(format!("the record of {name} is not in the DNS: {error}")))
+        checked
+            .map_err(|error| AdminError::NotYet(format!("the record of {name} is not in the DNS: {error}")))
     }
 
     async fn dkim_keys(&self, domain: &Domain) -> Result<Vec<(String, DomainKey)>, AdminError> {
@@ -321,92 +326,6 @@ fn summary(domain: &Domain, selector: &str, key: &DomainKey) -> DomainKeySummary
 
 fn signing_key(key: &DomainKey) -> Result<SigningKey, SigningError> {
     SigningKey::from_base64(key.private_key.expose())
-}
-
-/// RFC 6376 §3.6.2.1
-fn record_name(selector: &str, domain: &Domain) -> String {
-    format!("{selector}._domainkey.{domain}")
-}
-
-/// The selectors of keys that an operator has named.
-fn named(selector: &str, algorithms: &BTreeSet<KeyAlgorithm>) -> Vec<String> {
-    let selector = selector.to_ascii_lowercase();
-    match algorithms.len() {
-        1 => vec![selector],
-        _ => algorithms.iter().map(|algorithm| format!("{selector}-{}", algorithm.kind())).collect(),
-    }
-}
-
-/// Selectors by the date, and by a number where that has been used.
-fn dated(date: &str, domain: &LocalDomain, algorithms: &BTreeSet<KeyAlgorithm>) -> Vec<String> {
-    let selectors = |number: usize| -> Vec<String> {
-        let number = if number == 1 { String::new() } else { format!("-{number}") };
-        algorithms.iter().map(|algorithm| format!("{date}{number}-{}", algorithm.kind())).collect()
-    };
-    let is_free = |selectors: &Vec<String>| selectors.iter().all(|one| !domain.keys.contains_key(one));
-    // A key takes one number at most, so that one more than there may be keys is free.
-    (1..=KEYS).map(selectors).find(is_free).unwrap_or_else(|| selectors(KEYS + 1))
-}
-
-fn added(
-    domain: &LocalDomain,
-    selectors: &[String],
-    made: &[Made],
-    state: KeyState,
-) -> Result<Vec<Op>, AdminError> {
-    if let Some(taken) = selectors.iter().find(|selector| domain.keys.contains_key(*selector)) {
-        return Err(AdminError::Exists(format!("there is a key {taken} already")));
-    }
-    if domain.keys.len() + made.len() > KEYS {
-        return Err(AdminError::Invalid(format!("a domain has at most {KEYS} keys: remove some")));
-    }
-    if state == KeyState::Active {
-        check_active(domain.active_keys().count() + made.len())?;
-    }
-    let op = |(selector, (algorithm, private_key)): (&String, &Made)| Op::Key {
-        selector: selector.clone(),
-        algorithm: *algorithm,
-        state,
-        private_key: private_key.clone(),
-    };
-    Ok(selectors.iter().zip(made).map(op).collect())
-}
-
-/// Those of these keys that do not sign yet begin to, as many others as `leaving` cease. Fails where one is gone.
-fn activated(domain: &LocalDomain, selectors: &[String], leaving: usize) -> Result<Vec<Op>, AdminError> {
-    let mut ops = Vec::new();
-    for selector in selectors {
-        match domain.keys.get(selector) {
-            None => return Err(AdminError::NotFound(format!("the key {selector} has been removed"))),
-            Some(key) if key.state == KeyState::Active => {}
-            Some(_) => ops.push(becomes(selector.clone(), KeyState::Active)),
-        }
-    }
-    check_active(domain.active_keys().count() - leaving + ops.len())?;
-    Ok(ops)
-}
-
-fn becomes(selector: String, state: KeyState) -> Op {
-    Op::KeyState { selector, state }
-}
-
-fn check_active(count: usize) -> Result<(), AdminError> {
-    match count {
-        0..=ACTIVE_KEYS => Ok(()),
-        _ => Err(AdminError::Invalid(format!("at most {ACTIVE_KEYS} keys of a domain are active: retire some"))),
-    }
-}
-
-/// RFC 6376 §3.1
-fn check_selector(selector: &str, domain: &Domain) -> Result<(), AdminError> {
-    let is_name = selector.bytes().all(|octet| octet.is_ascii_alphanumeric() || b".-".contains(&octet))
-        && selector.len() <= SELECTOR
-        && Domain::parse(&record_name(selector, domain)).is_ok();
-    if is_name {
-        return Ok(());
-    }
-    let allowed = format!("letters, digits and hyphens, in labels parted by dots, at most {SELECTOR}");
-    Err(AdminError::Invalid(format!("{selector:?} is no selector; allowed: {allowed}")))
 }
 
 fn no_key(domain: &Domain, selector: &str) -> AdminError {

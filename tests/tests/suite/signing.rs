@@ -72,7 +72,7 @@ fn hashes(body: &[u8], methods: Vec<BodyMethod>) -> BodyHashes {
 fn verify(message: &[u8], zone: &Zone, node: &Node) -> DkimReport {
     let (header, body) = split(message);
     let hashes = hashes(body, body_methods(header));
-    futures::executor::block_on(dkim::verify(header, &hashes, zone, node.now()))
+    smol::block_on(dkim::verify(header, &hashes, zone, node.now()))
 }
 
 /// Whose signatures a message has, domain and selector, all of which must be good.
