@@ -14,7 +14,9 @@ pub(crate) use self::account::{AccountCommand, AppPasswordCommand, Credentials};
 use crate::config::parse_duration;
 
 mod directory;
+mod dkim;
 
+pub(crate) use self::dkim::DkimCommand;
 pub(crate) use directory::{AliasCommand, DomainCommand};
 
 const EXAMPLES: &str = "\
@@ -337,6 +339,14 @@ mod tests {
             "fulmar domain set x.test --add-recipient a@x.test b@x.test --remove-recipient c@x.test",
             "fulmar domain list --json",
             "fulmar domain recipients x.test",
+            "fulmar domain dkim list x.test --json",
+            "fulmar domain dkim generate x.test",
+            "fulmar domain dkim generate x.test --selector one --algorithm rsa --algorithm ed25519 --active",
+            "fulmar domain dkim import x.test one key.pem --active",
+            "fulmar domain dkim activate x.test one --unchecked",
+            "fulmar domain dkim rotate x.test --unchecked",
+            "fulmar domain dkim retire x.test one",
+            "fulmar domain dkim remove x.test one",
             "fulmar alias add s@x.test a@x.test b@y.test",
             "fulmar alias add s-*@x.test a-$1@x.test",
             "fulmar alias add /(a|b)c/@x.test $1@y.test",
@@ -394,6 +404,9 @@ mod tests {
             "fulmar domain add x.test --relay --local",
             "fulmar domain add x.test --separator ab",
             "fulmar domain set x.test",
+            "fulmar domain dkim generate",
+            "fulmar domain dkim generate x.test --algorithm dsa",
+            "fulmar domain dkim activate x.test",
             "fulmar alias add s@x.test",
             "fulmar alias add /a(/@x.test a@x.test",
             "fulmar account add a",

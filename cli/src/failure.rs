@@ -22,7 +22,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// 2: the configuration is wrong.
     Config(Vec<Mistake>),
-    /// 75: the store cannot be asked now (`EX_TEMPFAIL` of sysexits).
+    /// 75: the store cannot be asked now, or something else has to come first (`EX_TEMPFAIL` of sysexits).
     TryAgain(String),
     /// 0: whoever read the output has seen enough.
     ReaderGone,
@@ -54,7 +54,9 @@ impl fmt::Display for Failure {
 impl From<AdminError> for Failure {
     fn from(error: AdminError) -> Self {
         match error {
-            AdminError::State(StateError::Unavailable(_)) => Self::TryAgain(error.to_string()),
+            AdminError::NotYet(_) | AdminError::State(StateError::Unavailable(_)) => {
+                Self::TryAgain(error.to_string())
+            }
             AdminError::NotFound(_)
             | AdminError::Exists(_)
             | AdminError::Invalid(_)

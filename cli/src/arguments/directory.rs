@@ -4,12 +4,15 @@ use clap::{Args, Subcommand};
 use fulmar_core::admin::DomainKind;
 use fulmar_core::model::{Address, AliasName, Domain};
 
+use super::DkimCommand;
+
 pub(super) const DOMAIN_EXAMPLES: &str = "\
 Examples:
   fulmar domain add example.org
   fulmar domain add example.net --backup-mx
   fulmar domain set example.net --add-recipient info@example.net
-  fulmar domain set example.org --separator -";
+  fulmar domain set example.org --separator -
+  fulmar domain dkim rotate example.org";
 
 pub(super) const ALIAS_EXAMPLES: &str = "\
 Examples:
@@ -42,6 +45,13 @@ pub(crate) enum DomainCommand {
         /// The domain
         domain: Domain,
     },
+    /// The keys that sign its mail (DKIM)
+    ///
+    /// A key is published first: put its record into the DNS. Once the DNS has it, the key can become active: every message of the
+    /// domain is signed with all keys that are. A key whose place another has taken is retiring: it signs no more, and its record stays
+    /// for a week or so, until mail on its way has come.
+    #[command(subcommand, after_help = super::dkim::EXAMPLES)]
+    Dkim(DkimCommand),
 }
 
 /// What holds for a domain.

@@ -4,7 +4,7 @@ use fulmar_core::admin::{AdminError, DomainChange, DomainSettings};
 use fulmar_core::model::{Address, AliasName, Domain};
 use serde_json::json;
 
-use super::Context;
+use super::{Context, dkim};
 use crate::arguments::{AliasCommand, DomainCommand};
 use crate::failure::Failure;
 
@@ -63,6 +63,7 @@ pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<
             |recipient| [recipient.to_string()],
             |recipient| json!({"recipient": recipient}),
         )?,
+        DomainCommand::Dkim(command) => dkim::dkim(context, command).await?,
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod account;
 mod app_password;
 mod certificate;
 mod directory;
+mod dkim;
 mod drain;
 mod fsck;
 mod mailbox;

@@ -134,7 +134,7 @@ impl Admin {
         let mut domains = Vec::new();
         for folder in self.folders(layout::DOMAINS).await? {
             let Some(chain) = self.readable(&self.domains, &folder).await? else { continue };
-            let LocalDomain { exists, domain, aliases, patterns, settings, recipients } = chain.state();
+            let LocalDomain { exists, domain, aliases, patterns, settings, recipients, .. } = chain.state();
             if let (true, Some(domain)) = (exists, domain) {
                 domains.push(DomainSummary {
                     domain: domain.clone(),
@@ -236,7 +236,7 @@ impl Admin {
     }
 
     /// Changes a domain of ours by what `decide` makes of it.
-    async fn change_domain(
+    pub(super) async fn change_domain(
         &self,
         domain: &Domain,
         mut decide: impl FnMut(&LocalDomain) -> Vec<Op> + Send,

@@ -4,6 +4,7 @@
 mod accounts;
 mod app_passwords;
 mod certificates;
+mod domain_keys;
 mod domains;
 mod fsck;
 pub mod prices;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use accounts::AccountSummary;
 pub use app_passwords::AppPasswordSummary;
 pub use certificates::CertificateSummary;
+pub use domain_keys::{DomainKeySummary, NewKeys};
 pub use domains::{AliasSummary, DomainChange, DomainSummary};
 pub use fsck::{Amount, Audit, Finding, Found};
 pub use queue::{Action, QueueItem, QueueState};
@@ -30,6 +32,7 @@ use crate::state::chain::{Chain, State};
 use crate::state::chains::Chains;
 use crate::state::contract::{self, Verdict};
 use crate::state::domain::LocalDomain;
+pub use crate::state::domain::keys::{KeyAlgorithm, KeyState};
 pub use crate::state::domain::{DomainKind, DomainSettings};
 use crate::state::format::{self, FormatError};
 use crate::state::layout;
@@ -48,6 +51,9 @@ pub enum AdminError {
     /// It makes no sense.
     #[error("{0}")]
     Invalid(String),
+    /// It waits for something outside, which may come.
+    #[error("{0}")]
+    NotYet(String),
     /// The store is away, or holds something that is not what it should be.
     #[error(transparent)]
     State(#[from] StateError),

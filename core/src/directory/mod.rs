@@ -16,6 +16,7 @@ use crate::state::account::Account;
 use crate::state::chain::Chain;
 use crate::state::chains::Chains;
 use crate::state::domain::LocalDomain;
+use crate::state::domain::keys::PrivateKey;
 use crate::state::layout;
 use crate::state::requests::Requests;
 use crate::state::turns::Turn;
@@ -69,6 +70,17 @@ impl Directory {
             chain.whole()?;
         }
         Ok(chain.state().exists)
+    }
+
+    /// The keys that sign for a domain, with their selectors; none where it is not ours.
+    pub async fn signing_keys(&self, domain: &Domain) -> Result<Vec<(String, PrivateKey)>, StateError> {
+        let chain = self.domain(domain).await?;
+        if !chain.state().exists {
+            chain.whole()?;
+            return Ok(Vec::new());
+        }
+        let active = chain.state().active_keys();
+        Ok(active.map(|(selector, key)| (selector.clone(), key.private_key.clone())).collect())
     }
 
     /// The only domain of ours, where there is but one.

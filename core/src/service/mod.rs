@@ -10,6 +10,7 @@ pub mod pickup;
 pub mod reception;
 pub mod relay;
 pub mod settle;
+pub mod signing;
 pub mod sweep;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use async_lock::Semaphore;
 
 use self::authentication::Authentication;
+use self::signing::SigningMemory;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::mailbox::Mailboxes;
@@ -52,6 +54,8 @@ pub struct Context {
     pub authentication: Authentication,
     /// Whoever compares a password holds a permit: as many as [`authentication::COMPARISONS`].
     pub comparisons: Arc<Semaphore>,
+    /// What is remembered for signing.
+    pub signing: SigningMemory,
     /// The last day that somebody is known to have swept; see [`sweep`].
     pub swept: AtomicU64,
 }
@@ -72,6 +76,7 @@ impl Context {
             sessions: Arc::default(),
             receiving: Arc::default(),
             comparisons: Arc::new(Semaphore::new(authentication::COMPARISONS)),
+            signing: SigningMemory::default(),
             swept: AtomicU64::new(0),
         }
     }

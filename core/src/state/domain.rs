@@ -3,6 +3,7 @@
 //! What later versions added is optional in snapshots, and has operations of its own in commits. A node that does not know such an
 //! operation reads the chain up to it and no further: it delivers to whom it finds and puts the others off.
 
+pub mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use self::keys::{DomainKey, KeyAlgorithm, KeyState, PrivateKey};
 use super::chain::{Position, State};
 use crate::model::{Address, Domain, LocalPattern};
 
@@ -47,6 +49,29 @@ pub enum Op {
         #[serde(default)]
         add: Vec<String>,
     },
+    /// A key comes that is to sign for the domain, now or later.
+    Key {
+        /// Its name in the DNS, before `._domainkey`; in lower case.
+        selector: String,
+        /// What it signs with.
+        algorithm: KeyAlgorithm,
+        /// Whether it does so from the beginning.
+        state: KeyState,
+        /// The key.
+        private_key: PrivateKey,
+    },
+    /// A key signs from now on, or no more. Nothing where it is gone.
+    KeyState {
+        /// Which.
+        selector: String,
+        /// What it is from now on.
+        state: KeyState,
+    },
+    /// A key is gone.
+    RemoveKey {
+        /// Which.
+        selector: String,
+    },
 }
 
 /// A domain.
@@ -67,6 +92,9 @@ pub struct LocalDomain {
     /// Who gets mail in a domain of the kind [`DomainKind::Relay`], by local-part in lower case; everybody where this is empty.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub recipients: BTreeSet<String>,
+    /// The keys that sign for it, by selector.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, DomainKey>,
 }
 
 /// What holds for a whole domain.
@@ -110,7 +138,7 @@ impl DomainKind {
 impl State for LocalDomain {
     type Op = Op;
 
-    fn apply(&mut self, op: &Op, _at: &Position) {
+    fn apply(&mut self, op: &Op, at: &Position) {
         match op {
             Op::Create { domain } => {
                 self.exists = true;
@@ -130,6 +158,19 @@ impl State for LocalDomain {
                 });
                 self.recipients.extend(add.iter().cloned());
             }
+            Op::Key { selector, algorithm, state, private_key } => {
+                let (algorithm, state, private_key) = (*algorithm, *state, private_key.clone());
+                let key = DomainKey { algorithm, state, created: at.time, since: at.time, private_key };
+                self.keys.insert(selector.clone(), key);
+            }
+            Op::KeyState { selector, state } => {
+                if let Some(key) = self.keys.get_mut(selector) {
+                    (key.state, key.since) = (*state, at.time);
+                }
+            }
+            Op::RemoveKey { selector } => {
+                self.keys.remove(selector);
+            }
         }
     }
 
@@ -148,6 +189,11 @@ impl LocalDomain {
     /// What the first pattern that a local-part in normal form matches stands for.
     pub fn matching(&self, local_part: &str) -> Option<Vec<Address>> {
         self.patterns.iter().find_map(|(pattern, targets)| pattern.expand(local_part, targets))
+    }
+
+    /// The keys that sign now, by selector.
+    pub fn active_keys(&self) -> impl Iterator<Item = (&String, &DomainKey)> {
+        self.keys.iter().filter(|(_, key)| key.state == KeyState::Active)
     }
 
     /// A pattern that is given other targets keeps its place.

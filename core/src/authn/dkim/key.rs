@@ -32,7 +32,7 @@ const ED25519_OCTETS: usize = 32;
 
 /// A key record that can be used.
 #[derive(Clone, Debug)]
-struct KeyRecord {
+pub(super) struct KeyRecord {
     key: PublicKey,
     /// `t=y`
     is_testing: bool,
@@ -84,7 +84,8 @@ impl Keys {
     }
 }
 
-async fn find(dns: &dyn Dns, question: &Question) -> Result<Vec<KeyRecord>, Flaw> {
+/// The records at a name that can be used; why there is none where there is none.
+pub(super) async fn find(dns: &dyn Dns, question: &Question) -> Result<Vec<KeyRecord>, Flaw> {
     let answer = dns.lookup(question).await.map_err(|error| match error {
         DnsError::NxDomain | DnsError::NoData => Flaw::NoKey,
         DnsError::ServFail(reason) => Flaw::KeyUnavailable(reason),
@@ -106,7 +107,7 @@ async fn find(dns: &dyn Dns, question: &Question) -> Result<Vec<KeyRecord>, Flaw
 
 impl KeyRecord {
     /// Tags that are not known are passed over, `n=` and the historic `g=` among them.
-    fn parse(text: &[u8]) -> Result<Self, Flaw> {
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Flaw> {
         let malformed = |flaw: Flaw| Flaw::KeyMalformed(Box::new(flaw));
         if text.len() > RECORD_OCTETS {
             return Err(malformed(TagError::TooLong(RECORD_OCTETS).into()));
@@ -136,6 +137,10 @@ impl KeyRecord {
         };
         let has_flag = |flag| tags.value("t").is_some_and(|flags| elements(flags).any(|one| one == flag));
         Ok(Self { key, is_testing: has_flag("y"), is_strict: has_flag("s") })
+    }
+
+    pub(super) fn has_same_key(&self, other: &Self) -> bool {
+        self.key == other.key
     }
 
     fn verify(&self, proof: &Proof, identity: &Domain, octets: &[u8]) -> Result<(), Flaw> {

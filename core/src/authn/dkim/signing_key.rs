@@ -56,6 +56,11 @@ impl SigningKey {
         Ok(Self { signer, algorithm, public })
     }
 
+    /// The same in base64.
+    pub fn from_base64(base64: &str) -> Result<Self, SigningError> {
+        Self::from_pkcs8(&STANDARD.decode(base64).map_err(|_| SigningError::NoKey)?)
+    }
+
     /// What it signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm

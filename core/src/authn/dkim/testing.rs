@@ -104,7 +104,8 @@ pub(in crate::authn) fn verify_at(message: &[u8], zone: &Zone, now: UtcTime) -> 
     verify(header, &bodies, zone, now).now_or_never().expect("the zone answers at once")
 }
 
-const RSA_2048: &[&str] = &[
+/// PKCS#8 in base64.
+pub(in crate::authn) const RSA_2048: &[&str] = &[
     "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQD1TOT0AG+pWr/LFIQa+NrTnoRsGelsPuuT40cenuC8VPRD",
     "Mv4TUercvZw0A0dhJkWD+uEF4zGaXrB3YYA0wbRe839fdWUXhntAnEM9fRSqQMr/yZdtEk68SN1J+xsHLloSnGIWXIbdf1hV",
     "SjJ7PgMv2iTtE7/dMIB/08qmDQvEvzmsL59UJxQhk7d8vH9N+xIt8XBQjiW3EDH5EAdX8HHYeDeEMZoOBdmn4ZN3KPPRpO/s",

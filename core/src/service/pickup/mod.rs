@@ -56,8 +56,8 @@ use futures::stream::{self, StreamExt};
 
 use self::claims::{ChainError, Fate};
 use self::content::{Fault, Reader};
-use super::Context;
 use super::reception::{ContentFault, ContentSink, Submission, accept, resolve_all};
+use super::{Context, signing};
 use crate::model::reply::Severity;
 use crate::model::{BodyType, Event, Incarnation, MailOptions, QueueId, Reply};
 use crate::platform::{Instant, Listed, StoreError};
@@ -340,7 +340,7 @@ impl Pickup {
         let mut reader = Reader::new(&self.requests, listed);
         let (envelope, first) = reader.header(self.context.config.smtp.header_block).await?;
         let recipients = resolve_all(&self.context, &envelope.forward_paths).await.map_err(refused)?;
-        let mut sink = ContentSink::new(self.context.clone());
+        let mut sink = ContentSink::hashing(self.context.clone(), signing::body_methods);
         let (mut body, mut size) = (BodyType::SevenBit, 0);
         let mut next = Some([envelope.header, first].concat());
         while let Some(octets) = next {
@@ -356,6 +356,8 @@ impl Pickup {
             return Err(Fault::Unsendable(format!("with CRLF line ends it has more than {limit} octets")));
         }
         let content = sink.finish().await.map_err(untaken)?;
+        let signed = signing::sign_for_author(&self.context, &content.header, &content.hashes).await;
+        let signatures = signed.map_err(|error| Fault::Later(error.to_string()))?;
         let submission = Submission {
             id: PickupHash::of(listed).queue_id(listed.modified),
             under: Some(owner),
@@ -368,7 +370,7 @@ impl Pickup {
             options: MailOptions::of(body),
             recipients,
             named: envelope.forward_paths,
-            results: String::new(),
+            results: signatures,
         };
         Ok((submission, content.header, content.body))
     }

@@ -7,12 +7,13 @@ use bytes::Bytes;
 
 use super::content::{ContentFault, ContentSink};
 use super::recipients::{Recipients, resolve_all};
+use crate::authn::dkim::BodyHashes;
 use crate::model::message::Received;
 use crate::model::{
     Address, BodyType, Domain, Event, Incarnation, MailOptions, QueueId, RecipientOptions, Reply, ReversePath,
 };
 use crate::queue::{Acceptance, AcceptedBody, Refusal};
-use crate::service::{Context, settle};
+use crate::service::{Context, settle, signing};
 
 /// Takes a message of the operator's, whole. Refuses it whole where one recipient is refused.
 pub async fn submit(
@@ -42,9 +43,10 @@ pub async fn submit_with(
             addressee.options = options.clone();
         }
     }
-    let mut sink = ContentSink::new(context.clone());
+    let mut sink = ContentSink::hashing(context.clone(), signing::body_methods);
     sink.push(content).await.map_err(reply)?;
     let content = sink.finish().await.map_err(reply)?;
+    let signatures = signatures(context, &content.header, &content.hashes).await?;
     let (now, entropy) = context.requests.platform().draw();
     let submission = Submission {
         id: QueueId::draw(now, entropy),
@@ -58,11 +60,24 @@ pub async fn submit_with(
         options,
         recipients,
         named,
-        results: String::new(),
+        results: signatures,
     };
     accept(context, submission, content.header, content.body)
         .await
         .map_err(|refusal| reply(ContentFault::Refusal(refusal)))
+}
+
+/// The signatures of the author's domain, where that is ours and has keys.
+pub(super) async fn signatures(
+    context: &Context,
+    header: &[u8],
+    hashes: &BodyHashes,
+) -> Result<String, Reply> {
+    signing::sign_for_author(context, header, hashes).await.map_err(|error| {
+        let doing = "looking for the keys of an author's domain".to_owned();
+        context.journal.report(&Event::Trouble { doing, error: error.to_string() });
+        reply(ContentFault::Refusal(Refusal::Store(error.to_string())))
+    })
 }
 
 /// What content must be declared as, going by its octets.
@@ -86,7 +101,7 @@ pub(in crate::service) struct Submission<'a> {
     pub(in crate::service) options: MailOptions,
     pub(in crate::service) recipients: Recipients,
     pub(in crate::service) named: Vec<Address>,
-    /// Fields that say what its verification came to, to stand above our own trace field (RFC 7208 §9.1).
+    /// Fields to stand above our own trace field: what its verification came to (RFC 7208 §9.1), or our signatures.
     pub(in crate::service) results: String,
 }
 

@@ -119,11 +119,16 @@ impl<'a> Client<'a> {
         if self.identity.is_some() { Origin::User } else { Origin::Client(self.peer.ip()) }
     }
 
+    /// Whether it may send for authors of ours, whose domains sign what it sends.
+    pub(super) fn is_trusted(&self) -> bool {
+        may_relay(&self.context.config, self.origin())
+    }
+
     /// Its address, where it is a stranger whose mail is verified.
     pub(super) fn stranger(&self) -> Option<IpAddr> {
         let config = &self.context.config;
         let ip = self.peer.ip();
-        let is_stranger = self.service() == Service::Transfer && !may_relay(config, self.origin());
+        let is_stranger = self.service() == Service::Transfer && !self.is_trusted();
         (is_stranger && config.verification.covers(ip)).then_some(ip)
     }
 

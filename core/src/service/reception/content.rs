@@ -44,7 +44,7 @@ pub(in crate::service) struct ContentSink {
 }
 
 /// How the body is hashed, as the header block says.
-pub(in crate::service) type Methods = fn(&[u8]) -> Vec<BodyMethod>;
+pub(in crate::service) type Methods = fn(&Context, &[u8]) -> Vec<BodyMethod>;
 
 /// Hashes of the body, where somebody wants them.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl ContentSink {
             return Err(ContentFault::Reply(Reply::new(554, (5, 4, 6), text)));
         }
         if let Hashing::Asked(methods) = self.hashing {
-            self.hashing = Hashing::Begun(BodyHasher::new(methods(&self.header)));
+            self.hashing = Hashing::Begun(BodyHasher::new(methods(&self.context, &self.header)));
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use self::acceptance::reply;
 pub(super) use self::acceptance::{Submission, accept};
+use self::acceptance::{reply, signatures};
 pub use self::acceptance::{submit, submit_with};
 use self::client::Client;
 pub(crate) use self::client::service;
@@ -28,7 +28,7 @@ use self::options::{options, protocol};
 pub(super) use self::recipients::resolve_all;
 use self::recipients::{Recipients, add, resolve};
 use self::verification::Origin;
-use super::Context;
+use super::{Context, signing};
 use crate::config::Listener;
 use crate::conversation::smtp::{Handler, Progress};
 use crate::model::{Address, Event, ForwardPath, QueueId, RecipientOptions, Reply};
@@ -132,10 +132,13 @@ impl Handler for Reception<'_> {
 
     async fn data(&mut self) -> Result<(), Reply> {
         let (context, client) = (self.context.clone(), self.client.stranger());
-        let hostname = self.client.hostname();
+        let (hostname, is_trusted) = (self.client.hostname(), self.client.is_trusted());
         let transaction = self.in_transaction()?;
         let Some(client) = client else {
-            transaction.content = Some(ContentSink::new(context));
+            transaction.content = Some(match is_trusted {
+                true => ContentSink::hashing(context, signing::body_methods),
+                false => ContentSink::new(context),
+            });
             return Ok(());
         };
         transaction.origin = Some(Origin::check(&context, client, &transaction.mail, hostname).await?);
@@ -171,6 +174,8 @@ impl Handler for Reception<'_> {
             let finding = origin.conclude(self.context, &header, &hashes, authserv_id).await?;
             self.context.journal.report(&finding.event(id));
             (header, results) = (finding.header, finding.fields);
+        } else if client.is_trusted() {
+            results = signatures(self.context, &header, &hashes).await?;
         }
         let submission = Submission {
             id,

@@ -55,7 +55,7 @@ struct Facts {
 }
 
 /// How the body is to be hashed, whatever will be asked of it.
-pub(super) fn body_methods(header: &[u8]) -> Vec<BodyMethod> {
+pub(super) fn body_methods(_: &Context, header: &[u8]) -> Vec<BodyMethod> {
     dkim::body_methods(header).into_iter().chain(arc::body_method(header)).collect()
 }
 

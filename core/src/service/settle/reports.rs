@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::Ended;
+use crate::authn::dkim::BodyHasher;
 use crate::directory::{Resolution, Target};
 use crate::model::message::{Action, Report, Returned, Told};
 use crate::model::options::{Notify, Ret};
 use crate::model::{Address, BodyType, Event, Outcome, QueueId, RecipientOptions, Reply, ReversePath};
 use crate::queue::{Acceptance, Addressee, Bounce, Work};
-use crate::service::Context;
+use crate::service::{Context, signing};
 use crate::state::content::{read_inline, read_part};
 use crate::state::log::Body;
 use crate::state::requests::Purpose;
@@ -71,7 +72,7 @@ pub(super) async fn of_attempts(
         },
         entropy,
     };
-    Ok(Ok(bounce(&report, recipients, has_failure)))
+    bounce(context, &report, recipients, has_failure).await.map(Ok)
 }
 
 /// The report's name. The same attempts, made again by whoever takes over, give the same one.
@@ -82,10 +83,20 @@ pub(super) fn name(id: QueueId, told: &[(u32, Action)]) -> QueueId {
     id.derived(lowest_final.unwrap_or(lowest | DELAY_SALT))
 }
 
-fn bounce(report: &Report<'_>, recipients: Vec<Addressee>, is_failure: bool) -> Bounce {
+/// A report as a message, signed where its author's domain, which is this host, is ours and has keys.
+async fn bounce(
+    context: &Context,
+    report: &Report<'_>,
+    recipients: Vec<Addressee>,
+    is_failure: bool,
+) -> Result<Bounce, StateError> {
     let (header, body) = report.compose();
-    let (header, body) = (Bytes::from(header), Bytes::from(body));
-    Bounce { id: report.id, recipients, options: report.options(), header, body, is_failure }
+    let mut hasher = BodyHasher::new(signing::body_methods(context, header.as_ref()));
+    hasher.push(body.as_ref());
+    let signatures = signing::sign_for_author(context, header.as_ref(), &hasher.finish()).await?;
+    let header = Bytes::from([signatures.as_bytes(), header.as_ref()].concat());
+    let (options, body) = (report.options(), Bytes::from(body));
+    Ok(Bounce { id: report.id, recipients, options, header, body, is_failure })
 }
 
 /// The report that aliases among the recipients come to several each, where the sender wants to know of success; it becomes durable with the message
@@ -120,7 +131,7 @@ pub async fn expansion(context: &Context, acceptance: &Acceptance) -> Result<Opt
         returned: Returned::Header(&acceptance.header),
         entropy,
     };
-    Ok(Some(bounce(&report, recipients, false)))
+    bounce(context, &report, recipients, false).await.map(Some)
 }
 
 /// One of each alias that comes to several and whose success is to be reported.

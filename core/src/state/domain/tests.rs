@@ -7,6 +7,13 @@ fn pattern(text: &str) -> LocalPattern {
     LocalPattern::parse(text).unwrap()
 }
 
+const PRIVATE_KEY: &str = "c2VjcmV0";
+
+fn key(selector: &str, state: KeyState) -> Op {
+    let private_key = PrivateKey::new(PRIVATE_KEY.to_owned());
+    Op::Key { selector: selector.to_owned(), algorithm: KeyAlgorithm::Ed25519Sha256, state, private_key }
+}
+
 fn after(ops: &[Op]) -> LocalDomain {
     let mut domain = LocalDomain::default();
     ops.iter().for_each(|op| domain.apply(op, &HERE));
@@ -20,6 +27,7 @@ fn what_older_versions_wrote_is_read() {
     assert_eq!(domain.settings, DomainSettings::default());
     assert_eq!((domain.settings.kind, domain.settings.separator), (DomainKind::Local, Some('+')));
     assert!(domain.aliases.contains_key("a") && domain.patterns.is_empty() && domain.recipients.is_empty());
+    assert!(domain.keys.is_empty());
     for op in [r#"{"create":{"domain":"x.test"}}"#, r#"{"alias":{"local_part":"a","targets":["b@x.test"]}}"#]
     {
         assert_eq!(serde_json::to_string(&serde_json::from_str::<Op>(op).unwrap()).unwrap(), op);
@@ -34,6 +42,10 @@ fn what_is_written_is_read_again() {
         Op::Pattern { pattern: pattern("a-*"), targets },
         Op::Settings(DomainSettings { kind: DomainKind::Relay, separator: None }),
         Op::Recipients { remove: vec!["a".into()], add: vec!["b".into()] },
+        key("one", KeyState::Published),
+        Op::KeyState { selector: "one".into(), state: KeyState::Active },
+        key("two", KeyState::Active),
+        Op::RemoveKey { selector: "two".into() },
     ];
     for op in &ops {
         let text = serde_json::to_string(op).unwrap();
@@ -45,6 +57,28 @@ fn what_is_written_is_read_again() {
     assert_eq!(serde_json::to_string(&again).unwrap(), text);
     assert_eq!(again.matching("aa").unwrap(), ["b-aa@x.test".parse().unwrap()]);
     assert_eq!((again.settings.separator, again.recipients.contains("b")), (None, true));
+    assert_eq!(again.active_keys().map(|(selector, _)| selector.as_str()).collect::<Vec<_>>(), ["one"]);
+}
+
+#[test]
+fn a_key_remembers_when_it_was_made_and_when_its_state_changed() {
+    let mut domain = LocalDomain::default();
+    let at = |time| Position { time: UtcTime(time), ..HERE };
+    domain.apply(&key("one", KeyState::Published), &at(10));
+    for (time, state) in [(20, KeyState::Active), (30, KeyState::Retiring)] {
+        domain.apply(&Op::KeyState { selector: "one".into(), state }, &at(time));
+        let key = &domain.keys["one"];
+        assert_eq!((key.created, key.since, key.state), (UtcTime(10), UtcTime(time), state));
+    }
+    let before = domain.keys.clone();
+    domain.apply(&Op::KeyState { selector: "gone".into(), state: KeyState::Active }, &at(40));
+    assert_eq!(domain.keys, before);
+}
+
+#[test]
+fn private_keys_do_not_show() {
+    let domain = after(&[key("one", KeyState::Active)]);
+    assert!(!format!("{domain:?} {:?}", key("one", KeyState::Active)).contains(PRIVATE_KEY));
 }
 
 #[test]
