@@ -59,7 +59,7 @@ results! {
         Pass = "pass",
         /// It does not verify.
         Fail = "fail",
-        /// It verifies, and is not accepted by local rule: a weak key or hash (RFC 8301 §3).
+        /// It is not accepted by local rule, whether it verifies or not: a weak key or hash (RFC 8301 §3).
         Policy = "policy",
         /// It cannot be processed: its syntax is wrong, or it expired.
         Neutral = "neutral",
