@@ -72,6 +72,8 @@ fn listen(machine: &Machine, engine: &Engine, address: SocketAddr) {
 #[expect(clippy::expect_used, reason = "these names are domains")]
 fn config(name: &str) -> Config {
     let mut config = Config::new(Domain::parse(&format!("{name}.home.test")).expect("a domain"));
+    // The modelled clients are hosts without names and policies.
+    config.verification.is_on = false;
     config.queue.retry = vec![RETRY];
     let domain = Some(Domain::parse(DOWN_DOMAIN).expect("a domain"));
     let next_hop = NextHop { host: DOWN.to_owned(), port: SMTP };

@@ -267,6 +267,7 @@ impl Crew {
     /// The settings of a node.
     pub fn config(&self, node: Node) -> Config {
         let mut config = Config::new(domain(&node.hostname()));
+        config.verification.is_on = false;
         config.queue = self.plan.queue.clone();
         config.pop3.allow_plaintext = true;
         let relay = &mut config.relay;

@@ -22,7 +22,11 @@ const MESSAGE: &str =
 
 /// A node that knows `far.test`, which wants mail refused that is not proven to be its own, and the listeners of a friend and a foe.
 fn node(change: impl FnOnce(&mut Config)) -> (Node, SocketAddr, SocketAddr) {
-    let ground = Ground::new(change).account(ALICE);
+    let ground = Ground::new(|config| {
+        config.verification.is_on = true;
+        change(config);
+    })
+    .account(ALICE);
     let zone = ground.zone();
     zone.host("mail.far.test", &["192.0.2.10".parse().unwrap()]);
     let ptr = Record::Ptr(DnsName::parse("mail.far.test").unwrap());
@@ -132,22 +136,26 @@ fn all_that_vouches_for_a_message_is_told_above_our_trace_field_and_nobody_else_
 
 #[test]
 fn what_its_authors_domain_wants_refused_is_refused_with_the_reason_unless_an_operator_only_reports() {
-    let (refusing, _, foe) = node(|_| ());
+    let (refusing, _, foe) = self::node(|_| ());
     // Its own reverse-path does not help: it is not the author's.
     for reverse_path in ["ann@far.test", "mallory@foe.test", ""] {
         let reply = send(foe, reverse_path, MESSAGE);
         assert!(reply.starts_with("550 5.7.26 DMARC: far.test wants mail refused"), "{reply}");
     }
-    let two = MESSAGE.replace("<ann@far.test>", "<ann@far.test>, bob@other.test");
-    let none = MESSAGE.replace("From: Ann <ann@far.test>\r\n", "");
-    for message in [two, none] {
+    let domains = MESSAGE.replace("<ann@far.test>", "<ann@far.test>, bob@other.test");
+    for message in [domains, format!("From: bob@other.test\r\n{MESSAGE}")] {
         let reply = send(foe, "ann@far.test", &message);
-        assert!(reply.starts_with("550 5.7.26 DMARC: the From field"), "{reply}");
+        assert!(reply.starts_with("550 5.7.26 DMARC: several From fields or authors"), "{reply}");
     }
     assert!(refusing.inbox(ALICE).is_empty() && refusing.accepted() == 0);
 
+    let (node, _, foe) = self::node(|_| ());
+    let nobodys = MESSAGE.replace("From: Ann <ann@far.test>\r\n", "");
+    assert!(send(foe, "ann@far.test", &nobodys).starts_with("250 "));
+    assert_in_order(&received(&node), &["dmarc=permerror (no From field)\r\n"]);
+
     for (change, obedience) in [("report", Obedience::Report), ("quarantine", Obedience::Quarantine)] {
-        let (node, _, foe) = node(|config| config.verification.dmarc = obedience);
+        let (node, _, foe) = self::node(|config| config.verification.dmarc = obedience);
         let reply = send(foe, "ann@far.test", MESSAGE);
         assert!(reply.starts_with("250 "), "{change}: {reply}");
         let told = "dmarc=fail (p=reject of far.test) header.from=far.test policy.dmarc=reject\r\n";

@@ -56,6 +56,8 @@ pub struct Verdict {
     pub result: DmarcResult,
     /// Whom the message says it is from.
     pub author_domain: Option<Domain>,
+    /// Why that cannot be told.
+    pub no_author_domain: Option<NoAuthorDomain>,
     /// The record that applies.
     pub published: Option<Published>,
     /// What its owner wants done with this very message.
@@ -76,14 +78,20 @@ impl Verdict {
                 let problem = Some("looking up policies and keys took too long".to_owned());
                 Self::new(DmarcResult::TempError, Some(author), problem)
             }
-            Err(why) => Self::new(DmarcResult::PermError, None, Some(why.to_string())),
+            Err(why) => Self::nobodys(why),
         }
+    }
+
+    fn nobodys(why: NoAuthorDomain) -> Self {
+        let verdict = Self::new(DmarcResult::PermError, None, Some(why.to_string()));
+        Self { no_author_domain: Some(why), ..verdict }
     }
 
     fn new(result: DmarcResult, author_domain: Option<Domain>, problem: Option<String>) -> Self {
         Self {
             result,
             author_domain,
+            no_author_domain: None,
             published: None,
             disposition: Policy::None,
             is_spf_aligned: false,
@@ -119,7 +127,7 @@ impl Verdict {
 pub async fn check(header: &[u8], evidence: &Evidence<'_>, dns: &dyn Dns) -> Verdict {
     let author = match author_domain(header) {
         Ok(author) => author,
-        Err(why) => return Verdict::new(DmarcResult::PermError, None, Some(why.to_string())),
+        Err(why) => return Verdict::nobodys(why),
     };
     let mut walker = Walker::new(dns);
     let published = match policy(&author, &mut walker).await {

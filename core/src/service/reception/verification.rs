@@ -10,7 +10,7 @@ use futures::future::{join, join3};
 
 use crate::authn::arc::{self, ArcReport};
 use crate::authn::dkim::{self, BodyHashes, BodyMethod, DkimReport};
-use crate::authn::dmarc::{self, Evidence, Policy};
+use crate::authn::dmarc::{self, Evidence, NoAuthorDomain, Policy};
 use crate::authn::iprev;
 use crate::authn::results::{arc_method, dkim_methods, has_result, to_field, without_forged};
 use crate::authn::spf::{self, Limits, Sender};
@@ -262,10 +262,15 @@ fn judge(settings: &VerificationSettings, dmarc: &dmarc::Verdict) -> Result<(), 
             let text = format!("DMARC: whether this is from {domain} cannot be looked up, try again later");
             Err(refusal(451, 26, text))
         }
-        // RFC 9989 §11.5: readers would be shown somebody, and nobody answers for that.
-        DmarcResult::PermError if settings.dmarc == Obedience::Obey => {
-            let why = dmarc.problem.as_deref().unwrap_or("it names no single domain");
-            Err(refusal(550, 26, format!("DMARC: the From field cannot be judged: {why}")))
+        // Readers would be shown somebody, and nobody answers for that (RFC 9989 §11.5). Without any author they are shown nobody.
+        DmarcResult::PermError
+            if settings.dmarc == Obedience::Obey
+                && matches!(
+                    dmarc.no_author_domain,
+                    Some(NoAuthorDomain::SeveralFields | NoAuthorDomain::SeveralDomains)
+                ) =>
+        {
+            Err(refusal(550, 26, "DMARC: several From fields or authors of several domains".to_owned()))
         }
         _ => Ok(()),
     }

@@ -89,6 +89,7 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let clock = Arc::new(AdvancedClock::default());
         let mut config = Config::new(Domain::parse(HOSTNAME).unwrap());
+        config.verification.is_on = false;
         config.store.attempt_timeout = Duration::from_secs(2);
         config.store.deadline = Duration::from_millis(200);
         config.store.pause = Duration::from_millis(5);
