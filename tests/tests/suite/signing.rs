@@ -8,7 +8,7 @@ use fulmar_core::admin::{DomainKeySummary, KeyAlgorithm, KeyState, NewKeys};
 use fulmar_core::authn::dkim::{
     self, BodyHasher, BodyHashes, BodyMethod, DkimReport, Signatory, SigningKey, body_methods,
 };
-use fulmar_core::config::{Config, NextHop, Protocol, Route};
+use fulmar_core::config::{Authentication, Config, NextHop, Protocol, Route};
 use fulmar_core::directory::FRESH;
 use fulmar_core::model::verdict::DkimResult;
 use fulmar_core::model::{Domain, Event, MailOptions, Outcome, RecipientOptions};
@@ -24,8 +24,11 @@ const ALICE: &str = "alice@home.test";
 const FAR: &str = "b@far.test";
 const MESSAGE: &str =
     "From: Alice <alice@home.test>\r\nTo: b@far.test\r\nSubject: hello\r\n\r\nIt  works. \r\n\r\n";
+const BOB: &str = "bob@home.test";
 /// `\0alice@home.test\0password`
 const LOGIN: &str = "AUTH PLAIN AGFsaWNlQGhvbWUudGVzdABwYXNzd29yZA==";
+/// `\0bob@home.test\0password`
+const LOGIN_OF_BOB: &str = "AUTH PLAIN AGJvYkBob21lLnRlc3QAcGFzc3dvcmQ=";
 const LARGE: usize = 5 << 20;
 
 /// A store for nodes whose mail for all other domains goes to a server, and whose neighbours may relay.
@@ -141,7 +144,7 @@ fn every_node_signs_with_all_active_keys_and_with_others_seconds_after_they_chan
 fn only_authors_of_ours_are_signed_for_and_only_once() {
     let (folder, sink, zone) =
         (tempfile::tempdir().unwrap(), Sink::start(Script::default()), Zone::default());
-    let mut node = ground(folder.path(), &sink).account(ALICE).start();
+    let node = ground(folder.path(), &sink).account(ALICE).start();
     let made = generate(&node, "home.test", &zone, &[KeyAlgorithm::Ed25519Sha256]);
 
     let own = SigningKey::from_pkcs8(&dkim::generate_ed25519(&SmolEntropy)).unwrap();
@@ -173,12 +176,44 @@ fn only_authors_of_ours_are_signed_for_and_only_once() {
     let results: Vec<_> =
         verify(&message.content, &zone, &node).signatures.iter().map(|one| one.result).collect();
     assert_eq!(results, [DkimResult::Pass, DkimResult::Fail]);
+}
 
-    let strangers = node.listen(Protocol::Smtp, Some("192.0.2.9:1024".parse().unwrap()));
-    let id = Client::greeted(strangers).deliver(&[ALICE], MESSAGE);
-    node.delivered(&id, ALICE);
-    let forged = String::from_utf8(node.inbox(ALICE).remove(0)).unwrap();
-    assert!(!forged.contains("DKIM-Signature"), "{forged}");
+#[test]
+fn nobody_has_a_message_signed_as_somebody_else() {
+    let (folder, sink, zone) =
+        (tempfile::tempdir().unwrap(), Sink::start(Script::default()), Zone::default());
+    let mut node = ground(folder.path(), &sink).account(ALICE).account(BOB).start();
+    generate(&node, "home.test", &zone, &[KeyAlgorithm::Ed25519Sha256]);
+    let far: SocketAddr = "192.0.2.9:1024".parse().unwrap();
+    let strangers = node.listen(Protocol::Smtp, Some(far));
+    let anonymous = node.listen_as(Protocol::Submission, Some(far), |listener| {
+        listener.settings.auth = Some(Authentication::None);
+    });
+    let lmtp = node.listen(Protocol::Lmtp, None);
+    let users = node.listen_as(Protocol::Smtp, Some(far), |listener| {
+        listener.settings.auth = Some(Authentication::Optional);
+        listener.settings.allow_plaintext_auth = true;
+    });
+    for (what, server, greeting, commands, is_signed) in [
+        ("a stranger", strangers, "EHLO", &[][..], false),
+        ("a stranger who need not log in", anonymous, "EHLO", &[], false),
+        ("a host that has taken it from others", lmtp, "LHLO", &[], false),
+        ("its author", users, "EHLO", &[LOGIN], true),
+        ("another user", users, "EHLO", &[LOGIN_OF_BOB], false),
+    ] {
+        let mut client = Client::connect(server);
+        client.expect("220 ");
+        client.command(&format!("{greeting} c.test"), "250-");
+        commands.iter().for_each(|command| drop(client.command(command, "235 ")));
+        client.command("MAIL FROM:<>", "250 ");
+        client.command(&format!("RCPT TO:<{ALICE}>"), "250 ");
+        client.command("DATA", "354 ");
+        client.send(format!("{MESSAGE}.\r\n"));
+        let id = client.accepted();
+        node.delivered(&id, ALICE);
+        let message = String::from_utf8(node.inbox(ALICE).pop().unwrap()).unwrap();
+        assert_eq!(message.contains("DKIM-Signature"), is_signed, "{what}: {message}");
+    }
 }
 
 #[test]

@@ -82,6 +82,21 @@ impl<'a> Reception<'a> {
         self.client.screen(Screening::at_connect)
     }
 
+    /// Whether the domain of its author is to sign a message, which nobody may use to sign as somebody else.
+    async fn may_sign(&self, header: &[u8]) -> bool {
+        let client = &self.client;
+        match (client.service(), &client.identity) {
+            // It has been taken from others already, by a host that may relay for them.
+            (Service::Lmtp, _) => false,
+            // Its authors were checked when it was completed.
+            (Service::Submission, Some(_)) => true,
+            (Service::Transfer, Some(identity)) => {
+                submission::check_authors(self.context, &identity.account, header).await.is_ok()
+            }
+            (_, None) => client.is_trusted(),
+        }
+    }
+
     fn in_transaction(&mut self) -> Result<&mut Transaction, Reply> {
         // The SMTP session asks in the protocol's order, so this is not seen.
         self.transaction.as_mut().ok_or_else(|| Reply::new(503, (5, 5, 1), "no transaction"))
@@ -132,10 +147,11 @@ impl Handler for Reception<'_> {
 
     async fn data(&mut self) -> Result<(), Reply> {
         let (context, client) = (self.context.clone(), self.client.stranger());
-        let (hostname, is_trusted) = (self.client.hostname(), self.client.is_trusted());
+        let may_sign = self.client.is_trusted() && self.client.service() != Service::Lmtp;
+        let hostname = self.client.hostname();
         let transaction = self.in_transaction()?;
         let Some(client) = client else {
-            transaction.content = Some(match is_trusted {
+            transaction.content = Some(match may_sign {
                 true => ContentSink::hashing(context, signing::body_methods),
                 false => ContentSink::new(context),
             });
@@ -174,7 +190,7 @@ impl Handler for Reception<'_> {
             let finding = origin.conclude(self.context, &header, &hashes, authserv_id).await?;
             self.context.journal.report(&finding.event(id));
             (header, results) = (finding.header, finding.fields);
-        } else if client.is_trusted() {
+        } else if self.may_sign(&header).await {
             results = signatures(self.context, &header, &hashes).await?;
         }
         let submission = Submission {

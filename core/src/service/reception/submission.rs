@@ -48,11 +48,17 @@ pub(super) async fn complete(
     let Some(user) = client.identity.as_ref().map(|identity| &identity.account) else {
         return Ok(mended(header, None, client.hostname(), id, now));
     };
+    let authors = check_authors(context, user, header).await?;
+    Ok(mended(header, Some((user, authors)), client.hostname(), id, now))
+}
+
+/// Whether a user may send as all authors of a message; gives how many there are.
+pub(super) async fn check_authors(context: &Context, user: &Address, header: &[u8]) -> Result<usize, Reply> {
     let authors = authors(header)?;
     for author in &authors {
         check_owner(context, user, author).await?;
     }
-    Ok(mended(header, Some((user, authors.len())), client.hostname(), id, now))
+    Ok(authors.len())
 }
 
 /// Everybody in the From fields (RFC 5322 §3.6.2).
