@@ -6,9 +6,8 @@ use std::process::ExitCode;
 
 use fulmar_core::admin::AdminError;
 use fulmar_core::engine::StartError;
-
-use fulmar_core::model::Reply;
 use fulmar_core::model::reply::Severity;
+use fulmar_core::model::{Domain, Reply};
 use fulmar_core::state::StateError;
 
 use crate::config::Mistake;
@@ -37,6 +36,16 @@ impl Failure {
             Self::Usage(_) | Self::Config(_) => 2,
             Self::TryAgain(_) => 75,
         })
+    }
+
+    /// Of something that is made within a domain: what is not found is the domain.
+    pub(crate) fn without_domain(error: AdminError, domain: &Domain) -> Self {
+        match error {
+            AdminError::NotFound(reason) => {
+                Self::Failed(format!("{reason}; `fulmar domain add {domain}` makes this domain yours"))
+            }
+            error => error.into(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use fulmar_core::model::Address;
 use fulmar_core::platform::Entropy;
 use serde_json::json;
 
-use super::{Context, app_password, directory};
+use super::{Context, app_password};
 use crate::arguments::{AccountCommand, Credentials};
 use crate::failure::Failure;
 
@@ -24,7 +24,7 @@ pub(super) async fn account(context: &Context, command: AccountCommand) -> Resul
         AccountCommand::Add(credentials) => {
             let (address, password) = (&credentials.address, Password::choose(context, &credentials)?);
             let added = admin.account_add(address, &password.text).await;
-            added.map_err(|error| directory::without_domain(error, address.domain()))?;
+            added.map_err(|error| Failure::without_domain(error, address.domain()))?;
             password.tell(context, address, "added")?;
         }
         AccountCommand::Passwd { credentials: Credentials { address, .. }, none: true } => {

@@ -1,7 +1,7 @@
 //! `fulmar domain` and `fulmar alias`.
 
-use fulmar_core::admin::{AdminError, DomainChange, DomainSettings};
-use fulmar_core::model::{Address, AliasName, Domain};
+use fulmar_core::admin::{DomainChange, DomainSettings};
+use fulmar_core::model::{Address, AliasName};
 use serde_json::json;
 
 use super::{Context, dkim};
@@ -32,7 +32,7 @@ pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<
                 add_recipients: set.add_recipient,
             };
             let changed = admin.domain_set(&set.domain, &change).await;
-            changed.map_err(|error| without_domain(error, &set.domain))?;
+            changed.map_err(|error| Failure::without_domain(error, &set.domain))?;
             output.fact(&format!("{} set", set.domain), &json!({"domain": set.domain, "set": true}))?;
         }
         DomainCommand::List => output.list(
@@ -76,7 +76,7 @@ pub(super) async fn alias(context: &Context, command: AliasCommand) -> Result<()
                 AliasName::Exact(address) => admin.alias_add(address, &targets).await,
                 AliasName::Pattern(pattern, domain) => admin.pattern_add(pattern, domain, &targets).await,
             };
-            added.map_err(|error| without_domain(error, alias.domain()))?;
+            added.map_err(|error| Failure::without_domain(error, alias.domain()))?;
             let words = format!("{alias} stands for {}", join(&targets));
             output.fact(&words, &json!({"alias": alias.to_string(), "targets": targets}))?;
         }
@@ -99,16 +99,6 @@ pub(super) async fn alias(context: &Context, command: AliasCommand) -> Result<()
         }
     }
     Ok(())
-}
-
-/// What to say when an alias or an account cannot be made: what is not found is its domain.
-pub(super) fn without_domain(error: AdminError, domain: &Domain) -> Failure {
-    match error {
-        AdminError::NotFound(reason) => {
-            Failure::Failed(format!("{reason}; `fulmar domain add {domain}` makes this domain yours"))
-        }
-        error => error.into(),
-    }
 }
 
 fn join(addresses: &[Address]) -> String {

@@ -7,7 +7,6 @@ use fulmar_core::model::Domain;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::directory::without_domain;
 use crate::arguments::DkimCommand;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -32,13 +31,13 @@ pub(super) async fn dkim(context: &Context, command: DkimCommand) -> Result<(), 
             let algorithms = algorithm.into_iter().map(Into::into).collect();
             let order = NewKeys { selector, algorithms, is_active: active };
             let made = admin.dkim_generate(&domain, &order).await;
-            tell(output, &domain, &made.map_err(|error| without_domain(error, &domain))?)?;
+            tell(output, &domain, &made.map_err(|error| Failure::without_domain(error, &domain))?)?;
         }
         DkimCommand::Import { domain, selector, key, active } => {
             let pem =
                 fs::read(&key).map_err(|error| Failure::Failed(format!("{}: {error}", key.display())))?;
             let imported = admin.dkim_import(&domain, &selector, &pem, active).await;
-            tell(output, &domain, &[imported.map_err(|error| without_domain(error, &domain))?])?;
+            tell(output, &domain, &[imported.map_err(|error| Failure::without_domain(error, &domain))?])?;
         }
         DkimCommand::Activate { domain, selector, unchecked } => {
             let key = admin.dkim_activate(&domain, &selector, !unchecked).await?;

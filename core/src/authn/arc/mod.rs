@@ -6,12 +6,13 @@
 //! A chain says who handled a message, not whether any of them tells the truth: what follows from it is for the configuration to say.
 
 mod chain;
+mod flaw;
 mod seal;
 mod set;
 #[cfg(test)]
 mod tests;
 mod verify;
 
-pub use chain::{ArcFlaw, INSTANCE_LIMIT};
+pub use flaw::{ArcFlaw, INSTANCE_LIMIT};
 pub use seal::seal;
 pub use verify::{ArcReport, Sealed, body_method, verify};

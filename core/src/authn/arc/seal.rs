@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::chain::{ArcFlaw, Chain, INSTANCE_LIMIT, MESSAGE_SIGNATURE, RESULTS, SEAL};
+use super::chain::{Chain, MESSAGE_SIGNATURE, RESULTS, SEAL};
+use super::flaw::{ArcFlaw, INSTANCE_LIMIT};
 use super::set::{ChainValidation, instance_of};
 use super::verify::ArcReport;
 use crate::authn::dkim::{

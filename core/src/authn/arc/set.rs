@@ -1,6 +1,6 @@
 //! The fields of one set (RFC 8617 §4.1).
 
-use super::chain::{ArcFlaw, INSTANCE_LIMIT};
+use super::flaw::{ArcFlaw, INSTANCE_LIMIT};
 use crate::authn::dkim::{Flaw, Proof, Signature, TagList};
 use crate::model::message::Field;
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::chain::{ArcFlaw, Chain, INSTANCE_LIMIT, MESSAGE_SIGNATURE, Set};
+use super::chain::{Chain, MESSAGE_SIGNATURE, Set};
+use super::flaw::{ArcFlaw, INSTANCE_LIMIT};
 use super::set::{instance_of, message_signature};
 use crate::authn::dkim::{Algorithm, BodyHashes, BodyMethod, Flaw, Header, Keys, Proof};
 use crate::model::verdict::ArcResult;
