@@ -42,7 +42,7 @@ fn what_is_no_certificate_with_its_key_is_refused() {
         (one.certificate.pem() + &other.key.serialize_pem(), CertificateError::Mismatch),
         // The server's own goes first.
         (authority.certificate.pem() + &one.pem(), CertificateError::Mismatch),
-        (one.pem().replace("-----END CERTIFICATE-----", ""), CertificateError::NotPem),
+        (one.certificate.pem().replace("-----END CERTIFICATE-----", ""), CertificateError::NotPem),
         ("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned(), CertificateError::NotPem),
         ("x".repeat(PEM_LIMIT + 1), CertificateError::TooLarge),
     ] {
