@@ -1,4 +1,4 @@
-# Ways to submit one message, for the shell. Set from outside: user, password, from, to, subject, ca, message, folder, and
+# Ways to submit one message, for the shell. Set from outside: user, password, token, certificate, from, to, subject, ca, message, folder, and
 # the ports smtp, submission, submissions and lmtp.
 
 host=127.0.0.1
@@ -23,6 +23,14 @@ by_curl() {
 
 curl_with_login() {
   by_curl --ssl-reqd --user "$user:$password" "$@"
+}
+
+curl_with_token() {
+  by_curl --ssl-reqd --user "$user:" --oauth2-bearer "$token" "$@"
+}
+
+curl_with_certificate() {
+  by_curl --ssl-reqd --cert "$certificate" --user "$user:" "$@"
 }
 
 by_msmtp() {

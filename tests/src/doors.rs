@@ -3,15 +3,22 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use rcgen::{CertificateParams, KeyPair, SanType};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::Fallible;
+use crate::issuer::Signer;
 use crate::process::{Server, Settings, Site, free_address};
 use crate::tls_cases;
 
 /// The name in the certificate, besides the address.
 pub const NAME: &str = "mx.test";
+
+const ISSUER: &str = "https://id.test";
+const AUDIENCE: &str = "mail";
 
 /// Where a node is reached that has a certificate, and a listener for everything that speaks SMTP.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ pub struct Doors {
     pub site: Site,
     /// The certificate, for clients to trust.
     pub trusted: PathBuf,
+    /// A certificate with its key, by which its first account is known where users submit.
+    pub client: PathBuf,
     /// Where it takes mail from strangers.
     pub smtp: SocketAddr,
     /// Where users submit.
@@ -37,6 +46,10 @@ impl Doors {
         let files = TempDir::with_prefix("fulmar-doors-")?;
         let (trusted, key) = (files.path().join("certificate.pem"), files.path().join("key.pem"));
         tls_cases::make(&[NAME, "127.0.0.1"], &trusted, &key)?;
+        let client = files.path().join("client.pem");
+        fs::write(&client, certificate_of(accounts.first().ok_or("no account")?)?)?;
+        let keys = files.path().join("keys.json");
+        fs::write(&keys, json!({"keys": [signer().jwk()]}).to_string())?;
         let [smtp, submission, submissions, lmtp] =
             [free_address()?, free_address()?, free_address()?, free_address()?];
         let mut settings = Settings::default();
@@ -46,7 +59,17 @@ impl Doors {
             settings.file.push_str(&format!(
                 "[[listener]]\nprotocol = \"{protocol}\"\naddress = \"{address}\"\nxclient_from = [\"127.0.0.1/32\"]\n"
             ));
+            if protocol.starts_with("submission") {
+                let client = client.display();
+                settings
+                    .file
+                    .push_str(&format!("client_certificates = \"optional\"\nclient_ca = \"{client}\"\n"));
+            }
         }
+        settings.file.push_str(&format!(
+            "[[auth.issuer]]\nissuer = \"{ISSUER}\"\naudience = \"{AUDIENCE}\"\njwks_file = \"{}\"\naccount_claim = \"email\"\n",
+            keys.display()
+        ));
         let [certificate, key] = [&trusted, &key].map(|path| path.display().to_string());
         let own = [("FULMAR_TLS_CERTIFICATE", &*certificate), ("FULMAR_TLS_KEY", &*key)];
         let environment = own.iter().chain(environment);
@@ -54,7 +77,14 @@ impl Doors {
         let accounts: Vec<String> = accounts.iter().map(|account| (*account).to_owned()).collect();
         let site = Site::with(&std::env::temp_dir(), program, &accounts, settings)?;
         let server = site.serve_as_configured(smtp)?;
-        Ok((Self { site, trusted, smtp, submission, submissions, lmtp, files }, server))
+        Ok((Self { site, trusted, client, smtp, submission, submissions, lmtp, files }, server))
+    }
+
+    /// A token that lets an account in for an hour.
+    pub fn token(&self, account: &str) -> Fallible<String> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+        let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "exp": now + 3_600, "email": account});
+        Ok(signer().sign(&claims))
     }
 
     /// A folder for the files of a client; it goes with this.
@@ -70,4 +100,16 @@ impl Doors {
         let files = self.site.read_all(account)?;
         files.into_iter().map(|(_, file)| Ok(fs::read_to_string(file)?)).collect()
     }
+}
+
+fn signer() -> Signer {
+    Signer::new(1, "doors")
+}
+
+/// A certificate that names this address and vouches for itself, with its key.
+fn certificate_of(account: &str) -> Fallible<String> {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names.push(SanType::Rfc822Name(account.try_into()?));
+    let key = KeyPair::generate()?;
+    Ok(params.self_signed(&key)?.pem() + &key.serialize_pem())
 }

@@ -20,6 +20,7 @@ pub mod fuzz;
 pub mod haproxy;
 pub mod hop_cases;
 pub mod http_cases;
+pub mod issuer;
 pub mod ledger;
 pub mod ledger_run;
 pub mod listing;

@@ -117,9 +117,18 @@ fn client(doors: &Doors, mode: &Mode, password: &str) -> Fallible<Output> {
     fs::write(folder.join("submit.py"), SCRIPT)?;
     let mut shell = Command::new("setpriv");
     shell.args(["--pdeathsig", "KILL", "--", "sh", "-euc", &format!("{FUNCTIONS}\n{}", mode.line)]);
-    let texts =
-        [("user", USER), ("from", USER), ("to", recipient), ("password", password), ("subject", mode.name)];
-    let paths = [("ca", &doors.trusted), ("message", &message), ("folder", &folder)];
+    // What is no password of the user's is no token either, but of the form of one.
+    let token = if password == PASSWORD { doors.token(USER)? } else { password.replace(' ', ".") };
+    let texts = [
+        ("user", USER),
+        ("from", USER),
+        ("to", recipient),
+        ("password", password),
+        ("token", &token),
+        ("subject", mode.name),
+    ];
+    let paths =
+        [("ca", &doors.trusted), ("certificate", &doors.client), ("message", &message), ("folder", &folder)];
     let ports = [
         ("smtp", doors.smtp),
         ("submission", doors.submission),

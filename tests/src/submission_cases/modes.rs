@@ -81,6 +81,21 @@ pub(super) const MODES: &[Mode] = &[
         USER,
     ),
     mode("curl-initial-response", "curl_with_login --sasl-ir smtp://$host:$submission/client.test", USER),
+    mode(
+        "curl-oauthbearer",
+        "curl_with_token --login-options AUTH=OAUTHBEARER smtp://$host:$submission/client.test",
+        USER,
+    ),
+    mode(
+        "curl-xoauth2",
+        "curl_with_token --login-options AUTH=XOAUTH2 smtps://$host:$submissions/client.test",
+        USER,
+    ),
+    mode(
+        "curl-external",
+        "curl_with_certificate --login-options AUTH=EXTERNAL smtps://$host:$submissions/client.test",
+        Delivered(TLS_1_3),
+    ),
     mode("curl-implicit", "curl_with_login smtps://$host:$submissions/client.test", USER),
     mode(
         "curl-tls-1.2",

@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fulmar_core::config::{AuthSettings, Introspection, Issuer, KeySource};
 use fulmar_core::platform::Stream;
 use fulmar_core::sasl::{Failure, Mechanism};
 use fulmar_core::service::authentication::How;
+use fulmar_tests::issuer::Signer;
 use fulmar_tests::runtime::Runtime;
 use futures::io::{AsyncReadExt, AsyncWriteExt};
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
 use super::world::{ALICE, BOB, Node, World, address, in_world};
@@ -21,30 +19,6 @@ use super::world::{ALICE, BOB, Node, World, address, in_world};
 const HOME: &str = "192.0.2.1";
 const ISSUER: &str = "https://id.home.test";
 const AUDIENCE: &str = "mail";
-
-/// Whoever signs tokens.
-struct Signer {
-    key: Ed25519KeyPair,
-    kid: &'static str,
-}
-
-impl Signer {
-    fn new(seed: u8, kid: &'static str) -> Self {
-        Self { key: Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap(), kid }
-    }
-
-    fn jwk(&self) -> Value {
-        let x = URL_SAFE_NO_PAD.encode(self.key.public_key());
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": self.kid, "x": x})
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        let header = json!({"alg": "EdDSA", "kid": self.kid});
-        let [header, claims] = [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
-        let signature = self.key.sign(format!("{header}.{claims}").as_bytes());
-        format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-}
 
 /// A server of HTTP with one answer to everything.
 #[derive(Clone, Default)]
