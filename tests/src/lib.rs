@@ -41,6 +41,7 @@ pub mod s3_cases;
 pub mod s3_server;
 pub mod s3_store;
 pub mod scram_client;
+pub mod signature_cases;
 pub mod sim;
 pub mod small_disk;
 pub mod smtp_servers;

@@ -27,6 +27,7 @@ use fulmar_tests::postfix_cases;
 use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
 use fulmar_tests::relay_run;
 use fulmar_tests::s3_cases;
+use fulmar_tests::signature_cases;
 use fulmar_tests::small_disk::SmallDisk;
 use fulmar_tests::submission_cases;
 use fulmar_tests::tls_cases;
@@ -78,6 +79,9 @@ const CASES: [Case; 25] = [
     ("s3_ceph_rgw_keeps_the_contract", |_| s3_cases::ceph_rgw_keeps_contract()),
     ("s3_the_binary_checks_seaweedfs_and_keeps_mail_there", |setting| {
         s3_cases::seaweedfs_is_taken_by_binary(&setting.program)
+    }),
+    ("dkimpy_and_opendkim_verify_what_we_sign_and_we_what_they_sign", |setting| {
+        signature_cases::signatures_are_exchanged(&setting.target, setting.plan.seed)
     }),
     ("postfix_and_aiosmtpd_keep_what_they_took", |_| hop_cases::hops_keep_messages()),
     ("the_ledger_balances_though_the_server_is_killed_again_and_again", ledger),
