@@ -44,7 +44,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 26] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
