@@ -1,4 +1,4 @@
-//! Signs what leaves for a domain of ours (DKIM, RFC 6376), and seals what it forwards (ARC, RFC 8617).
+//! Signs what leaves for a domain of ours (DKIM, RFC 6376).
 //!
 //! Keys come from the domain's chain as the directory has it, so that every node signs with what an operator has changed within
 //! [`FRESH`](crate::directory::FRESH). Where they cannot be read because the store is away, a message is put off: unsigned it might be refused
@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Context;
-use crate::authn::arc::{self, ArcReport};
 use crate::authn::dkim::{
     self, Algorithm, BodyHash, BodyHashes, BodyMethod, Signatory, SigningError, SigningKey, has_signature_of,
 };
@@ -95,35 +94,6 @@ pub async fn sign(
     Ok(signed.unwrap_or_else(|error| {
         report(context, domain, &error);
         String::new()
-    }))
-}
-
-/// One more set of fields for the chain of a message that a domain forwards, to be put in front of the header block; nothing where the domain
-/// is not ours or has no active key, where no set may be added, and where the body was not hashed. One key seals, RSA if there is one: that is what everybody verifies.
-///
-/// `header` and `hashes` are those of [`sign`]; `found` and `results` those of [`arc::seal`].
-pub async fn seal(
-    context: &Context,
-    domain: &Domain,
-    header: &[u8],
-    hashes: &BodyHashes,
-    found: &ArcReport,
-    results: &str,
-) -> Result<Option<String>, StateError> {
-    let Some(body) = hashes.find(BodyMethod::SIGNING).copied() else { return Ok(None) };
-    let mut keys = keys(context, domain).await?;
-    // RSA comes first.
-    keys.sort_by_key(|key| !is_slow(key));
-    let Some(key) = keys.into_iter().next() else { return Ok(None) };
-    let now = context.requests.platform().clock.utc();
-    let (owner, header, found, results) =
-        (domain.clone(), header.to_vec(), found.clone(), results.to_owned());
-    let sealed = run(context, is_slow(&key), move || {
-        arc::seal(&header, &body, &found, &results, &signatory(&owner, &key), now)
-    });
-    Ok(sealed.await?.unwrap_or_else(|error| {
-        report(context, domain, &error);
-        None
     }))
 }
 
