@@ -18,13 +18,19 @@ const KEEPALIVE: Duration = Duration::from_mins(30);
 /// Pause after the store has not taken a segment, beyond those between single requests.
 const STORE_REST: Duration = Duration::from_secs(1);
 
+/// Segments under way at a time, of those that company was waited for, where the store is far.
+const FAR_AT_ONCE: usize = 2;
+
 /// Clients whom a segment answered come back with their next message while others wait already: the next segment takes them all, if they
 /// come in time, instead of half of them each time. A lone client is expected alone, and never waits.
+///
+/// Where the store is another machine, everybody in one segment means that nobody does anything while it is written. There two halves take
+/// turns: one comes back while the other is written. A disk of ours would write both one behind the other.
 #[derive(Debug)]
 pub(super) struct Company {
-    /// Records that somebody waited for when the last segment stood: those in it, and those that came meanwhile. At least 1.
-    awaited: usize,
-    /// As many are waited for until then, one window after it.
+    /// Records that are waited for. At least 1.
+    expected: usize,
+    /// As many are waited for until then, one window after the last segment stood.
     until: Instant,
 }
 
@@ -43,14 +49,23 @@ impl Manager {
         if self.pending.is_empty() {
             return self.is_holding() && log.under_way.is_empty() && now.since(log.last_sent) >= KEEPALIVE;
         }
-        let is_alone = log.under_way.is_empty() && self.is_company_here(now);
-        is_alone || is_window_over || self.pending_octets >= SEGMENT_OCTETS || self.closing.is_some()
+        (self.is_quiet() && self.is_company_here(now)) || is_window_over || self.pending_octets >= SEGMENT_OCTETS || self.closing.is_some()
+    }
+
+    /// Whether so little is under way that a segment may go before its window is over.
+    fn is_quiet(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.under_way.len() < self.at_once())
+    }
+
+    /// How many segments those share who come back again and again.
+    fn at_once(&self) -> usize {
+        if self.requests.settings().endpoint.is_some() { FAR_AT_ONCE } else { 1 }
     }
 
     /// Whether somebody waits for a segment, and nobody else is expected to join them.
     fn is_company_here(&self, now: Instant) -> bool {
         let expected = self.company.as_ref().filter(|company| now < company.until);
-        self.awaited() >= expected.map_or(1, |company| company.awaited)
+        self.awaited() >= expected.map_or(1, |company| company.expected)
     }
 
     /// Pending records that somebody waits for.
@@ -60,8 +75,7 @@ impl Manager {
 
     /// When a segment is due for which company is waited for.
     pub(super) fn company_until(&self) -> Option<Instant> {
-        let is_quiet = self.log.as_ref().is_some_and(|log| log.under_way.is_empty());
-        let company = self.company.as_ref().filter(|_| is_quiet && self.awaited() > 0)?;
+        let company = self.company.as_ref().filter(|_| self.is_quiet() && self.awaited() > 0)?;
         Some(company.until)
     }
 
@@ -92,7 +106,7 @@ impl Manager {
 
     /// A segment stands. Its waiters are told once the heartbeat stands, too.
     pub(super) fn written(&mut self, number: u64) {
-        let now = self.now();
+        let (now, at_once) = (self.now(), self.at_once());
         let Some(log) = &mut self.log else { return };
         if log.right.elapsed(now) > RIGHT {
             return self.fence("a write succeeded only after the hour was over");
@@ -117,9 +131,11 @@ impl Manager {
                 _ => {}
             }
         }
-        let awaited = segment.waiters.len() + self.pending.iter().filter(|item| item.is_awaited()).count();
+        let under_way: usize = log.under_way.values().map(|segment| segment.waiters.len()).sum();
+        let pending = self.pending.iter().filter(|item| item.is_awaited()).count();
+        let awaited = segment.waiters.len() + under_way + pending;
         let until = self.requests.platform().clock.instant() + self.settings.window;
-        self.company = Some(Company { awaited: awaited.max(1), until });
+        self.company = Some(Company { expected: awaited.div_ceil(at_once).max(1), until });
         let live = &log.live.entries;
         self.cancelled.retain(|id| live.contains(*id));
         let incarnation = log.incarnation;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fulmar_core::state::layout;
 use fulmar_core::state::log::{Record, Segment};
 use fulmar_tests::faults::{Verb, Which};
-use futures::future::join3;
+use futures::future::{join, join3};
 
 use super::simulated;
 use super::world::{ALICE, World};
@@ -53,6 +53,41 @@ fn clients_who_were_answered_join_those_who_wait_and_a_lone_one_waits_for_nobody
         }
         assert!(world.now().since(alone) < AT_ONCE);
         assert_eq!(accepted(&world).await, [1, 2, 1, 1, 1, 1]);
+    });
+}
+
+#[test]
+fn a_store_that_is_another_machine_is_given_two_segments_at_a_time_and_no_more() {
+    simulated(async |runtime| {
+        let world = World::new(runtime, |config| {
+            config.queue.window = WINDOW;
+            config.store.endpoint = Some("http://store.test".to_owned());
+        })
+        .await;
+        let node = world.start(1).await;
+        let (mut one, mut two, mut three) =
+            (world.smtp(&node).await, world.smtp(&node).await, world.smtp(&node).await);
+        let held = node.faults.hold(Which::new(Verb::Put, "/log/"), 2);
+        let began = world.now();
+        join3(
+            one.deliver(&[ALICE], MESSAGE),
+            async {
+                held.reached(1).await;
+                two.deliver(&[ALICE], MESSAGE).await;
+            },
+            async {
+                held.reached(2).await;
+                join(three.deliver(&[ALICE], MESSAGE), async {
+                    world.pass(AT_ONCE / 2).await;
+                    held.release();
+                })
+                .await;
+            },
+        )
+        .await;
+        assert!(world.now().since(began) >= AT_ONCE / 2);
+        assert!(world.now().since(began) < WINDOW);
+        assert_eq!(accepted(&world).await, [1, 1, 1]);
     });
 }
 
