@@ -39,6 +39,9 @@ pub struct Options {
     /// A release build of the server; the one beside this program else.
     #[arg(long)]
     pub fulmar: Option<PathBuf>,
+    /// Its configuration file; what it is shipped with else.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
     /// The server's core.
     #[arg(long, default_value_t = 1)]
     pub server_core: usize,
@@ -52,7 +55,7 @@ pub struct Options {
     #[arg(long, default_value_t = 200)]
     pub peak_sessions: u64,
     /// Seconds of overload.
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 40.0)]
     pub seconds: f64,
     /// What is offered then, in peaks.
     #[arg(long, default_value_t = 1.5)]
@@ -80,7 +83,8 @@ pub fn measure(options: &Options) -> Fallible<Figures> {
     let accounts: Vec<String> = (0..options.accounts.get()).map(|n| format!("u{n}@example.org")).collect();
     load::allow_descriptors()?;
     // Each account's password takes a while to compute, on whatever core is free.
-    let site = Site::with(&temp_dir(), &program, &accounts, Settings::default())?;
+    let file = options.config.as_ref().map(fs::read_to_string).transpose()?.unwrap_or_default();
+    let site = Site::with(&temp_dir(), &program, &accounts, Settings { file, ..Settings::default() })?;
     // The server begins where this thread is, and keeps to it.
     cores::pin_this_thread(options.server_core)?;
     let mut server = site.serve(free_address()?)?;
