@@ -115,6 +115,7 @@ fn every_node_signs_with_all_active_keys_and_with_others_seconds_after_they_chan
     user.command(&format!("MAIL FROM:<{ALICE}>"), "250 ");
     user.command(&format!("RCPT TO:<{FAR}>"), "250 ");
     user.command("DATA", "354 ");
+    user.send("Authentication-Results: mx.test; dmarc=pass header.from=bank.test\r\n");
     user.send(MESSAGE);
     user.send(".\r\n");
     user.accepted();
@@ -123,6 +124,7 @@ fn every_node_signs_with_all_active_keys_and_with_others_seconds_after_they_chan
     relay(other.server(), MESSAGE.to_owned() + &line.repeat(LARGE / line.len()));
     for message in sink.wait_for_accepted(3) {
         assert_eq!(signers(&message.content, &zone, &one), expected("home.test", &first));
+        assert!(!String::from_utf8_lossy(&message.content).contains("bank.test"), "said in our name");
         let tampered = String::from_utf8(message.content).unwrap().replace("hello", "help");
         let report = verify(tampered.as_bytes(), &zone, &one);
         assert!(report.signatures.iter().all(|one| one.result == DkimResult::Fail), "{report:?}");

@@ -29,6 +29,7 @@ pub(super) use self::recipients::resolve_all;
 use self::recipients::{Recipients, add, resolve};
 use self::verification::Origin;
 use super::{Context, signing};
+use crate::authn::results::without_forged;
 use crate::config::Listener;
 use crate::conversation::smtp::{Handler, Progress};
 use crate::model::{Address, Event, ForwardPath, QueueId, RecipientOptions, Reply};
@@ -183,10 +184,13 @@ impl Handler for Reception<'_> {
         if client.service() == Service::Submission {
             header = submission::complete(self.context, client, &header, id, now).await?;
         }
+        let authserv_id = self.context.config.verification.authserv_id.as_ref().unwrap_or(client.hostname());
         let mut results = String::new();
+        if client.identity.is_some() {
+            // Readers of ours would believe it.
+            header = without_forged(&header, authserv_id);
+        }
         if let Some(origin) = origin {
-            let authserv_id =
-                self.context.config.verification.authserv_id.as_ref().unwrap_or(client.hostname());
             let finding = origin.conclude(self.context, &header, &hashes, authserv_id).await?;
             self.context.journal.report(&finding.event(id));
             (header, results) = (finding.header, finding.fields);
