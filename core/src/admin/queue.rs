@@ -9,7 +9,7 @@ use crate::platform::StoreError;
 use crate::state::layout::{self, LiveKey};
 use crate::state::log::{Live, ScanError, read_log};
 pub use crate::state::order::Action;
-use crate::state::order::Order;
+use crate::state::order::{Order, Task};
 
 /// Times that a log which is compacted meanwhile is read anew.
 const READS: usize = 5;
@@ -100,7 +100,7 @@ impl Admin {
         }
         let (at, entropy) = self.platform.draw();
         let nonce = Nonce::draw(at, entropy);
-        let order = Order { nonce, at, queue_id, action };
+        let order = Task::Message(Order { nonce, at, queue_id, action });
         // Under an identity drawn for it alone.
         Ok(self.requests.put(&layout::order(nonce), &order.encode().payload).await?)
     }

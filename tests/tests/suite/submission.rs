@@ -195,7 +195,7 @@ fn those_who_may_relay_are_told_who_is_who() {
         "{members}"
     );
     client.command("EXPN alice@home.test", "550 5.1.1");
-    client.command("ETRN far.test", "251 2.0.0");
+    client.command("ETRN far.test", "250 2.0.0");
     client.command("ETRN -", "501 5.5.4");
 }
 

@@ -219,6 +219,10 @@ impl Manager {
         for (id, meant) in &waiting {
             let (due, others): (Vec<u32>, Vec<u32>) =
                 self.relay.remove(*id).into_iter().partition(|to| meant.contains(to));
+            // That a host was away a moment ago counts less than that it asks for its mail.
+            if !due.is_empty() {
+                self.ordered.insert(*id);
+            }
             // Those that are in line already stay there; the others of the message keep waiting.
             due.into_iter().for_each(|to| self.relay.again(*id, to, now));
             let entry = self.log.as_ref().and_then(|log| log.live.entries.get(*id));

@@ -5,7 +5,9 @@ use crate::directory::{Directory, Resolution};
 use crate::model::{Address, Domain, Event, Reply};
 use crate::service::Context;
 use crate::smtp::server::Query;
-use crate::state::StateError;
+use crate::state::order::{Hastening, Task};
+use crate::state::requests::Purpose;
+use crate::state::{StateError, layout};
 
 /// Members of a list that are told (RFC 5321 §3.5.2). A longer one is not expanded.
 const MEMBERS_TOLD: usize = 100;
@@ -76,7 +78,8 @@ async fn expand(directory: &Directory, list: &Option<Address>, utf8: bool) -> Re
     Ok(Reply::new(250, (2, 1, 5), lines.join("\n")))
 }
 
-/// RFC 1985 §5: every message that this node holds for the domain, or with `@` for those below it too, is attempted now.
+/// RFC 1985 §5: every message that waits for the domain, or with `@` for those below it too, is attempted now: by this node at once, by the
+/// others as soon as they look, which each does at least once a minute.
 async fn send_now(context: &Context, node: &str) -> Reply {
     let (name, with_subdomains) = match node.strip_prefix('@') {
         Some(name) => (name, true),
@@ -85,9 +88,23 @@ async fn send_now(context: &Context, node: &str) -> Reply {
     let Ok(domain) = Domain::parse_utf8(name) else {
         return Reply::new(501, (5, 5, 4), "that is no domain");
     };
-    match context.spool.hasten(domain, with_subdomains).await {
-        Ok(0) => Reply::new(251, (2, 0, 0), format!("no messages wait for {node}")),
-        Ok(messages) => Reply::new(253, (2, 0, 0), format!("{messages} messages for {node} are sent now")),
-        Err(_) => Reply::new(458, (4, 3, 0), format!("cannot queue messages for {node} now")),
+    let cannot = || Reply::new(458, (4, 3, 0), format!("cannot queue messages for {node} now"));
+    let Ok(messages) = context.spool.hasten(domain.clone(), with_subdomains).await else {
+        return cannot();
+    };
+    let now = context.requests.platform().clock.utc();
+    let hastening = Hastening::new(domain, with_subdomains, now);
+    let (key, nonce) = (layout::order(hastening.nonce), hastening.nonce);
+    let object = Task::Domain(hastening).encode();
+    // One that is there already, of this node or another, is as good.
+    match context.requests.of(Purpose::Administer).create(&key, &object.payload, nonce).await {
+        Ok(_) if messages == 0 => {
+            Reply::new(250, (2, 0, 0), format!("queuing for node {node} started, none of it at this node"))
+        }
+        Ok(_) => {
+            let text = format!("{messages} messages for node {node} started, and what other nodes hold");
+            Reply::new(253, (2, 0, 0), text)
+        }
+        Err(_) => cannot(),
     }
 }

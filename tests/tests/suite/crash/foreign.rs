@@ -7,7 +7,7 @@ use fulmar_core::model::{Domain, Incarnation, Nonce, UtcTime};
 use fulmar_core::platform::ProcessIdentity;
 use fulmar_core::state::beat::Beat;
 use fulmar_core::state::layout;
-use fulmar_core::state::order::Order;
+use fulmar_core::state::order::{Order, Task};
 use fulmar_tests::faults::{Failure, Verb, Which};
 use futures::future::join_all;
 
@@ -57,7 +57,7 @@ fn an_order_that_cannot_be_read_is_named_and_what_it_is_about_goes_on() {
         let ledger = send(&node, vec![Letter::small("one")]).await;
         let [(_, Answer::Accepted(queue_id))] = ledger[..] else { panic!("{ledger:?}") };
         let nonce = Nonce::draw(UtcTime(1), [7; 10]);
-        let order = Order { nonce, at: UtcTime(1), queue_id, action: Action::Cancel };
+        let order = Task::Message(Order { nonce, at: UtcTime(1), queue_id, action: Action::Cancel });
         let key = layout::order(nonce);
         world.overwrite(&key, damage.done_to(&order.encode().payload.to_bytes())).await;
         world.clock.advance(ROUND);

@@ -1,13 +1,15 @@
 //! Mail that goes on to other hosts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fulmar_core::model::{Event, Outcome};
+use fulmar_core::state::layout;
 use fulmar_tests::runtime::Runtime;
 
 use super::client::SENDER;
-use super::on_every_runtime;
-use super::world::{ALICE, World};
+use super::world::{ALICE, Node, World};
+use super::{on_every_runtime, simulated};
 
 on_every_runtime![
     mail_for_another_domain_goes_to_the_first_exchange_that_answers,
@@ -87,4 +89,50 @@ async fn what_a_killed_node_was_to_relay_is_relayed_by_another(runtime: Arc<dyn 
     let taken = sink.taken();
     assert!(taken.len() == 1 && taken[0].content.ends_with(MESSAGE), "{taken:?}");
     assert_eq!(second.engine.statistics().delivered, 1);
+}
+
+#[test]
+fn what_any_node_holds_is_sent_when_one_is_asked_by_etrn() {
+    simulated(async |runtime| {
+        let mut world = World::new(runtime, |config| config.queue.retry = vec![FAR_AWAY]).await;
+        let sink = world.sink(OTHER);
+        sink.refuse(["450 4.2.1 busy"; 1_000]);
+        let nodes = [world.start(1).await, world.start(2).await];
+        for (node, recipient) in nodes.iter().zip(FAR) {
+            world.smtp(node).await.deliver(&[recipient], MESSAGE).await;
+        }
+        world.until("a first attempt by each", || async { attempts(&nodes) == [1, 1] }).await;
+
+        // Who is asked sends at once, and as every other node when it looks.
+        let mut client = world.smtp(&nodes[1]).await;
+        client.command("EHLO other.test", "250").await;
+        client.command("ETRN nobody.test", "250 2.0.0").await;
+        client.command("ETRN other.test", "253 2.0.0").await;
+        client.command("ETRN other.test", "253 2.0.0").await;
+        world.pass(ALL_HAVE_LOOKED).await;
+        let [first, second] = attempts(&nodes);
+        assert!(first == 2 && (2..=4).contains(&second), "{first} {second}");
+        world.pass(ALL_HAVE_LOOKED * 3).await;
+        assert_eq!(attempts(&nodes), [first, second], "once by each");
+
+        sink.relent();
+        let mut client = world.smtp(&nodes[0]).await;
+        client.command("EHLO other.test", "250").await;
+        client.command("ETRN @test", "253 2.0.0").await;
+        world.pass(ALL_HAVE_LOOKED).await;
+        assert_eq!(sink.taken().len(), FAR.len());
+        world.pass(Duration::from_mins(12)).await;
+        let left = world.keys(layout::LIVE).await;
+        assert!(left.iter().all(|key| !key.ends_with(".todo")), "{left:?}");
+    });
+}
+
+/// Between two attempts, where nobody asks for one.
+const FAR_AWAY: Duration = Duration::from_hours(10);
+/// The longest that a node rests between two looks at what is asked of all.
+const ALL_HAVE_LOOKED: Duration = Duration::from_secs(70);
+
+fn attempts(nodes: &[Node; 2]) -> [usize; 2] {
+    let is_attempt = |event: &Event| matches!(event, Event::Attempted { .. }).then_some(());
+    [nodes[0].events(is_attempt).len(), nodes[1].events(is_attempt).len()]
 }
