@@ -79,13 +79,41 @@ pub fn arc_method(report: &ArcReport) -> String {
     method
 }
 
-/// Whether results that somebody else wrote say this of a method: `has_result(results, "dmarc", "pass")`.
+/// Whether results that somebody else wrote say this of a method, and nothing else of it: `has_result(results, "dmarc", "pass")`. What they
+/// quote, and what stands in comments, may come from whoever sent the message.
 pub fn has_result(results: &str, method: &str, result: &str) -> bool {
-    let wanted = format!("{method}={result}");
-    results.split(';').skip(1).any(|part| {
-        let word = part.trim_start().split(|c: char| c.is_ascii_whitespace() || c == '(').next();
-        word.is_some_and(|word| word.eq_ignore_ascii_case(&wanted))
-    })
+    let bare = bare(results);
+    let parts = bare.split(';').skip(1).filter_map(|part| part.split_once('='));
+    let mut found = parts
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case(method))
+        .map(|(_, value)| value.trim_start().split(|c: char| c.is_ascii_whitespace()).next());
+    let is_result = |word: Option<&str>| word.is_some_and(|word| word.eq_ignore_ascii_case(result));
+    found.next().is_some_and(is_result) && found.all(is_result)
+}
+
+/// Text with a blank in place of each comment and an empty string in place of each quoted string (RFC 5322 §3.2.2, §3.2.4). What follows a
+/// quote or a parenthesis that nothing closes is left out.
+fn bare(text: &str) -> String {
+    let (mut bare, mut depth, mut is_quoted) = (String::new(), 0_usize, false);
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' if is_quoted || depth > 0 => drop(rest.next()),
+            '"' if depth == 0 => {
+                is_quoted = !is_quoted;
+                bare.push('"');
+            }
+            _ if is_quoted => {}
+            '(' => {
+                depth += 1;
+                bare.push(' ');
+            }
+            ')' if depth > 0 => depth -= 1,
+            _ if depth > 0 => {}
+            other => bare.push(other),
+        }
+    }
+    bare
 }
 
 /// A header block without the fields in which somebody else speaks in our name (RFC 8601 §5).
@@ -94,7 +122,9 @@ pub fn without_forged(header: &[u8], authserv_id: &Domain) -> Vec<u8> {
     let mut rest = header;
     for field in fields(header) {
         let is_ours = field.name.trim_ascii_end().eq_ignore_ascii_case(NAME.as_bytes())
-            && speaker(field.body).eq_ignore_ascii_case(authserv_id.as_str());
+            && [true, false]
+                .into_iter()
+                .any(|may_part| speaker(field.body, may_part).as_ref() == Some(authserv_id));
         if !is_ours {
             kept.extend_from_slice(field.octets);
         }
@@ -104,30 +134,50 @@ pub fn without_forged(header: &[u8], authserv_id: &Domain) -> Vec<u8> {
     kept
 }
 
-/// `authserv-id`, the first word of a field's body, without comments, blanks and quotes.
-fn speaker(body: &[u8]) -> String {
-    let (mut name, mut depth, mut is_quoted, mut is_escaped) = (String::new(), 0_usize, false, false);
-    for octet in body.iter().copied() {
+/// `authserv-id`, the first word of a field's body, as whoever believes it may read it: whatever is no part of a word stands for nothing before
+/// it and ends it, backslashes are passed over, and a quote or a comment within it either parts it or does not. Nothing where it is no domain.
+fn speaker(body: &[u8], may_part: bool) -> Option<Domain> {
+    let (mut word, mut may_close) = (Vec::new(), true);
+    let mut rest = body;
+    while let Some((octet, after)) = rest.split_first() {
+        rest = after;
         match octet {
-            _ if is_escaped => {
-                is_escaped = false;
-                if depth == 0 {
-                    name.push(char::from(octet));
-                }
-            }
-            b'\\' if is_quoted || depth > 0 => is_escaped = true,
-            b'"' if depth == 0 => is_quoted = !is_quoted,
-            b'(' if !is_quoted => depth += 1,
-            b')' if !is_quoted && depth > 0 => depth -= 1,
-            _ if depth > 0 => {}
-            b';' if !is_quoted => break,
-            _ if octet.is_ascii_whitespace() && !is_quoted => {
-                if !name.is_empty() {
-                    break;
-                }
-            }
-            _ => name.push(char::from(octet)),
+            b'(' if may_close => match behind_comment(rest) {
+                Some(_) if may_part && !word.is_empty() => break,
+                Some(behind) => rest = behind,
+                // Nor is any of those closed that follow, or it is within this one: looking again would only take long.
+                None => may_close = false,
+            },
+            b'"' if may_part && !word.is_empty() => break,
+            b'"' | b'\\' => {}
+            b';' => break,
+            _ if is_of_token(*octet) => word.push(*octet),
+            _ if word.is_empty() => {}
+            _ => break,
         }
     }
-    name
+    Domain::parse_utf8(str::from_utf8(&word).ok()?).ok()
+}
+
+/// `token` (RFC 2045 §5.1), and what is beyond ASCII.
+fn is_of_token(octet: u8) -> bool {
+    !matches!(octet, 0..=b' ' | 0x7f) && !b"()<>@,;:\\\"/[]?=".contains(&octet)
+}
+
+/// What follows a comment whose parenthesis has been taken; nothing where it does not end. They nest (RFC 5322 §3.2.2).
+fn behind_comment(text: &[u8]) -> Option<&[u8]> {
+    let mut depth = 1_usize;
+    let mut octets = text.iter().enumerate();
+    while let Some((at, octet)) = octets.next() {
+        match octet {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'\\' => drop(octets.next()),
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(&text[at + 1..]);
+        }
+    }
+    None
 }

@@ -5,17 +5,25 @@
 
 #![expect(clippy::expect_used, reason = "what does not go as expected is a finding")]
 
+mod dkim;
+mod dmarc;
 mod headers;
+mod names;
 mod proxy;
 mod sasl;
 mod session;
+mod spf;
 mod syntax;
 mod unstuffing;
+mod written;
 
+pub use dkim::dkim;
+pub use dmarc::dmarc;
 pub use headers::headers;
 pub use proxy::proxy;
 pub use sasl::sasl;
 pub use session::session;
+pub use spf::spf;
 pub use syntax::syntax;
 pub use unstuffing::unstuffing;
 
@@ -23,11 +31,14 @@ pub use unstuffing::unstuffing;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name that it has in `tests/fuzz`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 9] = [
+    ("dkim", dkim),
+    ("dmarc", dmarc),
     ("headers", headers),
     ("proxy", proxy),
     ("sasl", sasl),
     ("session", session),
+    ("spf", spf),
     ("syntax", syntax),
     ("unstuffing", unstuffing),
 ];

@@ -21,8 +21,7 @@ impl Canonicalization {
 
     /// Appends a field, given as it stands in the header block, with the one CRLF that ends it.
     pub(in crate::authn) fn append_field(self, field: &[u8], out: &mut Vec<u8>) {
-        let field = field.strip_suffix(b"\n").unwrap_or(field);
-        let field = field.strip_suffix(b"\r").unwrap_or(field);
+        let field = field.strip_suffix(b"\r\n").or_else(|| field.strip_suffix(b"\n")).unwrap_or(field);
         match self {
             Self::Simple => out.extend_from_slice(field),
             Self::Relaxed => append_relaxed(field, out),
@@ -79,6 +78,8 @@ mod tests {
             ("S:  \r\n  a\tb\r\n   \r\n", "S:  \r\n  a\tb\r\n   \r\n", "s:a b\r\n"),
             ("Old: a\rb \r c\nd", "Old: a\rb \r c\nd\r\n", "old:a\rb \r c\nd\r\n"),
             ("X:y", "X:y\r\n", "x:y\r\n"),
+            ("X:y\r", "X:y\r\r\n", "x:y\r\r\n"),
+            ("X:y\n", "X:y\r\n", "x:y\r\n"),
             ("X:", "X:\r\n", "x:\r\n"),
         ] {
             for (form, expected) in [(Canonicalization::Simple, simple), (Canonicalization::Relaxed, relaxed)]

@@ -4,6 +4,7 @@ mod examples;
 mod hostile;
 mod keys;
 mod signing;
+mod tampering;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,7 +1,8 @@
 //! Checks against a table in place of DNS.
 
 use super::*;
-use crate::authn::testing::{Table, run};
+use crate::authn::testing::{Liar, Table, run};
+use crate::platform::Record as DnsRecord;
 
 fn domain(text: &str) -> Domain {
     Domain::parse(text).unwrap()
@@ -205,6 +206,26 @@ fn a_server_that_does_not_answer_makes_it_temporary_only_where_it_matters() {
         assert_eq!(verdict.result, result, "{zone} {spf} {dkim:?}");
         assert_eq!(verdict.problem.is_some(), result == R::TempError, "{zone} {spf} {dkim:?}");
         assert!(result == R::Fail || verdict.disposition == Policy::None);
+    }
+}
+
+#[test]
+fn records_that_are_of_another_type_or_too_many_are_no_policy_and_a_long_one_is_read() {
+    let txt = |text: &str| DnsRecord::Txt(text.as_bytes().to_vec());
+    let policy = "v=DMARC1; p=reject";
+    // Of 64 KiB, as long as a message of DNS can hold; its tags count wherever they stand.
+    let long = format!("v=DMARC1; {} p=reject", "x=y; ".repeat(13_000));
+    for (records, result) in [
+        (vec![DnsRecord::Address([192, 0, 2, 1].into())], DmarcResult::None),
+        (vec![DnsRecord::Address([192, 0, 2, 1].into()), txt(policy)], DmarcResult::Fail),
+        (vec![txt(policy); 2], DmarcResult::None),
+        (vec![txt(policy); 1_000], DmarcResult::None),
+        (vec![txt(&long)], DmarcResult::Fail),
+        (vec![txt(&"v=DMARC1;".repeat(7_000))], DmarcResult::None),
+    ] {
+        let header = b"From: a@example.org\r\n\r\n";
+        let evidence = Evidence { spf: None, dkim: &[] };
+        assert_eq!(run(check(header, &evidence, &Liar(records))).result, result);
     }
 }
 

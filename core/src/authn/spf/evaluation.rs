@@ -269,10 +269,10 @@ impl Evaluation<'_> {
         Ok(records.into_iter().filter_map(text).collect())
     }
 
-    /// The records of a name; none of them where there is no such name.
+    /// The records of a name; none of them where there is no such name, or only records of another kind.
     async fn lookup(&self, name: &DnsName, kind: RecordKind) -> Result<Vec<DnsRecord>, Trouble> {
         match self.dns.lookup(&Question { name: name.clone(), kind }).await {
-            Ok(answer) => Ok(answer.records),
+            Ok(answer) => Ok(answer.records.into_iter().filter(|record| is_of_kind(record, kind)).collect()),
             Err(DnsError::NxDomain | DnsError::NoData) => Ok(Vec::new()),
             Err(DnsError::ServFail(why)) => Err(Trouble::Temporary(format!("{name}: {why}"))),
         }
@@ -298,6 +298,17 @@ impl Evaluation<'_> {
         }
         Ok(records)
     }
+}
+
+fn is_of_kind(record: &DnsRecord, kind: RecordKind) -> bool {
+    matches!(
+        (record, kind),
+        (DnsRecord::Address(IpAddr::V4(_)), RecordKind::A)
+            | (DnsRecord::Address(IpAddr::V6(_)), RecordKind::Aaaa)
+            | (DnsRecord::Mx { .. }, RecordKind::Mx)
+            | (DnsRecord::Ptr(_), RecordKind::Ptr)
+            | (DnsRecord::Txt(_), RecordKind::Txt)
+    )
 }
 
 fn is_printable(text: &str) -> bool {

@@ -1,8 +1,9 @@
 //! Checks against a table in place of DNS. What the suite of the RFC's test cases covers is not repeated here.
 
 use super::*;
-use crate::authn::testing::{Table, run};
-use crate::model::Address;
+use crate::authn::testing::{Liar, Table, run};
+use crate::model::{Address, DnsName};
+use crate::platform::Record as DnsRecord;
 
 fn receiver() -> Domain {
     Domain::parse("mx.example.org").unwrap()
@@ -83,6 +84,36 @@ fn each_way_of_dns_to_give_nothing_has_its_own_result() {
         assert_eq!(verdict.result, result, "{zone}: {verdict:?}");
         let has_problem = matches!(result, R::TempError | R::PermError | R::None);
         assert_eq!(verdict.problem.is_some(), has_problem, "{zone}: {verdict:?}");
+    }
+}
+
+#[test]
+fn records_of_another_type_are_none() {
+    use SpfResult as R;
+    let receiver = receiver();
+    let client = Client {
+        address: [192, 0, 2, 3].into(),
+        helo: "helo.test",
+        receiver: &receiver,
+        now: UtcTime(1_795_333_000_000),
+    };
+    let sender = Sender { identity: Identity::MailFrom, local_part: "u", domain: "a.test" };
+    for (term, result) in [
+        ("exists:x.test", R::Fail),
+        ("a", R::Fail),
+        ("mx", R::Fail),
+        ("ptr", R::Fail),
+        ("exists:x.test a mx", R::PermError),
+    ] {
+        // The policy and an IPv6 address, whatever is asked for: an IPv4 address, exchanges, names.
+        let policy = DnsRecord::Txt(format!("v=spf1 {term} -all").into_bytes());
+        let address = DnsRecord::Address("2001:db8::1".parse().unwrap());
+        let mut records = vec![policy, address];
+        if term == "ptr" {
+            records.push(DnsRecord::Ptr(DnsName::parse("a.test").unwrap()));
+        }
+        let verdict = run(check_host(&client, &sender, Limits::default(), &Liar(records)));
+        assert_eq!(verdict.result, result, "{term}: {verdict:?}");
     }
 }
 

@@ -8,7 +8,8 @@ pub enum HeaderSplit {
     /// More content is needed.
     Unfinished,
     /// The first this many octets of the content are the header block; the rest is body. The empty line that parts
-    /// them (RFC 5322 §2.1) counts to the header block. Where a line comes that is no field, the block ends before it.
+    /// them (RFC 5322 §2.1) counts to the header block. Where a line comes that is no field, the block ends before it; a first line that
+    /// begins with a blank goes on no field of this block, though it would go on one that is put in front.
     At(usize),
 }
 
@@ -30,7 +31,7 @@ impl HeaderScan {
             if line == b"\r\n" || line == b"\n" {
                 return HeaderSplit::At(next);
             }
-            if !is_continuation(line) && field_name(line).is_none() {
+            if !self.is_of_field(line) {
                 return HeaderSplit::At(self.line);
             }
             (self.line, self.searched) = (next, next);
@@ -42,11 +43,11 @@ impl HeaderScan {
     /// The split once the content has ended: all of it is header, or the unfinished last line is not a field.
     pub fn finish(self, content: &[u8]) -> usize {
         let last = &content[self.line..];
-        if last.is_empty() || is_continuation(last) || field_name(last).is_some() {
-            content.len()
-        } else {
-            self.line
-        }
+        if last.is_empty() || self.is_of_field(last) { content.len() } else { self.line }
+    }
+
+    fn is_of_field(self, line: &[u8]) -> bool {
+        field_name(line).is_some() || (self.line > 0 && is_continuation(line))
     }
 }
 
@@ -126,6 +127,8 @@ mod tests {
             ("A: 1\r\nno field\r\n\r\n", "A: 1\r\n"),
             ("\r\nbody", "\r\n"),
             ("just text\r\n", ""),
+            (" folded\r\nA: 1\r\n\r\n", ""),
+            ("\tA: 1", ""),
             ("A: 1\r\n", "A: 1\r\n"),
             ("A: 1", "A: 1"),
             ("A: 1\r\nB", "A: 1\r\n"),

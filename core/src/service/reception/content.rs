@@ -67,6 +67,13 @@ pub(in crate::service) struct Content {
     pub(in crate::service) hashes: BodyHashes,
 }
 
+impl Content {
+    /// Whether all of it is header block.
+    pub(super) fn is_body_empty(&self) -> bool {
+        matches!(&self.body, AcceptedBody::Inline(pieces, _) if pieces.is_empty())
+    }
+}
+
 /// The part of the body that is in memory.
 #[derive(Debug)]
 struct Body {

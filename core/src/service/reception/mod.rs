@@ -177,7 +177,11 @@ impl Handler for Reception<'_> {
         let none = || Reply::new(503, (5, 5, 1), "no transaction");
         let Transaction { mail, recipients, named, origin, content } =
             self.transaction.take().ok_or_else(none)?;
-        let Content { mut header, body, hashes } = content.ok_or_else(none)?.finish().await.map_err(reply)?;
+        let content = content.ok_or_else(none)?.finish().await.map_err(reply)?;
+        if origin.is_some() {
+            verification::check_block(&self.context.config.verification, &content)?;
+        }
+        let Content { mut header, body, hashes } = content;
         let (now, entropy) = self.context.requests.platform().draw();
         let id = QueueId::draw(now, entropy);
         let client = &self.client;

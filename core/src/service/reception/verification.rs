@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::future::{join, join3};
 
+use super::content::Content;
 use crate::authn::arc::{self, ArcReport};
 use crate::authn::dkim::{self, BodyHashes, BodyMethod, DkimReport};
 use crate::authn::dmarc::{self, Evidence, NoAuthorDomain, Policy};
@@ -263,17 +264,32 @@ fn judge(settings: &VerificationSettings, dmarc: &dmarc::Verdict) -> Result<(), 
             Err(refusal(451, 26, text))
         }
         // Readers would be shown somebody, and nobody answers for that (RFC 9989 §11.5). Without any author they are shown nobody.
-        DmarcResult::PermError
-            if settings.dmarc == Obedience::Obey
-                && matches!(
-                    dmarc.no_author_domain,
-                    Some(NoAuthorDomain::SeveralFields | NoAuthorDomain::SeveralDomains)
-                ) =>
-        {
-            Err(refusal(550, 26, "DMARC: several From fields or authors of several domains".to_owned()))
-        }
+        DmarcResult::PermError if settings.dmarc == Obedience::Obey => match dmarc.no_author_domain {
+            Some(NoAuthorDomain::SeveralFields | NoAuthorDomain::SeveralDomains) => {
+                Err(refusal(550, 26, "DMARC: several From fields or authors of several domains".to_owned()))
+            }
+            Some(NoAuthorDomain::Unreadable) => {
+                Err(refusal(550, 26, "DMARC: the From field cannot be read".to_owned()))
+            }
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
+}
+
+/// Refuses content whose header block ends in a line that is no field. Some readers go on behind it, and with what we put in front even a
+/// first line that begins with a blank does no harm to those that follow: they would be shown an author whom nobody has verified.
+pub(super) fn check_block(settings: &VerificationSettings, content: &Content) -> Result<(), Reply> {
+    let last = content.header.split_inclusive(|b| *b == b'\n').next_back();
+    let is_whole = matches!(last, Some(b"\r\n" | b"\n")) || content.is_body_empty();
+    if is_whole || settings.dmarc != Obedience::Obey {
+        return Ok(());
+    }
+    Err(Reply::new(
+        550,
+        (5, 6, 0),
+        "a line that is no field stands in the header block (RFC 5322 section 2.2)",
+    ))
 }
 
 /// `X.7.20` to `X.7.26` (RFC 7372 §3).

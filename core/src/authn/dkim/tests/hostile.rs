@@ -122,6 +122,43 @@ fn of_ten_thousand_signatures_ten_are_looked_at() {
 }
 
 #[test]
+fn ten_thousand_signatures_by_as_many_keys_cost_ten_look_ups() {
+    let (header, body) = split(MESSAGE);
+    let method = BodyMethod::SIGNING;
+    let bh = STANDARD.encode(hash(body, [method]).find(method).unwrap().digest);
+    let field = |n: u32, more: &str| {
+        let tags = TAGS.replace("s=ed", &format!("s=s{n}{more}")).replace("{bh}", &bh);
+        format!("DKIM-Signature: {tags}; b=AAAA\r\n")
+    };
+    // Those that sign more of the body than there is cannot pass, and no key is looked up for them.
+    for (more, asked) in [("", 10), ("; l=12", 0)] {
+        let fields: String = (0..10_000).map(|n| field(n, more)).collect();
+        let block = [fields.as_bytes(), header].concat();
+        assert_eq!(body_methods(&block).len(), 10);
+        let zone = Signer::new().zone();
+        let report = verify_at(&[&block, body].concat(), &zone, NOW);
+        assert_eq!((report.signatures.len(), report.unseen), (10, 9_990));
+        assert_eq!(zone.asked.lock().unwrap().len(), asked, "{more}");
+    }
+}
+
+#[test]
+fn a_signature_may_be_folded_wherever_white_space_may_stand() {
+    let folded = TAGS.replace("; ", "\r\n\t;\r\n \t").replace('=', "\r\n =\t\r\n ");
+    check(&folded, Ok(()));
+    check(&folded.replace("from", "from \r\n\t:\r\n to\r\n : TO"), Ok(()));
+    for (from, to, flaw) in [
+        ("ed25519-sha256", "ed25519\r\n -sha256", Flaw::Unsupported("a")),
+        ("relaxed/relaxed", "relaxed\r\n /relaxed", Flaw::Unsupported("c")),
+        ("example.org", "example\r\n .org", Flaw::Malformed("d")),
+        ("h=from", "h=fr\r\n om", Flaw::Malformed("h")),
+        ("h=from", "h=from; x=17\r\n 95306347", Flaw::Malformed("x")),
+    ] {
+        check(&TAGS.replacen(from, to, 1), Err(flaw));
+    }
+}
+
+#[test]
 fn ten_thousand_names_and_fields_are_matched_from_the_last_on() {
     let signer = Signer::new();
     let fields: String =

@@ -1,7 +1,9 @@
 //! Keys that cannot be used, or not for this.
 
 use super::*;
-use crate::platform::DnsError;
+use crate::authn::testing::{Liar, run};
+use crate::model::DnsName;
+use crate::platform::{DnsError, Record};
 
 const MESSAGE: &[u8] = b"From: a@example.org\r\n\r\nHi.\r\n";
 const TAGS: &str = "v=1; a=ed25519-sha256; c=relaxed/relaxed; d=example.org; s=ed; h=from; bh={bh}";
@@ -112,6 +114,18 @@ fn a_key_that_cannot_be_found_is_told_from_one_that_cannot_be_found_now() {
     }
     assert_eq!(Flaw::KeyUnavailable(String::new()).result(), DkimResult::TempError);
     assert_eq!(Flaw::NoKey.result(), DkimResult::PermError);
+}
+
+#[test]
+fn records_of_another_type_are_no_key() {
+    let message = Signer::new().sign_with(TAGS, MESSAGE);
+    let (header, body) = split(&message);
+    let bodies = hash(body, body_methods(header));
+    let records =
+        vec![Record::Address([192, 0, 2, 1].into()), Record::Ptr(DnsName::parse("x.test").unwrap())];
+    for dns in [Liar(records), Liar(Vec::new())] {
+        assert_eq!(outcome(&run(verify(header, &bodies, &dns, NOW))), Err(Flaw::NoKey));
+    }
 }
 
 #[test]
