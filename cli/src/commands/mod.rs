@@ -13,6 +13,7 @@ mod queue;
 mod send;
 mod serve;
 mod store;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -66,6 +67,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Queue(command) => queue::queue(&context, command).await,
             Command::Mailbox(command) => mailbox::mailbox(&context, command).await,
             Command::Fsck { repair } => fsck::fsck(&context, repair).await,
+            Command::Verify(arguments) => verify::verify(&context, arguments).await,
             Command::Store(command) => store::store(&context, command).await,
             Command::Config(ConfigCommand::Check) => Ok(()),
         }

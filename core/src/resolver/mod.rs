@@ -7,6 +7,7 @@
 //! | `roster` | who the servers are, and in which order they are asked |
 //! | `servers` | asks one server after the other until one knows |
 //! | `cache` | keeps what was found |
+//! | `recording` | answers written down, and given again |
 //!
 //! A query goes out as a datagram with EDNS0, from a fresh port, under a random id, its name in letters of either case by chance.
 //! What comes back and is no answer to it is dropped, and waiting goes on. An answer that does not fit comes again over a stream. Of an answer
@@ -25,6 +26,7 @@
 
 mod cache;
 mod message;
+mod recording;
 mod roster;
 mod servers;
 #[cfg(test)]
@@ -42,6 +44,7 @@ use futures::future::{FutureExt, Shared};
 
 use crate::platform::{Answer, Clock, Dns, DnsError, Entropy, Instant, Net, Question, Spawn};
 use cache::{Cache, Known};
+pub use recording::{NotARecording, Recorder, Recording};
 pub use roster::{NameServerSource, NameServers};
 use servers::Servers;
 
