@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, reason = "what does not go as expected is a finding")]
 
+mod dns;
 mod headers;
 mod proxy;
 mod sasl;
@@ -12,6 +13,7 @@ mod session;
 mod syntax;
 mod unstuffing;
 
+pub use dns::dns;
 pub use headers::headers;
 pub use proxy::proxy;
 pub use sasl::sasl;
@@ -23,7 +25,8 @@ pub use unstuffing::unstuffing;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name that it has in `tests/fuzz`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
+    ("dns", dns),
     ("headers", headers),
     ("proxy", proxy),
     ("sasl", sasl),
