@@ -15,8 +15,10 @@ use crate::config::parse_duration;
 
 mod directory;
 mod dkim;
+mod verify;
 
 pub(crate) use self::dkim::DkimCommand;
+pub(crate) use self::verify::Verify;
 pub(crate) use directory::{AliasCommand, DomainCommand};
 
 const EXAMPLES: &str = "\
@@ -107,6 +109,13 @@ pub(crate) enum Command {
         after_help = "Example:\n  fulmar mailbox read alice@example.org 1:* --mbox > mail.mbox"
     )]
     Mailbox(MailboxCommand),
+    /// Tell what verification makes of a message: its fields, or the reply that refuses it
+    ///
+    /// As `[verification]` says and on what name servers say now; with --record, what they say is written to a file, and with --replay taken
+    /// from one, at the time of that file: so the same comes out again, anywhere, and whatever the DNS has come to say. Ends with 1
+    /// where the message would be refused, and with 75 where it would be put off.
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(Verify),
     /// The object store
     #[command(subcommand, after_help = "Example:\n  fulmar store check")]
     Store(StoreCommand),
@@ -378,6 +387,9 @@ mod tests {
             "fulmar mailbox read a@x.test 7:* --mbox",
             "fulmar mailbox read a@x.test --all --output out",
             "fulmar mailbox read a@x.test --all --headers",
+            "fulmar verify --client 192.0.2.1 --helo mx.x.test --from a@x.test m.eml",
+            "fulmar verify --client 2001:db8::1 --helo [192.0.2.1] --from '' --record r.jsonl -",
+            "fulmar verify --client 192.0.2.1 --helo mx.x.test --from a@x.test --replay r.jsonl m.eml --json",
             "fulmar store check",
             "fulmar fsck",
             "fulmar fsck --repair --json",
@@ -416,6 +428,9 @@ mod tests {
             "fulmar account app-password add a@x.test phone --scope sieve",
             "fulmar account app-password remove a@x.test phone",
             "fulmar queue show 12",
+            "fulmar verify --client mx.x.test --helo mx.x.test --from a@x.test m.eml",
+            "fulmar verify --client 192.0.2.1 --from a@x.test m.eml",
+            "fulmar verify --client 192.0.2.1 --helo h --from a@x.test --record a --replay b m.eml",
             "fulmar mailbox read a@x.test",
             "fulmar mailbox read a@x.test 0",
             "fulmar mailbox read a@x.test 9:7",

@@ -9,7 +9,7 @@
 //! | `entropy` | [`SmolEntropy`], from the operating system |
 //! | `net` | [`SmolNet`]: connections and datagrams going out |
 //! | `listener` | [`listen`] and [`accept`]: connections coming in |
-//! | `name_servers` | [`system_name_servers`]: whom the system asks about names |
+//! | `name_servers` | [`SystemNameServers`]: whom the system asks about names |
 //! | `roots` | [`system_roots`]: whose certificates the system trusts |
 //! | `host` | [`host`]: which process this is, and whether another one is gone |
 
@@ -31,7 +31,7 @@ pub use clock::SmolClock;
 pub use entropy::SmolEntropy;
 pub use host::host;
 pub use listener::{accept, listen, listen_when_free};
-pub use name_servers::system_name_servers;
+pub use name_servers::SystemNameServers;
 pub use net::SmolNet;
 pub use roots::system_roots;
 pub use runtime::{BLOCKING_THREADS, SmolRuntime};

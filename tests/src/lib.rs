@@ -36,6 +36,7 @@ pub mod postfix_cases;
 pub mod process;
 pub mod queue_size;
 pub mod relay_run;
+pub mod replay_case;
 pub mod runtime;
 pub mod s3_cases;
 pub mod s3_server;

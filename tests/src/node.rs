@@ -16,7 +16,7 @@ use fulmar_core::model::{
     Address, AliasName, Domain, Event, MailOptions, Outcome, QueueId, RecipientOptions, ReversePath, UtcTime,
 };
 use fulmar_core::platform::{Clock as _, Host, Platform, Store, When};
-use fulmar_core::resolver::Resolver;
+use fulmar_core::resolver::{NameServers, Resolver};
 use fulmar_runtime_smol::{SmolEntropy, SmolNet, SmolRuntime, accept, listen};
 use fulmar_storage_s3::{DirectoryStore, MemoryStore};
 use futures::FutureExt;
@@ -82,7 +82,8 @@ impl Ground {
     /// Has nodes ask this name server, where else they look into the zone.
     pub fn resolving_by(mut self, server: SocketAddr) -> Self {
         let Platform { net, clock, entropy, spawn, .. } = self.platform.clone();
-        self.platform.dns = Arc::new(Resolver::new(vec![server], net, clock, entropy, spawn));
+        self.platform.dns =
+            Arc::new(Resolver::new(Arc::new(NameServers::from(vec![server])), net, clock, entropy, spawn));
         self
     }
 

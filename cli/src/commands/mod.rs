@@ -13,6 +13,7 @@ mod queue;
 mod send;
 mod serve;
 mod store;
+mod verify;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -24,10 +25,10 @@ use fulmar_core::config::{Issuer, KeySource};
 use fulmar_core::http::{Client, ClientSettings};
 use fulmar_core::model::event::Journal;
 use fulmar_core::platform::{Clock, Host, Net, Platform, Spawn, Store};
-use fulmar_core::resolver::Resolver;
+use fulmar_core::resolver::{NameServerSource, NameServers, Resolver};
 use fulmar_core::transport::{TlsClient, TlsError};
 use fulmar_runtime_smol::{
-    SmolClock, SmolEntropy, SmolNet, SmolRuntime, host, system_name_servers, system_roots,
+    SmolClock, SmolEntropy, SmolNet, SmolRuntime, SystemNameServers, host, system_roots,
 };
 use fulmar_storage_s3::{DirectoryStore, Environment, MemoryStore, S3Settings, S3Store};
 
@@ -66,6 +67,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Queue(command) => queue::queue(&context, command).await,
             Command::Mailbox(command) => mailbox::mailbox(&context, command).await,
             Command::Fsck { repair } => fsck::fsck(&context, repair).await,
+            Command::Verify(arguments) => verify::verify(&context, arguments).await,
             Command::Store(command) => store::store(&context, command).await,
             Command::Config(ConfigCommand::Check) => Ok(()),
         }
@@ -106,12 +108,12 @@ impl Context {
                 Arc::new(opened.map_err(|error| Failure::Failed(error.to_string()))?)
             }
         };
-        let servers = match &settings.name_servers[..] {
-            [] => system_name_servers(),
-            chosen => chosen.to_vec(),
+        let servers: Arc<dyn NameServerSource> = match settings.dns.servers.clone() {
+            NameServers { addresses, .. } if addresses.is_empty() => Arc::new(SystemNameServers::new()),
+            chosen => Arc::new(chosen),
         };
-        let dns =
-            Arc::new(Resolver::new(servers, net.clone(), clock.clone(), entropy.clone(), spawn.clone()));
+        let dns = Resolver::new(servers, net.clone(), clock.clone(), entropy.clone(), spawn.clone());
+        let dns = Arc::new(dns.serving_stale(settings.dns.stale));
         let roots = system_roots();
         settings.engine.relay.roots = roots.into_iter().map(|root| root.to_vec()).collect();
         let platform = Platform { store, dns, net, clock, entropy, spawn };

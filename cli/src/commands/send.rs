@@ -32,7 +32,7 @@ pub(super) async fn send(context: &Context, arguments: Send) -> Result<(), Failu
 }
 
 /// The file, or standard input for `-`, where it has at most `limit` octets.
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let told = |error: io::Error| format!("{}: {error}", path.display());
     let input: Box<dyn Read> = match path == Path::new("-") {
         true => Box::new(io::stdin().lock()),
@@ -48,7 +48,7 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
 
 /// The text with CRLF at the end of every line, the last one too (RFC 5322 §2.3). Fails with the number of the line that
 /// holds a bare CR.
-fn with_crlf(text: &[u8]) -> Result<Bytes, usize> {
+pub(super) fn with_crlf(text: &[u8]) -> Result<Bytes, usize> {
     let lines = text.iter().filter(|octet| **octet == b'\n').count();
     let mut content = Vec::with_capacity(text.len() + lines + 2);
     for (number, line) in text.split_inclusive(|octet| *octet == b'\n').enumerate() {

@@ -1,6 +1,6 @@
 //! Settings that name a place in the network: the store, its endpoint, name servers.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::StoreUrl;
 use super::value::text;
@@ -66,6 +66,10 @@ pub(super) fn name_server(written: &Written) -> Result<SocketAddr, Wrong> {
     text(written, "a name server", NAME_SERVERS, |text| {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Some(SocketAddr::new(address, DNS_PORT));
+        }
+        // With the number of its interface, which a link-local address needs.
+        if let Ok(address) = text.parse::<SocketAddrV6>() {
+            return Some(address.into());
         }
         let (host, port) = host_and_port(text, DNS_PORT)?;
         Some(SocketAddr::new(host.parse().ok()?, port))

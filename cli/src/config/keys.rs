@@ -43,6 +43,8 @@ pub(super) const TIMEOUT_FLOOR: Duration = Duration::from_secs(1);
 pub(super) const TIMEOUT_LIMIT: Duration = Duration::from_hours(1);
 /// A resolver asks no more than that.
 const NAME_SERVER_LIMIT: usize = 8;
+/// RFC 8767 §5 takes one to three days for enough.
+const STALE_LIMIT: Duration = Duration::from_hours(72);
 const GRACE_LIMIT: Duration = Duration::from_hours(1);
 /// RFC 1939 §3.
 const AUTOLOGOUT_FLOOR: Duration = Duration::from_mins(10);
@@ -147,10 +149,22 @@ pub(super) const KEYS: &[Key] = &[
             if servers.len() > NAME_SERVER_LIMIT {
                 return Err(w.wrong("is too long", format!("at most {NAME_SERVER_LIMIT} servers")).into());
             }
-            s.name_servers = servers;
+            s.dns.servers.addresses = servers;
             Ok(())
         },
-        show: |s| strings(&s.name_servers, ToString::to_string),
+        show: |s| strings(&s.dns.servers.addresses, ToString::to_string),
+    },
+    Key {
+        section: "dns",
+        name: "validating",
+        set: |s, w| put(&mut s.dns.servers.are_validating, flag(w)),
+        show: |s| Some(Value::Boolean(s.dns.servers.are_validating)),
+    },
+    Key {
+        section: "dns",
+        name: "stale",
+        set: |s, w| put(&mut s.dns.stale, duration(w, Duration::ZERO..=STALE_LIMIT)),
+        show: |s| string(show_duration(s.dns.stale)),
     },
     Key {
         section: "relay",

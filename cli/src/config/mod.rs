@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::model::Domain;
+use fulmar_core::resolver::NameServers;
 use fulmar_storage_s3::{S3Credentials, S3Settings};
 
 use issuers::ListedIssuer;
@@ -79,8 +80,8 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsFiles,
     /// Whose tokens are taken; their keys are not in `engine` yet.
     pub(crate) issuers: Vec<ListedIssuer>,
-    /// Whom to ask about names; the system's servers where there is none.
-    pub(crate) name_servers: Vec<SocketAddr>,
+    /// How names are looked up.
+    pub(crate) dns: DnsSettings,
     /// How long finished transactions are collected; by the store where nobody says.
     window: Option<Duration>,
     /// Whether a process that has run on this machine may be taken for gone because the system says so.
@@ -91,6 +92,15 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// No file and no variable but for logs: `serve` makes a server to try things on.
     pub(crate) nothing_configured: bool,
+}
+
+/// How names that come from mail are looked up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DnsSettings {
+    /// Whom to ask; the system's servers where there is none.
+    pub(crate) servers: NameServers,
+    /// How long an answer is given, where no server knows, after it has expired.
+    pub(crate) stale: Duration,
 }
 
 /// Which store.
@@ -207,7 +217,7 @@ impl Settings {
             s3: S3Options::default(),
             tls: TlsFiles::default(),
             issuers: Vec::new(),
-            name_servers: Vec::new(),
+            dns: DnsSettings::default(),
             window: None,
             adopt_local: true,
             grace: GRACE,

@@ -1,3 +1,4 @@
+mod dns;
 mod door;
 mod listeners;
 mod tls;
@@ -466,17 +467,20 @@ fn secrets_reach_the_store_and_are_never_shown() {
 
 #[test]
 fn routes_and_name_servers_have_ports_of_their_own_or_the_usual_ones() {
-    let file = "[dns]\nservers = [\"127.0.0.1:5353\", \"::1\", \"[::1]:53\", \"192.0.2.1\"]\n\
+    let file = "[dns]\nservers = [\"127.0.0.1:5353\", \"::1\", \"[::1]:53\", \"192.0.2.1\", \"[fe80::1%2]:53\"]\n\
                 [[route]]\ndomain = \"a.test\"\nnext_hop = \"[::1]:2525\"\n\
                 [[route]]\ndomain = \"*\"\nnext_hop = \"mail_relay\"\n";
-    let servers = ["127.0.0.1:5353", "[::1]:53", "[::1]:53", "192.0.2.1:53"];
+    let servers = ["127.0.0.1:5353", "[::1]:53", "[::1]:53", "192.0.2.1:53", "[fe80::1%2]:53"];
     for (variables, routes) in [
         (&[][..], &["a.test [::1]:2525", "* mail_relay:25"][..]),
         (&[("FULMAR_ROUTE", "b.test=192.0.2.2:26")], &["b.test 192.0.2.2:26"]),
         (&[("FULMAR_ROUTE", "")], &[]),
     ] {
         let settings = load(file, variables).unwrap();
-        assert_eq!(settings.name_servers.iter().map(ToString::to_string).collect::<Vec<_>>(), servers);
+        assert_eq!(
+            settings.dns.servers.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            servers
+        );
         let found = settings.engine.relay.routes.iter();
         let found: Vec<_> =
             found.map(|route| format!("{} {}", routes::domain_name(route), route.next_hop)).collect();

@@ -9,7 +9,7 @@ use fulmar_core::engine::{Current, Engine, Readiness, Statistics, Taken};
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event, Incarnation, Outcome, QueueId, Reply, UtcTime};
 use fulmar_core::platform::{Host, Instant};
-use fulmar_core::resolver::Resolver;
+use fulmar_core::resolver::{NameServers, Resolver};
 use fulmar_core::state::requests::{Purpose, PurposeCounts, RequestCounts};
 use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime, listen};
 use fulmar_storage_s3::MemoryStore;
@@ -42,8 +42,13 @@ impl Pages {
         let runtime = SmolRuntime::new(SmolRuntime::default_threads()).unwrap();
         let (net, spawn) = (Arc::new(SmolNet::new(runtime.spawn())), runtime.spawn());
         let entropy = Arc::new(SmolEntropy);
-        let dns =
-            Arc::new(Resolver::new(Vec::new(), net.clone(), clock.clone(), entropy.clone(), spawn.clone()));
+        let dns = Arc::new(Resolver::new(
+            Arc::new(NameServers::default()),
+            net.clone(),
+            clock.clone(),
+            entropy.clone(),
+            spawn.clone(),
+        ));
         let platform = Platform { store: Arc::new(MemoryStore::new()), dns, net, clock, entropy, spawn };
         let node = Node::new(UtcTime(1_795_306_347_500));
         let socket = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();

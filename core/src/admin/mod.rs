@@ -26,6 +26,7 @@ use crate::mailbox::{Mailboxes, ReadError};
 use crate::model::event::Journal;
 use crate::model::{Address, Domain, Event};
 use crate::platform::{Platform, StoreError};
+pub use crate::service::reception::{Arrival, verify};
 use crate::state::StateError;
 use crate::state::account::Account;
 use crate::state::chain::{Chain, State};

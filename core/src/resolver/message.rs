@@ -49,12 +49,25 @@ pub(super) enum Reading {
     Stray,
     /// The answer did not fit its datagram, or cannot be read.
     Incomplete,
+    /// An answer to this query but for the case of letters in its name.
+    OtherCase,
     /// The server understands no EDNS.
     NoExtensions,
-    /// The server cannot or will not say, or what it says is of no use.
+    /// The server does not serve us, whatever the question.
+    Unwilling(String),
+    /// The server cannot say, or what it says is of no use.
     Failed(String),
     /// The answer.
     Known(Finding),
+}
+
+/// How the name in an answer's question has to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Case {
+    /// As in the query.
+    Kept,
+    /// With letters of either case.
+    Changed,
 }
 
 /// A name as the library has it. Nothing for an address literal or a name that is too long: neither can exist in the DNS.
@@ -83,7 +96,7 @@ impl Query {
 
     /// Reads what came from the server. Whoever can write to our socket may have sent it, so only what has the query's id
     /// and question counts (RFC 5452 §9.1).
-    pub(super) fn read(&self, octets: &[u8]) -> Reading {
+    pub(super) fn read(&self, octets: &[u8], case: Case) -> Reading {
         let mut decoder = BinDecoder::new(octets);
         let Ok(Header { metadata, counts }) = Header::read(&mut decoder) else { return Reading::Stray };
         let is_response = metadata.message_type == MessageType::Response && metadata.op_code == OpCode::Query;
@@ -96,8 +109,11 @@ impl Query {
             // An old server may not have read as far as the question. A forger gains nothing by it: we ask again.
             return Reading::NoExtensions;
         }
-        if counts.queries != 1 || !Asked::read(&mut decoder).is_ok_and(|asked| self.is_about(&asked)) {
-            return Reading::Stray;
+        let asked =
+            Asked::read(&mut decoder).ok().filter(|asked| counts.queries == 1 && self.is_about(asked));
+        let Some(asked) = asked else { return Reading::Stray };
+        if case == Case::Kept && !asked.name.eq_case(&self.name) {
+            return Reading::OtherCase;
         }
         if metadata.truncation {
             return Reading::Incomplete;
@@ -124,16 +140,25 @@ impl Query {
     }
 
     fn interpret(&self, message: &Message) -> Reading {
-        match message.metadata.response_code {
-            ResponseCode::NoError => {}
-            ResponseCode::NXDomain => return absence(DnsError::NxDomain, message),
-            code => return Reading::Failed(format!("{code} (code {})", u16::from(code))),
-        }
+        let is_absent = match message.metadata.response_code {
+            ResponseCode::NoError => false,
+            ResponseCode::NXDomain => true,
+            code => {
+                let why = format!("{code} (code {})", u16::from(code));
+                return match code {
+                    ResponseCode::Refused | ResponseCode::NotImp => Reading::Unwilling(why),
+                    _ => Reading::Failed(why),
+                };
+            }
+        };
         let Some(chain) = Chain::follow(message, &self.name, record_type(self.kind)) else {
             return Reading::Failed(format!("a loop, or more than {ALIAS_LIMIT} aliases"));
         };
+        if is_absent {
+            return chain.absence(DnsError::NxDomain, message);
+        }
         if chain.entries.is_empty() {
-            return no_data(message);
+            return chain.no_data(message);
         }
         let records: Vec<_> = chain.entries.iter().filter_map(|entry| record(&entry.data)).collect();
         if records.is_empty() {
@@ -141,14 +166,18 @@ impl Query {
             // (RFC 5321 §5.1).
             return Reading::Failed("records that name no host".to_owned());
         }
-        let ttl = duration(chain.ttl).clamp(LEAST_TTL, MOST_TTL);
+        let ttl = seconds(chain.ttl).clamp(LEAST_TTL, MOST_TTL);
         let secure = self.is_trusted && message.metadata.authentic_data;
         Reading::Known(Finding { result: Ok(Answer { records, secure, ttl }), keep: ttl })
     }
 }
 
-/// The records at the end of the aliases (RFC 1034 §3.6.2).
+/// What an answer says of the name that was asked for, and of those that it is an alias of (RFC 1034 §3.6.2). Nothing else in it is
+/// looked at: not records of other names, however near, nor any of the additional section (RFC 5452 §6).
 struct Chain<'a> {
+    /// The name at the end of the aliases.
+    name: &'a Name,
+    /// Its records of the kind that was asked for.
     entries: Vec<&'a Entry>,
     /// Seconds that the whole chain holds, as the records say.
     ttl: u32,
@@ -158,7 +187,7 @@ impl<'a> Chain<'a> {
     /// Nothing where the aliases are too many.
     fn follow(message: &'a Message, asked: &'a Name, kind: RecordType) -> Option<Self> {
         let mut name = asked;
-        let mut ttl = u32::MAX;
+        let mut ttl = u32::MAX >> 1;
         for _ in 0..=ALIAS_LIMIT {
             let owned = || {
                 message.answers.iter().filter(|entry| entry.dns_class == DNSClass::IN && entry.name == *name)
@@ -171,41 +200,47 @@ impl<'a> Chain<'a> {
             match alias {
                 Some((target, alias_ttl)) if entries.is_empty() => {
                     name = target;
-                    ttl = ttl.min(alias_ttl);
+                    ttl = ttl.min(valid(alias_ttl));
                 }
                 _ => {
-                    let ttl = entries.iter().map(|entry| entry.ttl).fold(ttl, u32::min);
-                    return Some(Self { entries, ttl });
+                    let ttl = entries.iter().map(|entry| valid(entry.ttl)).fold(ttl, u32::min);
+                    return Some(Self { name, entries, ttl });
                 }
             }
         }
         None
     }
-}
 
-/// A name without records of the kind, told from a server that points to others because it does not do the recursion:
-/// such a referral has NS records without an SOA (RFC 2308 §2.2).
-fn no_data(message: &Message) -> Reading {
-    let has = |kind| message.authorities.iter().any(|entry| entry.record_type() == kind);
-    if has(RecordType::NS) && !has(RecordType::SOA) {
-        return Reading::Failed("a referral to other servers".to_owned());
+    /// A name without records of the kind, told from a server that points to others because it does not do the recursion:
+    /// such a referral has NS records without an SOA (RFC 2308 §2.2).
+    fn no_data(&self, message: &Message) -> Reading {
+        let has = |kind| message.authorities.iter().any(|entry| entry.record_type() == kind);
+        if has(RecordType::NS) && !has(RecordType::SOA) {
+            return Reading::Unwilling("a referral to other servers".to_owned());
+        }
+        self.absence(DnsError::NoData, message)
     }
-    absence(DnsError::NoData, message)
-}
 
-/// An absence holds for the lesser of the SOA's TTL and its minimum; without an SOA it is not kept (RFC 2308 §5).
-fn absence(error: DnsError, message: &Message) -> Reading {
-    let keep = message.authorities.iter().find_map(|entry| match &entry.data {
-        RData::SOA(soa) => Some(duration(entry.ttl).min(duration(soa.minimum))),
-        _ => None,
-    });
-    let keep = keep.map_or(Duration::ZERO, |ttl| ttl.clamp(LEAST_TTL, MOST_ABSENCE_TTL));
-    Reading::Known(Finding { result: Err(error), keep })
+    /// An absence holds for the lesser of the SOA's TTL and its minimum, and no longer than the aliases that led to it; without an
+    /// SOA of a zone that the name is in, it is not kept (RFC 2308 §5).
+    fn absence(&self, error: DnsError, message: &Message) -> Reading {
+        let is_above = |entry: &&Entry| entry.dns_class == DNSClass::IN && entry.name.zone_of(self.name);
+        let keep = message.authorities.iter().filter(is_above).find_map(|entry| match &entry.data {
+            RData::SOA(soa) => Some(valid(entry.ttl).min(valid(soa.minimum)).min(self.ttl)),
+            _ => None,
+        });
+        let keep = keep.map_or(Duration::ZERO, |ttl| seconds(ttl).clamp(LEAST_TTL, MOST_ABSENCE_TTL));
+        Reading::Known(Finding { result: Err(error), keep })
+    }
 }
 
 /// A TTL is a number of 31 bits, and 0 where the highest bit is set (RFC 2181 §8).
-fn duration(ttl: u32) -> Duration {
-    Duration::from_secs(if ttl > u32::MAX >> 1 { 0 } else { ttl.into() })
+fn valid(ttl: u32) -> u32 {
+    if ttl > u32::MAX >> 1 { 0 } else { ttl }
+}
+
+fn seconds(ttl: u32) -> Duration {
+    Duration::from_secs(ttl.into())
 }
 
 /// What a record says; nothing where its name has octets that cannot be shown.

@@ -4,25 +4,36 @@
 //! | module | what it does |
 //! |---|---|
 //! | `message` | writes queries and reads answers; no I/O |
+//! | `roster` | who the servers are, and in which order they are asked |
 //! | `servers` | asks one server after the other until one knows |
 //! | `cache` | keeps what was found |
+//! | `recording` | answers written down, and given again |
 //!
-//! A query goes out as a datagram with EDNS0, from a fresh port, under a random id. What comes back and is no answer to it is
-//! dropped, and waiting goes on. An answer that does not fit comes again over a stream. A server that is silent or fails is
-//! followed by the next one; when none knows, the result is [`DnsError::ServFail`], which is never cached.
+//! A query goes out as a datagram with EDNS0, from a fresh port, under a random id, its name in letters of either case by chance.
+//! What comes back and is no answer to it is dropped, and waiting goes on. An answer that does not fit comes again over a stream. Of an answer
+//! only that is believed which it says of the name that was asked for, or of one that this is an alias of. A server that is silent or fails is
+//! followed by the next one; when none knows, the result is [`DnsError::ServFail`], which is never cached. No name is ever completed
+//! by a search domain: a name that came with mail means what it says, and no host of the operator's.
 //!
 //! Each question is in flight once: whoever asks meanwhile waits for the same answer. The query runs in a job of its own, so
-//! that an asker who is dropped takes nothing away from the others.
+//! that an asker who is dropped takes nothing away from the others. A name that was asked for several times is looked up anew shortly before
+//! its answer expires, while that still serves.
+//!
+//! **Answers that have expired** are given only where an operator says so ([`Resolver::serving_stale`]; RFC 8767), for as long, and only where no
+//! server knows. Mail that waits for a name server loses minutes, and its queue is made for that; but an expired record may be a
+//! key that was revoked or a host that was given away, and whoever can silence the servers of a domain would decide how long it is believed. Absences are never
+//! given so: they turn mail away for good.
 
 mod cache;
 mod message;
+mod recording;
+mod roster;
 mod servers;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,13 +43,19 @@ use futures::channel::oneshot;
 use futures::future::{FutureExt, Shared};
 
 use crate::platform::{Answer, Clock, Dns, DnsError, Entropy, Instant, Net, Question, Spawn};
-use cache::Cache;
+use cache::{Cache, Known};
+pub use recording::{NotARecording, Recorder, Recording};
+pub use roster::{NameServerSource, NameServers};
 use servers::Servers;
 
 /// How long a question is worked on, from when it is asked; then it is a failure.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 /// Questions that are being asked at a time, each with one socket. Beyond: a question waits its turn, within its deadline.
 pub const QUERIES_AT_ONCE: usize = 256;
+/// Queries in flight from which on none is begun ahead of need.
+const RENEWALS_UP_TO: usize = QUERIES_AT_ONCE / 2;
+/// How long fresh answers are waited for where an expired one could be given (RFC 8767 §5).
+const STALE_PATIENCE: Duration = Duration::from_millis(1_800);
 
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,25 +76,30 @@ impl Finding {
 pub struct Resolver {
     desk: Arc<Desk>,
     spawn: Arc<dyn Spawn>,
+    stale: Duration,
 }
 
 impl Resolver {
-    /// A resolver that prefers the earlier ones of these servers. Those beyond the first eight are left out, and with none
-    /// every lookup fails.
+    /// A resolver that prefers the earlier ones of the servers that the source names. With none every lookup fails.
     pub fn new(
-        servers: Vec<SocketAddr>,
+        source: Arc<dyn NameServerSource>,
         net: Arc<dyn Net>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         spawn: Arc<dyn Spawn>,
     ) -> Self {
         let desk = Desk {
-            servers: Servers::new(servers, net, clock.clone(), entropy),
+            servers: Servers::new(source, net, clock.clone(), entropy),
             clock,
             turns: Semaphore::new(QUERIES_AT_ONCE),
             state: Mutex::default(),
         };
-        Self { desk: Arc::new(desk), spawn }
+        Self { desk: Arc::new(desk), spawn, stale: Duration::ZERO }
+    }
+
+    /// The same, but where no server knows, what was found earlier is still given for this long after it has expired.
+    pub fn serving_stale(self, up_to: Duration) -> Self {
+        Self { stale: up_to, ..self }
     }
 
     /// Starts the job that answers a question.
@@ -96,18 +118,31 @@ impl Resolver {
 impl Dns for Resolver {
     async fn lookup(&self, question: &Question) -> Result<Answer, DnsError> {
         let now = self.desk.clock.instant();
-        let (flight, begun) = {
+        let (known, flight, begun) = {
             let mut state = self.desk.state();
-            if let Some(known) = state.cache.get(question, now) {
-                return known;
+            let known = state.cache.get(question, now, self.stale);
+            match known {
+                Known::Fresh(result) => return result,
+                Known::Ageing(result) if state.in_flight.len() >= RENEWALS_UP_TO => return result,
+                Known::Ageing(_) | Known::Stale(_) | Known::Nothing => {}
             }
-            state.board(question)
+            let (flight, begun) = state.board(question);
+            (known, flight, begun)
         };
         // Without holding the state: a runtime that is ending drops the job at once, and the job's end needs the state.
         if let Some(done) = begun {
             self.begin(question, done, now + DEADLINE);
         }
-        flight.landed().await
+        match known {
+            Known::Fresh(result) | Known::Ageing(result) => result,
+            Known::Nothing => flight.landed().await,
+            Known::Stale(answer) => {
+                match self.desk.clock.before(now + STALE_PATIENCE, flight.landed()).await {
+                    Some(Err(DnsError::ServFail(_))) | None => Ok(answer),
+                    Some(known) => known,
+                }
+            }
+        }
     }
 }
 

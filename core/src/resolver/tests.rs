@@ -2,6 +2,7 @@
 
 mod asking;
 mod keeping;
+mod trust;
 mod world;
 
 use std::net::Ipv4Addr;

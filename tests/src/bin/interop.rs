@@ -26,6 +26,7 @@ use fulmar_tests::openspf;
 use fulmar_tests::postfix_cases;
 use fulmar_tests::process::{PASSWORD, Server, Site, free_address};
 use fulmar_tests::relay_run;
+use fulmar_tests::replay_case;
 use fulmar_tests::s3_cases;
 use fulmar_tests::signature_cases;
 use fulmar_tests::small_disk::SmallDisk;
@@ -44,7 +45,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 26] = [
+const CASES: [Case; 27] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -72,6 +73,9 @@ const CASES: [Case; 26] = [
         nmap_cases::nmap_finds_no_open_relay(&setting.program)
     }),
     ("spf_is_right_in_every_case_of_openspf", |setting| openspf::every_case_is_right(&setting.target)),
+    ("a_verification_is_recorded_and_run_again_without_name_servers", |setting| {
+        replay_case::a_verification_is_run_again(&setting.program)
+    }),
     ("on_a_full_disk_clients_are_told_to_come_back_and_nothing_is_half_kept", full_disk),
     ("s3_seaweedfs_keeps_through_a_kill_what_it_took", |_| s3_cases::seaweedfs_keeps_objects()),
     ("s3_ceph_rgw_keeps_through_a_kill_what_it_took", |_| s3_cases::ceph_rgw_keeps_objects()),

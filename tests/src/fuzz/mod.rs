@@ -7,6 +7,7 @@
 
 mod dkim;
 mod dmarc;
+mod dns;
 mod headers;
 mod names;
 mod proxy;
@@ -19,6 +20,7 @@ mod written;
 
 pub use dkim::dkim;
 pub use dmarc::dmarc;
+pub use dns::dns;
 pub use headers::headers;
 pub use proxy::proxy;
 pub use sasl::sasl;
@@ -31,9 +33,10 @@ pub use unstuffing::unstuffing;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name that it has in `tests/fuzz`.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("dkim", dkim),
     ("dmarc", dmarc),
+    ("dns", dns),
     ("headers", headers),
     ("proxy", proxy),
     ("sasl", sasl),

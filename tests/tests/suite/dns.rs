@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fulmar_core::model::DnsName;
 use fulmar_core::platform::{Answer, Dns, DnsError, Question, Record, RecordKind};
-use fulmar_core::resolver::Resolver;
+use fulmar_core::resolver::{NameServers, Resolver};
 use fulmar_runtime_smol::{SmolClock, SmolEntropy, SmolNet, SmolRuntime};
 use fulmar_tests::name_server::{Manner, NameServer};
 use fulmar_tests::zone::Zone;
@@ -26,7 +26,13 @@ fn a_real_server_is_heard_over_udp_and_tcp_and_the_next_one_where_nobody_listens
     let server = NameServer::start(Arc::new(zone));
     server.misbehave(Manner::ForgedFirst);
     let servers = vec![closed, server.address()];
-    let resolver = Resolver::new(servers, net, Arc::new(SmolClock), Arc::new(SmolEntropy), runtime.spawn());
+    let resolver = Resolver::new(
+        Arc::new(NameServers::from(servers)),
+        net,
+        Arc::new(SmolClock),
+        Arc::new(SmolEntropy),
+        runtime.spawn(),
+    );
     let host = vec![Record::Address([192, 0, 2, 1].into())];
     let many = (0..100).map(|preference| {
         let exchange = Some(DnsName::parse(&format!("mx{preference}.many.test")).unwrap());

@@ -25,6 +25,7 @@ mod policy;
 mod pop3;
 mod proxy;
 mod relay;
+mod replay;
 mod s3;
 mod servers;
 mod signing;

@@ -45,7 +45,7 @@ fn message(query: &Query, answers: Vec<Entry>) -> Message {
 /// The records that an answer gives, or why it gives none.
 fn records(kind: RecordKind, answers: Vec<Entry>) -> Result<Vec<Record>, Reading> {
     let query = query(kind);
-    match query.read(&message(&query, answers).to_vec().unwrap()) {
+    match query.read(&message(&query, answers).to_vec().unwrap(), Case::Kept) {
         Reading::Known(Finding { result: Ok(answer), .. }) => Ok(answer.records),
         reading => Err(reading),
     }
@@ -150,12 +150,77 @@ fn no_name_no_data_and_a_referral_are_told_apart() {
         (ResponseCode::NoError, vec![soa.clone()], kept(DnsError::NoData)),
         (ResponseCode::NoError, vec![ns.clone(), soa], kept(DnsError::NoData)),
         (ResponseCode::NoError, vec![], absent(DnsError::NoData)),
-        (ResponseCode::NoError, vec![ns], Reading::Failed("a referral to other servers".to_owned())),
+        (ResponseCode::NoError, vec![ns], Reading::Unwilling("a referral to other servers".to_owned())),
     ] {
         let mut message = message(&query, vec![]);
         message.metadata.response_code = code;
         message.add_authorities(authorities.into_iter().map(|data| entry("test.", data)));
-        assert_eq!(query.read(&message.to_vec().unwrap()), expected);
+        assert_eq!(query.read(&message.to_vec().unwrap(), Case::Kept), expected);
+    }
+}
+
+/// An absence of `host.test` that these records of the authority section tell of, after these aliases.
+fn absence(code: ResponseCode, aliases: Vec<Entry>, authorities: Vec<Entry>) -> Reading {
+    let query = query(RecordKind::A);
+    let mut message = message(&query, aliases);
+    message.metadata.response_code = code;
+    message.add_authorities(authorities);
+    query.read(&message.to_vec().unwrap(), Case::Kept)
+}
+
+fn soa(zone: &str, ttl: u32, minimum: u32) -> Entry {
+    let data = RData::SOA(SOA::new(name("ns.test."), name("root.test."), 1, 2, 3, 4, minimum));
+    Entry::from_rdata(name(zone), ttl, data)
+}
+
+#[test]
+fn an_absence_is_kept_on_the_word_of_a_zone_that_the_name_is_in_and_no_other() {
+    let kept =
+        |error, seconds| Reading::Known(Finding { result: Err(error), keep: Duration::from_secs(seconds) });
+    let aliases = || vec![alias("host.test.", "a.far.example.")];
+    for (zone, seconds) in
+        [(".", 30), ("TEST.", 30), ("host.test.", 30), ("a.host.test.", 0), ("ost.test.", 0), ("example.", 0)]
+    {
+        for (code, error) in
+            [(ResponseCode::NXDomain, DnsError::NxDomain), (ResponseCode::NoError, DnsError::NoData)]
+        {
+            let reading = absence(code, vec![], vec![soa(zone, 60, 30)]);
+            assert_eq!(reading, kept(error, seconds), "{zone} {code}");
+        }
+    }
+    // It is the zone of the last name that says so, and the alias, which holds for a minute, leads there no longer.
+    for (zone, ttl, seconds) in [("far.example.", 30, 30), ("far.example.", 300, 60), ("test.", 30, 0)] {
+        let reading = absence(ResponseCode::NXDomain, aliases(), vec![soa(zone, ttl, 300)]);
+        assert_eq!(reading, kept(DnsError::NxDomain, seconds), "{zone} {ttl}");
+    }
+    // A liar's record does not stand in the way of the true one.
+    let reading =
+        absence(ResponseCode::NXDomain, vec![], vec![soa("example.", 900, 900), soa("test.", 30, 30)]);
+    assert_eq!(reading, kept(DnsError::NxDomain, 30));
+}
+
+#[test]
+fn records_beside_the_answer_are_not_believed() {
+    let query = query(RecordKind::A);
+    let mut message =
+        message(&query, vec![alias("other.test.", "host.test."), alias("a.host.test.", "b.test.")]);
+    message.add_authority(address("host.test."));
+    message.add_additional(address("host.test."));
+    let reading = query.read(&message.to_vec().unwrap(), Case::Kept);
+    assert_eq!(reading, absent(DnsError::NoData));
+}
+
+#[test]
+fn the_case_of_letters_in_the_question_has_to_be_ours() {
+    let query = Query { name: name("hOsT.test."), ..query(RecordKind::A) };
+    for (asked, reading) in
+        [("hOsT.test.", true), ("HOsT.test.", false), ("host.test.", false), ("hOsT.tesT.", false)]
+    {
+        let mut message = message(&query, vec![address("host.test.")]);
+        message.queries[0].name = name(asked);
+        let octets = message.to_vec().unwrap();
+        assert_eq!(query.read(&octets, Case::Kept) != Reading::OtherCase, reading, "{asked}");
+        assert!(matches!(query.read(&octets, Case::Changed), Reading::Known(_)), "{asked}");
     }
 }
 
@@ -166,7 +231,7 @@ fn an_extended_error_is_not_taken_for_an_empty_answer() {
     // This is 16: its lower four bits, which stand in the header, are those of success (RFC 6891 §6.1.3).
     message.metadata.response_code = ResponseCode::BADVERS;
     message.set_edns(Edns::new());
-    assert!(matches!(query.read(&message.to_vec().unwrap()), Reading::Failed(_)));
+    assert!(matches!(query.read(&message.to_vec().unwrap(), Case::Kept), Reading::Failed(_)));
 }
 
 #[test]
@@ -175,9 +240,9 @@ fn an_error_without_the_question_is_heard_only_while_it_may_be_about_edns() {
     message.metadata.response_code = ResponseCode::FormErr;
     let octets = message.to_vec().unwrap();
     let query = query(RecordKind::A);
-    assert_eq!(query.read(&octets), Reading::NoExtensions);
-    assert_eq!(Query { is_extended: false, ..query.clone() }.read(&octets), Reading::Stray);
-    assert_eq!(Query { id: !ID, ..query }.read(&octets), Reading::Stray);
+    assert_eq!(query.read(&octets, Case::Kept), Reading::NoExtensions);
+    assert_eq!(Query { is_extended: false, ..query.clone() }.read(&octets, Case::Kept), Reading::Stray);
+    assert_eq!(Query { id: !ID, ..query }.read(&octets, Case::Kept), Reading::Stray);
 }
 
 #[test]
@@ -199,7 +264,7 @@ fn compression_that_leads_nowhere_cannot_be_read() {
         octets[7] = 1;
         octets.extend(pointers.iter().flat_map(|to| (0xc000 | to).to_be_bytes()));
         octets.extend([0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
-        assert_eq!(query.read(&octets), Reading::Incomplete, "{pointers:?}");
+        assert_eq!(query.read(&octets, Case::Kept), Reading::Incomplete, "{pointers:?}");
     }
 }
 
@@ -215,7 +280,7 @@ proptest! {
                 all[6..12].copy_from_slice(&[0, 200, 0, 20, 0, 20]);
             }
             all.extend(&octets);
-            let _ = query.read(&all);
+            let _ = query.read(&all, Case::Kept);
         }
     }
 
@@ -232,6 +297,6 @@ proptest! {
             octets[at] = octet;
         }
         octets.truncate(length.index(octets.len()) + 1);
-        let _ = query.read(&octets);
+        let _ = query.read(&octets, Case::Kept);
     }
 }

@@ -1,6 +1,7 @@
 //! What is kept, for how long, and who shares a query.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,7 +11,7 @@ use hickory_proto::rr::{RData, Record as Entry};
 
 use super::world::{Asked, Does, World};
 use super::{HOST, a, address, answers, code, empty, good, is_failure, is_host, name};
-use crate::platform::Dns;
+use crate::platform::{Dns, DnsError};
 use crate::resolver::QUERIES_AT_ONCE;
 
 fn absent(asked: &Asked, code: ResponseCode, ttl: u32, minimum: u32) -> Message {
@@ -123,4 +124,65 @@ fn queries_beyond_the_limit_wait_their_turn() {
     assert_eq!(world.asked().len(), QUERIES_AT_ONCE);
     assert!(world.run(all).iter().all(is_host));
     assert_eq!((world.asked().len(), world.elapsed().as_secs()), (questions.len(), 2));
+}
+
+#[test]
+fn what_is_asked_for_often_is_looked_up_anew_before_it_expires_and_nobody_waits_for_that() {
+    let (world, resolver) = World::new(1, |asked| answers(address(asked, 100)));
+    let question = a("host.test");
+    for (pause, queries, ttl) in [(0, 0, 100), (1, 1, 99), (1, 1, 98), (94, 1, 4), (0, 2, 100), (5, 2, 95)] {
+        world.pass(Duration::from_secs(pause));
+        let answer = world.run(resolver.lookup(&question)).unwrap();
+        assert_eq!(answer.ttl.as_secs(), ttl, "after {} s", world.elapsed().as_secs());
+        assert!(world.asked().len() >= queries, "after {} s", world.elapsed().as_secs());
+    }
+    assert_eq!((world.asked().len(), world.elapsed().as_secs()), (2, 101));
+}
+
+/// A server that answers the first query, and from then on does what the script says.
+fn later(script: fn(&Asked) -> Vec<Does>) -> impl Fn(&Asked) -> Vec<Does> + Send + Sync {
+    let asked_before = AtomicUsize::new(0);
+    move |asked| match asked_before.fetch_add(1, Ordering::Relaxed) {
+        0 => good(asked),
+        _ => script(asked),
+    }
+}
+
+#[test]
+fn an_answer_that_has_expired_is_given_only_on_order_and_only_where_no_server_knows() {
+    type Script = fn(&Asked) -> Vec<Does>;
+    let fails: Script = |asked| code(asked, ResponseCode::ServFail);
+    let is_silent: Script = |_| vec![];
+    let is_absent: Script = |asked| answers(absent(asked, ResponseCode::NXDomain, 60, 60));
+    for (stale, pause, script, is_given, milliseconds) in [
+        (0, 60, fails, false, 0),
+        (3_600, 60, fails, true, 0),
+        (3_600, 3_600, fails, true, 0),
+        (3_600, 3_660, fails, false, 0),
+        (3_600, 60, is_silent, true, 1_800),
+        (0, 60, is_silent, false, 14_000),
+    ] {
+        let (world, resolver) = World::new(1, later(script));
+        let resolver = resolver.serving_stale(Duration::from_secs(stale));
+        assert!(is_host(&world.run(resolver.lookup(&a("host.test")))));
+        world.pass(Duration::from_secs(pause));
+        let begun = world.elapsed();
+        let result = world.run(resolver.lookup(&a("host.test")));
+        let told = format!("{stale} {pause}: {result:?}");
+        assert_eq!((is_host(&result), is_failure(&result)), (is_given, !is_given), "{told}");
+        assert_eq!((world.elapsed() - begun).as_millis(), milliseconds, "{told}");
+        if is_given && milliseconds == 0 {
+            // The servers are left alone for half a minute.
+            for (pause, queries) in [(0, 2), (29, 2), (1, 3)] {
+                world.pass(Duration::from_secs(pause));
+                let _ = world.run(resolver.lookup(&a("host.test")));
+                assert_eq!(world.asked().len(), queries, "{told}");
+            }
+        }
+    }
+    let (world, resolver) = World::new(1, later(is_absent));
+    let resolver = resolver.serving_stale(Duration::from_hours(1));
+    assert!(is_host(&world.run(resolver.lookup(&a("host.test")))));
+    world.pass(Duration::from_secs(60));
+    assert_eq!(world.run(resolver.lookup(&a("host.test"))), Err(DnsError::NxDomain));
 }

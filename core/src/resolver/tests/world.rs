@@ -17,7 +17,7 @@ use hickory_proto::op::Message;
 
 use crate::model::UtcTime;
 use crate::platform::{Clock, Datagram, Entropy, Instant, Job, Net, Spawn, Stream, Target};
-use crate::resolver::Resolver;
+use crate::resolver::{NameServers, Resolver};
 
 /// How a query came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A world and a resolver that knows its servers. Server 0 alone is on this machine.
+    /// A world and a resolver that knows its servers, of which server 0 alone is on this machine.
     pub(super) fn new(
         servers: usize,
         script: impl Fn(&Asked) -> Vec<Does> + Send + Sync + 'static,
@@ -70,9 +70,17 @@ impl World {
             0 => SocketAddr::from(([127, 0, 0, 1], 53)),
             _ => SocketAddr::from(([192, 0, 2, number as u8], 53)),
         };
+        Self::of((0..servers).map(address).collect::<Vec<_>>().into(), script)
+    }
+
+    /// The same with these servers.
+    pub(super) fn of(
+        named: NameServers,
+        script: impl Fn(&Asked) -> Vec<Does> + Send + Sync + 'static,
+    ) -> (Arc<Self>, Resolver) {
         let world = Arc::new(Self {
             script: Box::new(script),
-            servers: (0..servers).map(address).collect(),
+            servers: named.addresses.clone(),
             asked: Mutex::default(),
             now: Mutex::default(),
             alarms: Mutex::default(),
@@ -80,8 +88,7 @@ impl World {
             jobs: Mutex::default(),
         });
         let net = Arc::new(ScriptedNet(world.clone()));
-        let servers = world.servers.clone();
-        let resolver = Resolver::new(servers, net, world.clone(), world.clone(), world.clone());
+        let resolver = Resolver::new(Arc::new(named), net, world.clone(), world.clone(), world.clone());
         (world, resolver)
     }
 
@@ -191,7 +198,9 @@ impl Entropy for World {
     fn fill(&self, buffer: &mut [u8]) {
         for octet in buffer {
             let seed = self.drawn.fetch_add(1, Ordering::Relaxed);
-            *octet = (seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8;
+            let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            *octet = (mixed >> 56) as u8;
         }
     }
 }

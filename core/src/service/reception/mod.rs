@@ -9,6 +9,7 @@ mod options;
 mod queries;
 mod recipients;
 mod submission;
+mod trial;
 mod verification;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub(crate) use self::crowd::keeps_up;
 use self::options::{options, protocol};
 pub(super) use self::recipients::resolve_all;
 use self::recipients::{Recipients, add, resolve};
+pub use self::trial::{Arrival, verify};
 use self::verification::Origin;
 use super::{Context, signing};
 use crate::authn::results::without_forged;
@@ -158,7 +160,9 @@ impl Handler for Reception<'_> {
             });
             return Ok(());
         };
-        transaction.origin = Some(Origin::check(&context, client, &transaction.mail, hostname).await?);
+        let (platform, settings) = (context.requests.platform(), &context.config.verification);
+        transaction.origin =
+            Some(Origin::check(platform, settings, client, &transaction.mail, hostname).await?);
         transaction.content = Some(ContentSink::hashing(context, verification::body_methods));
         Ok(())
     }
@@ -195,7 +199,8 @@ impl Handler for Reception<'_> {
             header = without_forged(&header, authserv_id);
         }
         if let Some(origin) = origin {
-            let finding = origin.conclude(self.context, &header, &hashes, authserv_id).await?;
+            let (platform, settings) = (self.context.requests.platform(), &self.context.config.verification);
+            let finding = origin.conclude(platform, settings, &header, &hashes, authserv_id).await?;
             self.context.journal.report(&finding.event(id));
             (header, results) = (finding.header, finding.fields);
         } else if self.may_sign(&header).await {

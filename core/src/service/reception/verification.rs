@@ -18,6 +18,7 @@ use crate::authn::spf::{self, Limits, Sender};
 use crate::config::{Consequence, Obedience, VerificationSettings};
 use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, SpfResult};
 use crate::model::{Domain, Event, QueueId, Reply, ReversePath, UtcTime};
+use crate::platform::{Dns, Platform};
 use crate::service::Context;
 use crate::smtp::Mail;
 
@@ -57,19 +58,23 @@ struct Facts {
 
 /// How the body is to be hashed, whatever will be asked of it.
 pub(super) fn body_methods(_: &Context, header: &[u8]) -> Vec<BodyMethod> {
+    methods(header)
+}
+
+/// Those that signatures and seals ask for.
+pub(super) fn methods(header: &[u8]) -> Vec<BodyMethod> {
     dkim::body_methods(header).into_iter().chain(arc::body_method(header)).collect()
 }
 
 impl Origin {
     /// Looks up what can be known before there is content. An error where that is enough to refuse it, or to put it off.
     pub(super) async fn check(
-        context: &Context,
+        platform: &Platform,
+        settings: &VerificationSettings,
         client: IpAddr,
         mail: &Mail,
         receiver: &Domain,
     ) -> Result<Self, Reply> {
-        let platform = context.requests.platform();
-        let settings = &context.config.verification;
         let dns = &*platform.dns;
         let helo = mail.greeting.as_str();
         let who = spf::Client { address: client, helo, receiver, now: platform.clock.utc() };
@@ -142,13 +147,12 @@ impl Origin {
     /// Looks up the rest, now that the message is whole. An error where it is not to be taken.
     pub(super) async fn conclude(
         self,
-        context: &Context,
+        platform: &Platform,
+        settings: &VerificationSettings,
         header: &[u8],
         bodies: &BodyHashes,
         authserv_id: &Domain,
     ) -> Result<Finding, Reply> {
-        let platform = context.requests.platform();
-        let settings = &context.config.verification;
         let found = async {
             let (now, dns) = (platform.clock.utc(), &*platform.dns);
             let (dkim, arc) = signatures(header, bodies, now, dns).await;
@@ -236,7 +240,7 @@ async fn signatures(
     header: &[u8],
     bodies: &BodyHashes,
     now: UtcTime,
-    dns: &dyn crate::platform::Dns,
+    dns: &dyn Dns,
 ) -> (DkimReport, ArcReport) {
     join(dkim::verify(header, bodies, dns, now), arc::verify(header, bodies, dns, now)).await
 }
