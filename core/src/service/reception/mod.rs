@@ -8,6 +8,7 @@ mod crowd;
 mod options;
 mod queries;
 mod recipients;
+mod sealing;
 mod submission;
 mod verification;
 
@@ -158,7 +159,10 @@ impl Handler for Reception<'_> {
             return Ok(());
         };
         transaction.origin = Some(Origin::check(&context, client, &transaction.mail, hostname).await?);
-        transaction.content = Some(ContentSink::hashing(context, verification::body_methods));
+        transaction.content = Some(match sealing::is_forwarded(&transaction.recipients) {
+            true => ContentSink::hashing(context, sealing::body_methods),
+            false => ContentSink::hashing(context, verification::body_methods),
+        });
         Ok(())
     }
 
@@ -189,7 +193,8 @@ impl Handler for Reception<'_> {
                 self.context.config.verification.authserv_id.as_ref().unwrap_or(client.hostname());
             let finding = origin.conclude(self.context, &header, &hashes, authserv_id).await?;
             self.context.journal.report(&finding.event(id));
-            (header, results) = (finding.header, finding.fields);
+            let seal = sealing::seal(self.context, &recipients, &finding, &hashes).await?;
+            (header, results) = (finding.header, seal + &finding.fields);
         } else if self.may_sign(&header).await {
             results = signatures(self.context, &header, &hashes).await?;
         }
