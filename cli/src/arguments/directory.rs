@@ -45,6 +45,14 @@ pub(crate) enum DomainCommand {
         /// The domain
         domain: Domain,
     },
+    /// Sign the return addresses of forwarded mail with a new secret (SRS)
+    ///
+    /// That happens by itself every 90 days. Addresses that are out stay good until they expire; where a secret has leaked, say this three
+    /// times, and no older address leads back any more.
+    RotateSrs {
+        /// The domain
+        domain: Domain,
+    },
     /// The keys that sign its mail (DKIM)
     ///
     /// A key is published first: put its record into the DNS. Once the DNS has it, the key can become active: every message of the

@@ -63,6 +63,12 @@ pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<
             |recipient| [recipient.to_string()],
             |recipient| json!({"recipient": recipient}),
         )?,
+        DomainCommand::RotateSrs { domain } => {
+            let rotated = admin.srs_rotate(&domain).await;
+            rotated.map_err(|error| Failure::without_domain(error, &domain))?;
+            let words = format!("{domain} signs return addresses with a new secret");
+            output.fact(&words, &json!({"domain": domain, "rotated": true}))?;
+        }
         DomainCommand::Dkim(command) => dkim::dkim(context, command).await?,
     }
     Ok(())

@@ -5,6 +5,7 @@
 
 mod auth;
 mod door;
+mod forwarding;
 mod hosts;
 mod issuers;
 mod keys;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Admin, AdminError};
 use crate::model::{Address, AliasName, Domain, LocalPattern};
 use crate::state::chain::Draft;
+use crate::state::domain::srs::SecretText;
 use crate::state::domain::{DomainKind, DomainSettings, LocalDomain, Op};
 use crate::state::frame::Data;
 use crate::state::layout;
@@ -117,6 +118,13 @@ impl Admin {
             true => Err(AdminError::Invalid(format!("a list of recipients has at most {RECIPIENTS} names"))),
             false => Ok(()),
         }
+    }
+
+    /// Has reverse-paths of forwarded mail signed with a new secret. What was signed before stays good, unless it has been as many orders ago as
+    /// secrets are kept.
+    pub async fn srs_rotate(&self, domain: &Domain) -> Result<(), AdminError> {
+        let secret = SecretText::draw(&*self.platform.entropy);
+        self.change_domain(domain, |_| vec![Op::SrsSecret { secret: secret.clone() }]).await
     }
 
     /// Who is on a domain's list of recipients.

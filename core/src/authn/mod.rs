@@ -9,6 +9,7 @@ pub mod dmarc;
 pub mod iprev;
 pub mod results;
 pub mod spf;
+pub mod srs;
 
 mod property;
 #[cfg(test)]

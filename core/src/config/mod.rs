@@ -3,6 +3,7 @@
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
 mod auth;
+mod forwarding;
 mod listener;
 mod policy;
 mod relay;
@@ -14,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use auth::AuthSettings;
+pub use forwarding::ForwardingSettings;
 use ipnet::IpNet;
 pub use listener::{Authentication, ListenerSettings};
 pub use policy::{
@@ -40,6 +42,8 @@ pub struct Config {
     pub postmaster: Option<Address>,
     /// Relaying to other hosts.
     pub relay: RelaySettings,
+    /// Mail that our aliases lead to other hosts.
+    pub forwarding: ForwardingSettings,
     /// Limits of SMTP sessions.
     pub smtp: SmtpLimits,
     /// Who may connect, speak and send, and how often.
@@ -65,6 +69,7 @@ impl Config {
             hostname,
             postmaster: None,
             relay: RelaySettings::default(),
+            forwarding: ForwardingSettings::default(),
             smtp: SmtpLimits::default(),
             policy: PolicySettings::default(),
             verification: VerificationSettings::default(),

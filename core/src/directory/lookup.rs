@@ -11,6 +11,8 @@
 //!
 //! Case makes no difference in any of them. What stood behind the separator is not lost: the queue keeps the address that was named
 //! beside the one that it comes to, and other hosts get it as it was.
+//!
+//! A recipient that has the form of a rewritten reverse-path is taken for one before 3 to 6 are looked at (`forwarding`).
 
 use super::{Directory, Target};
 use crate::model::Address;
@@ -77,7 +79,11 @@ impl Directory {
     }
 
     /// Whether somebody gets mail at an address in normal form.
-    async fn has_recipient(&self, address: &Address, settings: DomainSettings) -> Result<bool, StateError> {
+    pub(super) async fn has_recipient(
+        &self,
+        address: &Address,
+        settings: DomainSettings,
+    ) -> Result<bool, StateError> {
         match settings.kind {
             DomainKind::Local => self.has_account(address).await,
             DomainKind::Relay => {

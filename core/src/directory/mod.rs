@@ -1,5 +1,6 @@
 //! Who is who (rank 6): domains, aliases and accounts, and what a recipient comes to ([`Directory::resolve`]).
 
+mod forwarding;
 mod lookup;
 mod resolve;
 

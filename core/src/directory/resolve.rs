@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Directory;
 use super::lookup::Found;
+use crate::authn::srs::SrsFault;
 use crate::model::{Address, Domain};
 use crate::state::StateError;
 use crate::state::log::Class;
@@ -42,6 +43,8 @@ pub enum Resolution {
     NoSuchUser,
     /// Its domain is not ours.
     Foreign,
+    /// It has the form of a reverse-path that a domain of ours has rewritten, and leads nowhere.
+    BadReturn(SrsFault),
 }
 
 impl Directory {
@@ -54,7 +57,15 @@ impl Directory {
         postmaster: Option<&Address>,
         limit: usize,
     ) -> Result<Resolution, StateError> {
-        let resolution = self.expand(recipient, limit).await?;
+        let resolution = match self.returned(recipient).await? {
+            Some(Ok(original)) => match self.expand(&original, limit).await? {
+                Resolution::Foreign => Resolution::Targets(vec![Target::relay(original)]),
+                // Its domain has become ours since.
+                found => found,
+            },
+            Some(Err(fault)) => Resolution::BadReturn(fault),
+            None => self.expand(recipient, limit).await?,
+        };
         let is_nobody = match resolution {
             Resolution::NoSuchUser => true,
             Resolution::Foreign => recipient.domain() == host,

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Context;
+use crate::authn::arc::{self, ArcReport};
 use crate::authn::dkim::{
     self, Algorithm, BodyHash, BodyHashes, BodyMethod, Signatory, SigningError, SigningKey, has_signature_of,
 };
@@ -92,6 +93,34 @@ pub async fn sign(
     let (owner, header) = (domain.clone(), header.to_vec());
     let signed = run(context, is_slow, move || sign_with(&keys, &owner, &header, &body, now)).await?;
     Ok(signed.unwrap_or_else(|error| {
+        report(context, domain, &error);
+        String::new()
+    }))
+}
+
+/// One more ARC set, to be put in front of the header block of a message that is forwarded (RFC 8617 §5.1). Empty where the domain is not ours or
+/// has no active key, where the body was not hashed, and where no set may be added: see [`arc::seal`], as for what is given.
+pub async fn seal(
+    context: &Context,
+    domain: &Domain,
+    header: &[u8],
+    hashes: &BodyHashes,
+    found: &ArcReport,
+    results: &str,
+) -> Result<String, StateError> {
+    let Some(body) = hashes.find(BodyMethod::SIGNING).copied() else { return Ok(String::new()) };
+    let keys = keys(context, domain).await?;
+    // A set has one signature of each kind (RFC 8617 §4.2): better one by RSA, which everybody verifies.
+    let Some(key) = keys.iter().find(|key| is_slow(key)).or(keys.first()).cloned() else {
+        return Ok(String::new());
+    };
+    let is_slow = is_slow(&key);
+    let now = context.requests.platform().clock.utc();
+    let (owner, header, found, results) =
+        (domain.clone(), header.to_vec(), found.clone(), results.to_owned());
+    let seal = move || arc::seal(&header, &body, &found, &results, &signatory(&owner, &key), now);
+    let sealed = run(context, is_slow, seal).await?;
+    Ok(sealed.map(Option::unwrap_or_default).unwrap_or_else(|error| {
         report(context, domain, &error);
         String::new()
     }))

@@ -4,6 +4,7 @@
 //! operation reads the chain up to it and no further: it delivers to whom it finds and puts the others off.
 
 pub mod keys;
+pub mod srs;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use self::keys::{DomainKey, KeyAlgorithm, KeyState, PrivateKey};
+use self::srs::{SECRETS, SecretText, SrsSecret};
 use super::chain::{Position, State};
-use crate::model::{Address, Domain, LocalPattern};
+use crate::model::{Address, Domain, LocalPattern, UtcTime};
 
 /// One change to a domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,11 @@ pub enum Op {
         /// Which.
         selector: String,
     },
+    /// From now on this secret signs reverse-paths of forwarded mail.
+    SrsSecret {
+        /// The secret.
+        secret: SecretText,
+    },
 }
 
 /// A domain.
@@ -95,6 +102,9 @@ pub struct LocalDomain {
     /// The keys that sign for it, by selector.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keys: BTreeMap<String, DomainKey>,
+    /// The secrets for reverse-paths of forwarded mail, the one that signs last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub srs_secrets: Vec<SrsSecret>,
 }
 
 /// What holds for a whole domain.
@@ -171,6 +181,11 @@ impl State for LocalDomain {
             Op::RemoveKey { selector } => {
                 self.keys.remove(selector);
             }
+            Op::SrsSecret { secret } => {
+                self.srs_secrets.push(SrsSecret { created: at.time, secret: secret.clone() });
+                let too_many = self.srs_secrets.len().saturating_sub(SECRETS);
+                self.srs_secrets.drain(..too_many);
+            }
         }
     }
 
@@ -194,6 +209,11 @@ impl LocalDomain {
     /// The keys that sign now, by selector.
     pub fn active_keys(&self) -> impl Iterator<Item = (&String, &DomainKey)> {
         self.keys.iter().filter(|(_, key)| key.state == KeyState::Active)
+    }
+
+    /// Whether a secret for reverse-paths is to be made before one signs: there is none yet, or it has signed for long.
+    pub fn wants_srs_secret(&self, now: UtcTime) -> bool {
+        self.srs_secrets.last().is_none_or(|secret| now.since(secret.created) >= srs::SIGNING_TIME)
     }
 
     /// A pattern that is given other targets keeps its place.

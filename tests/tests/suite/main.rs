@@ -11,6 +11,7 @@ mod dns;
 mod domain_keys;
 mod drain;
 mod end_to_end;
+mod forwarding;
 mod fsck;
 mod fuzz;
 mod hostile;

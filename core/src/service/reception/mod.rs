@@ -8,6 +8,7 @@ mod crowd;
 mod options;
 mod queries;
 mod recipients;
+mod sealing;
 mod submission;
 mod trial;
 mod verification;
@@ -163,7 +164,10 @@ impl Handler for Reception<'_> {
         let (platform, settings) = (context.requests.platform(), &context.config.verification);
         transaction.origin =
             Some(Origin::check(platform, settings, client, &transaction.mail, hostname).await?);
-        transaction.content = Some(ContentSink::hashing(context, verification::body_methods));
+        transaction.content = Some(match sealing::is_forwarded(&transaction.recipients) {
+            true => ContentSink::hashing(context, sealing::body_methods),
+            false => ContentSink::hashing(context, verification::body_methods),
+        });
         Ok(())
     }
 
@@ -202,7 +206,8 @@ impl Handler for Reception<'_> {
             let (platform, settings) = (self.context.requests.platform(), &self.context.config.verification);
             let finding = origin.conclude(platform, settings, &header, &hashes, authserv_id).await?;
             self.context.journal.report(&finding.event(id));
-            (header, results) = (finding.header, finding.fields);
+            let seal = sealing::seal(self.context, &recipients, &finding, &hashes).await?;
+            (header, results) = (finding.header, seal + &finding.fields);
         } else if self.may_sign(&header).await {
             results = signatures(self.context, &header, &hashes).await?;
         }

@@ -57,7 +57,9 @@ async fn verify(context: &Context, text: &str, utf8: bool) -> Result<Reply, Stat
     Ok(match context.directory.resolve(&address, hostname, postmaster, limit).await? {
         Resolution::Targets(_) => Reply::new(250, (2, 1, 5), format!("<{address}>")),
         Resolution::Foreign => not_verified(),
-        Resolution::NoSuchUser => Reply::new(550, (5, 1, 1), format!("<{address}> is nobody here")),
+        Resolution::NoSuchUser | Resolution::BadReturn(_) => {
+            Reply::new(550, (5, 1, 1), format!("<{address}> is nobody here"))
+        }
         Resolution::TooMany | Resolution::Tangled => Reply::new(252, (2, 1, 5), "it leads to very many"),
     })
 }

@@ -43,6 +43,10 @@ pub(super) async fn resolve(
             Err(Reply::new(451, (4, 2, 4), format!("<{address}> leads through too many aliases")))
         }
         Ok(Resolution::NoSuchUser) => Err(Reply::new(550, (5, 1, 1), format!("<{address}> is nobody here"))),
+        // RFC 3463 §3.8: nobody may send by way of us but to whom we have told the address.
+        Ok(Resolution::BadReturn(fault)) => {
+            Err(Reply::new(550, (5, 7, 1), format!("<{address}> is no return address of ours: {fault}")))
+        }
         Ok(Resolution::Foreign) if may_relay(config, origin) => Ok(vec![Target::relay(address.clone())]),
         Ok(Resolution::Foreign) => Err(Reply::new(550, (5, 7, 1), format!("<{address}>: relaying denied"))),
         Err(error) => {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use futures::future::{join, join3};
 
 use super::content::Content;
-use crate::authn::arc::{self, ArcReport};
+use crate::authn::arc::{self, ArcFlaw, ArcReport};
 use crate::authn::dkim::{self, BodyHashes, BodyMethod, DkimReport};
 use crate::authn::dmarc::{self, Evidence, NoAuthorDomain, Policy};
 use crate::authn::iprev;
-use crate::authn::results::{arc_method, dkim_methods, has_result, to_field, without_forged};
+use crate::authn::results::{arc_method, dkim_methods, has_result, to_body, to_field, without_forged};
 use crate::authn::spf::{self, Limits, Sender};
 use crate::config::{Consequence, Obedience, VerificationSettings};
 use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, SpfResult};
@@ -44,6 +44,8 @@ pub(super) struct Finding {
     pub(super) fields: String,
     /// Its header block, without what others wrote there in our name.
     pub(super) header: Vec<u8>,
+    /// What all methods came to: the body of the Authentication-Results field among the fields.
+    pub(super) results: String,
     facts: Facts,
 }
 
@@ -51,7 +53,8 @@ pub(super) struct Finding {
 struct Facts {
     origin: (IprevResult, SpfResult),
     dkim: Vec<Domain>,
-    arc: ArcResult,
+    /// Unless it was not found out in time.
+    arc: Option<ArcReport>,
     dmarc: dmarc::Verdict,
     override_by: Option<Domain>,
 }
@@ -183,7 +186,7 @@ impl Origin {
         let facts = Facts {
             origin: (self.iprev.result, self.mail_from.result),
             dkim: dkim.domains().cloned().collect(),
-            arc: arc.result,
+            arc: Some(arc),
             dmarc,
             override_by,
         };
@@ -203,7 +206,7 @@ impl Origin {
         methods.push(format!("dkim={}", DkimResult::TempError));
         methods.push(dmarc.to_method());
         let origin = (self.iprev.result, self.mail_from.result);
-        let facts = Facts { origin, dkim: Vec::new(), arc: ArcResult::None, dmarc, override_by: None };
+        let facts = Facts { origin, dkim: Vec::new(), arc: None, dmarc, override_by: None };
         Ok(self.finding(&methods, facts, header, authserv_id))
     }
 
@@ -214,11 +217,18 @@ impl Origin {
 
     fn finding(self, methods: &[String], facts: Facts, header: &[u8], authserv_id: &Domain) -> Finding {
         let fields = to_field(authserv_id, methods) + &self.received_spf;
-        Finding { fields, header: without_forged(header, authserv_id), facts }
+        let results = to_body(authserv_id, methods);
+        Finding { fields, header: without_forged(header, authserv_id), results, facts }
     }
 }
 
 impl Finding {
+    /// What the chain of seals came to, where that will not change.
+    pub(super) fn chain(&self) -> Option<&ArcReport> {
+        let is_final = |report: &&ArcReport| !report.flaw.as_ref().is_some_and(ArcFlaw::is_temporary);
+        self.facts.arc.as_ref().filter(is_final)
+    }
+
     /// What is told of it.
     pub(super) fn event(&self, queue_id: QueueId) -> Event {
         let Facts { origin: (iprev, spf), dkim, arc, dmarc, override_by } = &self.facts;
@@ -227,7 +237,7 @@ impl Finding {
             iprev: *iprev,
             spf: *spf,
             dkim: dkim.iter().map(ToString::to_string).collect(),
-            arc: *arc,
+            arc: arc.as_ref().map_or(ArcResult::None, |report| report.result),
             dmarc: dmarc.result,
             author_domain: dmarc.author_domain.as_ref().map(ToString::to_string),
             policy: dmarc.published.as_ref().map(|published| published.policy.as_str()),

@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::content::{Spooled, Trouble};
+use super::forwarding::reverse_paths;
 use super::plan::{self, Plan};
 use super::slot::Slot;
 use super::{LONGEST_SEARCH, Relay, Useless};
@@ -12,7 +13,7 @@ use crate::delivery::Host;
 use crate::delivery::connections::Connection;
 use crate::delivery::exchanges::{self, Unroutable};
 use crate::delivery::meaning::{self, Verdict};
-use crate::model::{Outcome, Reply};
+use crate::model::{Outcome, Reply, ReversePath};
 use crate::platform::Instant;
 use crate::queue::{Refusal, Work};
 use crate::service::settle::{Ended, Remote, overdue};
@@ -28,13 +29,16 @@ pub(super) struct Delivery<'a> {
     slots: Vec<Slot>,
     /// Indices of those for whom something else is to be tried.
     open: Vec<usize>,
+    /// Under which reverse-path each is sent to, by its index in the work; for those who are open, this is known.
+    reverse_paths: Vec<ReversePath>,
 }
 
 impl<'a> Delivery<'a> {
     pub(super) fn new(relay: &'a Relay, work: &'a Work, destination: &'a Destination) -> Self {
         let recipients = work.recipients.len();
         let slots = vec![Slot::default(); recipients];
-        Self { relay, work, destination, slots, open: (0..recipients).collect() }
+        let reverse_paths = vec![work.envelope.reverse_path.clone(); recipients];
+        Self { relay, work, destination, slots, open: (0..recipients).collect(), reverse_paths }
     }
 
     /// What becomes of the recipients, by their numbers. Where the message may not be sent now, those that do not have it are
@@ -58,6 +62,10 @@ impl<'a> Delivery<'a> {
     async fn hand_over(&mut self) -> Result<(), Refusal> {
         if let Some(late) = overdue(&self.work.envelope, self.relay.context.requests.platform().clock.utc()) {
             self.note_all(&Verdict::Settled(late));
+            return Ok(());
+        }
+        self.find_reverse_paths().await;
+        if self.open.is_empty() {
             return Ok(());
         }
         let needs_tls = self.work.envelope.options.require_tls;
@@ -87,6 +95,20 @@ impl<'a> Delivery<'a> {
             None => return Ok(()),
         };
         self.try_hosts(hosts, deadline).await
+    }
+
+    /// Settles those who cannot be sent to now for want of a reverse-path.
+    async fn find_reverse_paths(&mut self) {
+        let found = reverse_paths(&self.relay.context, self.work).await;
+        for (index, found) in found {
+            match found {
+                Ok(reverse_path) => self.reverse_paths[index] = reverse_path,
+                Err(outcome) => {
+                    self.slots[index].set(&Verdict::Settled(outcome), None);
+                    self.open.retain(|open| *open != index);
+                }
+            }
+        }
     }
 
     async fn try_hosts(&mut self, hosts: Vec<Host>, deadline: Instant) -> Result<(), Refusal> {
@@ -147,7 +169,8 @@ impl<'a> Delivery<'a> {
         }
         let mut is_progress = false;
         while !candidates.is_empty() && connection.client.is_ready() && !connection.is_worn() {
-            let mut batch = plan::take_batch(&mut candidates, self.work, &offered.limits);
+            let mut batch =
+                plan::take_batch(&mut candidates, self.work, &self.reverse_paths, &offered.limits);
             let mut content = Spooled::new(self.relay, self.work, plan.convert_to);
             let envelope = self.envelope(&batch, &plan);
             let transaction = connection.client.transact(envelope, &mut content).await;
@@ -198,8 +221,10 @@ impl<'a> Delivery<'a> {
         };
         // A guess where it is converted, which RFC 1870 §5 allows: base64 makes four octets of three.
         let size = if plan.convert_to.is_some() { envelope.size / 3 * 4 } else { envelope.size };
+        let first = recipients.first().and_then(|index| self.reverse_paths.get(*index));
         Envelope {
-            reverse_path: envelope.reverse_path.clone(),
+            // The same for all of a batch.
+            reverse_path: first.unwrap_or(&envelope.reverse_path).clone(),
             recipients: recipients.iter().map(recipient).collect(),
             size,
             options: plan.options.clone(),

@@ -6,6 +6,7 @@
 
 mod content;
 mod delivery;
+mod forwarding;
 mod plan;
 mod slot;
 

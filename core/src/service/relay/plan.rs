@@ -85,13 +85,22 @@ fn check_time(by: &DeliverBy, offered: &Extensions, host: &Host, now: UtcTime) -
     Err(Verdict::NextHost(Outcome::Failed(Reply::new(554, (5, 4, 7), text))))
 }
 
-/// The first of the candidates that go into one transaction (RFC 9422 §4): taken out, in order.
-pub(super) fn take_batch(candidates: &mut Vec<usize>, work: &Work, limits: &Limits) -> Vec<usize> {
+/// The first of the candidates that go into one transaction (RFC 9422 §4), which has one reverse-path: taken out, in order.
+pub(super) fn take_batch(
+    candidates: &mut Vec<usize>,
+    work: &Work,
+    reverse_paths: &[ReversePath],
+    limits: &Limits,
+) -> Vec<usize> {
     let most = limits.recipients.map_or(usize::MAX, |limit| limit as usize);
     let most_domains = limits.domains.map_or(usize::MAX, |limit| limit as usize);
+    let reverse_path = candidates.first().map(|index| &reverse_paths[*index]);
     let mut domains = Vec::new();
     let mut batch = Vec::new();
     candidates.retain(|index| {
+        if Some(&reverse_paths[*index]) != reverse_path {
+            return true;
+        }
         let domain = work.recipients[*index].address.domain();
         let is_known = domains.contains(&domain);
         let has_room = batch.len() < most && (is_known || domains.len() < most_domains);

@@ -181,7 +181,7 @@ pub(super) fn leads_to(
     let targets = match resolution {
         Resolution::Targets(targets) => targets,
         Resolution::Foreign => vec![Target::relay(reverse_path.clone())],
-        Resolution::NoSuchUser => return Err("its sender is nobody here"),
+        Resolution::NoSuchUser | Resolution::BadReturn(_) => return Err("its sender is nobody here"),
         Resolution::TooMany => return Err("its sender is an alias of too many"),
         Resolution::Tangled => return Err("its sender is an alias that leads through too many others"),
     };

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::reports::{leads_to, strip_success};
 use super::*;
+use crate::authn::srs::SrsFault;
 use crate::directory::{Resolution, Target};
 use crate::model::options::Notify;
 use crate::model::{Address, Incarnation, MailOptions, QueueId, RecipientOptions, ReversePath};
@@ -203,7 +204,8 @@ fn a_report_goes_where_its_address_leads() {
     assert_eq!(leads_to(Resolution::Targets(two)).unwrap(), expected);
     let itself = (sender.to_string(), None, Class::Relay);
     assert_eq!(leads_to(Resolution::Foreign).unwrap(), [itself]);
-    for nobody in [Resolution::NoSuchUser, Resolution::TooMany, Resolution::Tangled] {
+    let forged = Resolution::BadReturn(SrsFault::Forged);
+    for nobody in [Resolution::NoSuchUser, Resolution::TooMany, Resolution::Tangled, forged] {
         assert!(leads_to(nobody.clone()).is_err(), "{nobody:?}");
     }
 }

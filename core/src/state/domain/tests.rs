@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::model::UtcTime;
 
@@ -27,7 +29,7 @@ fn what_older_versions_wrote_is_read() {
     assert_eq!(domain.settings, DomainSettings::default());
     assert_eq!((domain.settings.kind, domain.settings.separator), (DomainKind::Local, Some('+')));
     assert!(domain.aliases.contains_key("a") && domain.patterns.is_empty() && domain.recipients.is_empty());
-    assert!(domain.keys.is_empty());
+    assert!(domain.keys.is_empty() && domain.srs_secrets.is_empty());
     for op in [r#"{"create":{"domain":"x.test"}}"#, r#"{"alias":{"local_part":"a","targets":["b@x.test"]}}"#]
     {
         assert_eq!(serde_json::to_string(&serde_json::from_str::<Op>(op).unwrap()).unwrap(), op);
@@ -46,6 +48,7 @@ fn what_is_written_is_read_again() {
         Op::KeyState { selector: "one".into(), state: KeyState::Active },
         key("two", KeyState::Active),
         Op::RemoveKey { selector: "two".into() },
+        Op::SrsSecret { secret: SecretText::new("s".into()) },
     ];
     for op in &ops {
         let text = serde_json::to_string(op).unwrap();
@@ -103,4 +106,20 @@ fn patterns_are_tried_in_their_order_and_replaced_in_their_place() {
     let fewer = after(&[&ops[..], &[to("/s.*/", ""), to("*", "")]].concat());
     assert_eq!(fewer.matching("sea").unwrap(), ["second@x.test".parse().unwrap()]);
     assert_eq!(fewer.matching("elsewhere"), None);
+}
+
+#[test]
+fn the_last_secrets_are_kept_and_the_last_of_them_signs_for_its_time() {
+    let at = |days: u64| UtcTime(Duration::from_hours(24 * days).as_millis() as u64);
+    let mut domain = LocalDomain::default();
+    assert!(domain.wants_srs_secret(at(0)));
+    for (number, days) in [0, 90, 180, 270].into_iter().enumerate() {
+        assert!(domain.wants_srs_secret(at(days)));
+        let secret = SecretText::new(number.to_string());
+        domain.apply(&Op::SrsSecret { secret }, &Position { time: at(days), ..HERE });
+        assert!(!domain.wants_srs_secret(at(days + 89)));
+    }
+    let kept = domain.srs_secrets.iter().map(|one| (one.created, one.secret.expose()));
+    assert_eq!(kept.collect::<Vec<_>>(), [(at(90), "1"), (at(180), "2"), (at(270), "3")]);
+    assert_eq!(format!("{:?}", domain.srs_secrets[0].secret), "***");
 }

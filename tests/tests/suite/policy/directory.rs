@@ -85,6 +85,7 @@ fn following_aliases_ends_and_never_comes_to_more_than_was_asked_for() {
                         assert!(is_sound && (1..=LIMIT).contains(&targets.len()), "seed {seed}: {targets:?}");
                     }
                     Resolution::Foreign => panic!("seed {seed}: the domain is ours"),
+                    Resolution::BadReturn(fault) => panic!("seed {seed}: {fault}"),
                     Resolution::TooMany | Resolution::Tangled | Resolution::NoSuchUser => refused += 1,
                 }
             }
