@@ -49,7 +49,10 @@ impl Manager {
         if self.pending.is_empty() {
             return self.is_holding() && log.under_way.is_empty() && now.since(log.last_sent) >= KEEPALIVE;
         }
-        (self.is_quiet() && self.is_company_here(now)) || is_window_over || self.pending_octets >= SEGMENT_OCTETS || self.closing.is_some()
+        (self.is_quiet() && self.is_company_here(now))
+            || is_window_over
+            || self.pending_octets >= SEGMENT_OCTETS
+            || self.closing.is_some()
     }
 
     /// Whether so little is under way that a segment may go before its window is over.

@@ -183,13 +183,13 @@ impl Handler for Reception<'_> {
         if client.service() == Service::Submission {
             header = submission::complete(self.context, client, &header, id, now).await?;
         }
-        let mut results = String::new();
+        let (mut results, mut verdict) = (String::new(), None);
         if let Some(origin) = origin {
             let authserv_id =
                 self.context.config.verification.authserv_id.as_ref().unwrap_or(client.hostname());
-            let finding = origin.conclude(self.context, &header, &hashes, authserv_id).await?;
+            let finding = origin.conclude(self.context, &header, &hashes, authserv_id, &recipients).await?;
             self.context.journal.report(&finding.event(id));
-            (header, results) = (finding.header, finding.fields);
+            (header, results, verdict) = (finding.header, finding.fields, Some(finding.judgement));
         } else if self.may_sign(&header).await {
             results = signatures(self.context, &header, &hashes).await?;
         }
@@ -210,6 +210,7 @@ impl Handler for Reception<'_> {
             options: options(&mail.parameters, now),
             recipients,
             named,
+            verdict,
             results,
         };
         let id = accept(self.context, submission, header, body)

@@ -3,19 +3,22 @@
 //! Nothing is written for it but fields of the header. A message that waits for name servers holds no more than it does anyway: its body was
 //! hashed as it streamed by.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::{join, join3};
 
+use super::recipients::Recipients;
 use crate::authn::arc::{self, ArcReport};
 use crate::authn::dkim::{self, BodyHashes, BodyMethod, DkimReport};
-use crate::authn::dmarc::{self, Evidence, NoAuthorDomain, Policy};
+use crate::authn::dmarc::{self, Evidence, NoAuthorDomain};
 use crate::authn::iprev;
 use crate::authn::results::{arc_method, dkim_methods, has_result, to_field, without_forged};
 use crate::authn::spf::{self, Limits, Sender};
 use crate::config::{Consequence, Obedience, VerificationSettings};
-use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, SpfResult};
+use crate::model::dmarc_policy::Policy;
+use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, Judgement, Reason, SpfResult};
 use crate::model::{Domain, Event, QueueId, Reply, ReversePath, UtcTime};
 use crate::service::Context;
 use crate::smtp::Mail;
@@ -42,6 +45,8 @@ pub(super) struct Finding {
     pub(super) fields: String,
     /// Its header block, without what others wrote there in our name.
     pub(super) header: Vec<u8>,
+    /// What is kept of it with the message.
+    pub(super) judgement: Judgement,
     facts: Facts,
 }
 
@@ -145,6 +150,7 @@ impl Origin {
         header: &[u8],
         bodies: &BodyHashes,
         authserv_id: &Domain,
+        recipients: &Recipients,
     ) -> Result<Finding, Reply> {
         let platform = context.requests.platform();
         let settings = &context.config.verification;
@@ -165,12 +171,11 @@ impl Origin {
         };
         let until = platform.clock.instant() + PATIENCE;
         let Some((dkim, arc, dmarc)) = platform.clock.before(until, found).await else {
-            return self.overdue(settings, header, authserv_id);
+            return self.overdue(context, header, authserv_id, recipients).await;
         };
         let override_by = believed(settings, &arc, &dmarc);
-        if override_by.is_none() {
-            judge(settings, &dmarc)?;
-        }
+        let following = Following::of(context, &dmarc, recipients).await?;
+        let judgement = following.judge(settings, &dmarc, override_by.as_ref())?;
         let mut methods = self.methods();
         methods.extend(dkim_methods(&dkim));
         methods.push(arc_method(&arc));
@@ -182,24 +187,26 @@ impl Origin {
             dmarc,
             override_by,
         };
-        Ok(self.finding(&methods, facts, header, authserv_id))
+        Ok(self.finding(&methods, (facts, judgement), header, authserv_id))
     }
 
     /// What is known where name servers said nothing of the signatures in time.
-    fn overdue(
+    async fn overdue(
         self,
-        settings: &VerificationSettings,
+        context: &Context,
         header: &[u8],
         authserv_id: &Domain,
+        recipients: &Recipients,
     ) -> Result<Finding, Reply> {
         let dmarc = dmarc::Verdict::overdue(header);
-        judge(settings, &dmarc)?;
+        let following = Following::of(context, &dmarc, recipients).await?;
+        let judgement = following.judge(&context.config.verification, &dmarc, None)?;
         let mut methods = self.methods();
         methods.push(format!("dkim={}", DkimResult::TempError));
         methods.push(dmarc.to_method());
         let origin = (self.iprev.result, self.mail_from.result);
         let facts = Facts { origin, dkim: Vec::new(), arc: ArcResult::None, dmarc, override_by: None };
-        Ok(self.finding(&methods, facts, header, authserv_id))
+        Ok(self.finding(&methods, (facts, judgement), header, authserv_id))
     }
 
     fn methods(&self) -> Vec<String> {
@@ -207,9 +214,15 @@ impl Origin {
         std::iter::once(self.iprev.to_method(self.client)).chain(spf).collect()
     }
 
-    fn finding(self, methods: &[String], facts: Facts, header: &[u8], authserv_id: &Domain) -> Finding {
+    fn finding(
+        self,
+        methods: &[String],
+        (facts, judgement): (Facts, Judgement),
+        header: &[u8],
+        authserv_id: &Domain,
+    ) -> Finding {
         let fields = to_field(authserv_id, methods) + &self.received_spf;
-        Finding { fields, header: without_forged(header, authserv_id), facts }
+        Finding { fields, header: without_forged(header, authserv_id), judgement, facts }
     }
 }
 
@@ -227,6 +240,8 @@ impl Finding {
             author_domain: dmarc.author_domain.as_ref().map(ToString::to_string),
             policy: dmarc.published.as_ref().map(|published| published.policy.as_str()),
             override_by: override_by.as_ref().map(ToString::to_string),
+            quarantined: self.judgement.is_quarantined,
+            reason: self.judgement.reason.as_str(),
         }
     }
 }
@@ -247,32 +262,93 @@ fn believed(settings: &VerificationSettings, arc: &ArcReport, dmarc: &dmarc::Ver
     (is_trusted && has_result(&newest.results, "dmarc", "pass")).then(|| newest.domain.clone())
 }
 
-/// What follows from DMARC.
-fn judge(settings: &VerificationSettings, dmarc: &dmarc::Verdict) -> Result<(), Reply> {
-    let domain = dmarc.author_domain.as_ref().map_or("the domain in From", Domain::as_str);
-    match dmarc.result {
-        DmarcResult::Fail if dmarc.disposition == Policy::Reject && settings.dmarc == Obedience::Obey => {
-            let text = format!(
-                "DMARC: {domain} wants mail refused that neither SPF nor a DKIM signature proves to be from it; \
-                 see its record at _dmarc"
-            );
-            Err(refusal(550, 26, text))
+/// How far policies are followed by those whom a message is for.
+struct Following(BTreeMap<Domain, Obedience>);
+
+impl Following {
+    /// Of those that the recipients are at, or had themselves forwarded from. Nobody is asked where nothing would follow.
+    async fn of(context: &Context, dmarc: &dmarc::Verdict, recipients: &Recipients) -> Result<Self, Reply> {
+        let default = context.config.verification.dmarc;
+        let mut following = BTreeMap::new();
+        if matches!(dmarc.result, DmarcResult::None | DmarcResult::Pass) {
+            return Ok(Self(following));
         }
-        DmarcResult::TempError if settings.defers_temporary && settings.dmarc != Obedience::Report => {
-            let text = format!("DMARC: whether this is from {domain} cannot be looked up, try again later");
-            Err(refusal(451, 26, text))
+        for recipient in recipients.values() {
+            let domain = recipient.alias.as_ref().unwrap_or(&recipient.address).domain();
+            if following.contains_key(domain) {
+                continue;
+            }
+            let settings = context.directory.settings(domain).await.map_err(|error| {
+                let doing = format!("looking how {domain} follows policies");
+                context.journal.report(&Event::Trouble { doing, error: error.to_string() });
+                Reply::new(451, (4, 3, 0), "storage is not available, try again later")
+            })?;
+            let obedience = settings.and_then(|settings| settings.dmarc).unwrap_or(default);
+            following.insert(domain.clone(), obedience);
         }
-        // Readers would be shown somebody, and nobody answers for that (RFC 9989 §11.5). Without any author they are shown nobody.
-        DmarcResult::PermError
-            if settings.dmarc == Obedience::Obey
-                && matches!(
-                    dmarc.no_author_domain,
-                    Some(NoAuthorDomain::SeveralFields | NoAuthorDomain::SeveralDomains)
-                ) =>
-        {
-            Err(refusal(550, 26, "DMARC: several From fields or authors of several domains".to_owned()))
-        }
-        _ => Ok(()),
+        Ok(Self(following))
+    }
+
+    /// What follows from DMARC. A message is refused only where everybody whom it is for would have it so: the others would not get it.
+    fn judge(
+        &self,
+        settings: &VerificationSettings,
+        dmarc: &dmarc::Verdict,
+        override_by: Option<&Domain>,
+    ) -> Result<Judgement, Reply> {
+        let domain = dmarc.author_domain.as_ref().map_or("the domain in From", Domain::as_str);
+        let is_obeyed = self.0.values().all(|obedience| *obedience == Obedience::Obey);
+        let is_followed = self.0.values().any(|obedience| *obedience != Obedience::Report);
+        let wants = dmarc.disposition;
+        let is_testing = dmarc.published.as_ref().is_some_and(|published| published.record.is_testing);
+        let is_quarantined = dmarc.result == DmarcResult::Fail
+            && override_by.is_none()
+            && wants != Policy::None
+            && is_followed;
+        let reason = match dmarc.result {
+            DmarcResult::Pass => Reason::Aligned,
+            DmarcResult::None => Reason::NoPolicy,
+            DmarcResult::Fail if override_by.is_some() => Reason::TrustedSealer,
+            DmarcResult::Fail if wants == Policy::Reject && is_obeyed => {
+                let text = format!(
+                    "DMARC: {domain} wants mail refused that neither SPF nor a DKIM signature proves to be from it; \
+                     see its record at _dmarc"
+                );
+                return Err(refusal(550, 26, text));
+            }
+            DmarcResult::Fail if is_testing => Reason::Testing,
+            DmarcResult::Fail if wants == Policy::None => Reason::NoPolicy,
+            DmarcResult::Fail if wants == Policy::Quarantine && is_obeyed => Reason::Policy,
+            DmarcResult::Fail => Reason::LocalPolicy,
+            DmarcResult::TempError if settings.defers_temporary && is_followed => {
+                let text =
+                    format!("DMARC: whether this is from {domain} cannot be looked up, try again later");
+                return Err(refusal(451, 26, text));
+            }
+            // Readers would be shown somebody, and nobody answers for that (RFC 9989 §11.5). Without any author they are shown nobody.
+            DmarcResult::PermError
+                if is_obeyed
+                    && matches!(
+                        dmarc.no_author_domain,
+                        Some(NoAuthorDomain::SeveralFields | NoAuthorDomain::SeveralDomains)
+                    ) =>
+            {
+                let text = "DMARC: several From fields or authors of several domains";
+                return Err(refusal(550, 26, text.to_owned()));
+            }
+            DmarcResult::TempError | DmarcResult::PermError => Reason::Undecided,
+        };
+        let reports_only = |(domain, obedience): (&Domain, &Obedience)| {
+            (is_quarantined && *obedience == Obedience::Report).then(|| domain.clone())
+        };
+        Ok(Judgement {
+            result: dmarc.result,
+            author_domain: dmarc.author_domain.clone(),
+            policy: dmarc.published.as_ref().map(|published| published.policy),
+            is_quarantined,
+            spared: self.0.iter().filter_map(reports_only).collect(),
+            reason,
+        })
     }
 }
 
