@@ -146,12 +146,27 @@ impl Ground {
         messages
     }
 
+    /// Every message in an account's mailbox for what is suspicious; none where it was not made yet.
+    pub fn junk(&self, account: &str) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        let listed = self.runtime.block_on(self.admin.mailbox(&address(account), "Junk"));
+        if listed.is_ok() {
+            self.each_message_in(account, "Junk", |message| messages.push(message));
+        }
+        messages
+    }
+
     /// Reads every message of an account's INBOX, one at a time.
-    pub fn each_message(&self, account: &str, mut look: impl FnMut(Vec<u8>)) {
+    pub fn each_message(&self, account: &str, look: impl FnMut(Vec<u8>)) {
+        self.each_message_in(account, "INBOX", look);
+    }
+
+    /// The same of any of its mailboxes.
+    pub fn each_message_in(&self, account: &str, mailbox: &str, mut look: impl FnMut(Vec<u8>)) {
         let account = address(account);
         self.runtime.block_on(async {
-            for listing in self.admin.mailbox(&account, "INBOX").await.expect("the mailbox is there") {
-                let opened = self.admin.message(&account, "INBOX", listing.uid).await;
+            for listing in self.admin.mailbox(&account, mailbox).await.expect("the mailbox is there") {
+                let opened = self.admin.message(&account, mailbox, listing.uid).await;
                 let mut reader = opened.expect("it was listed");
                 let mut message = Vec::new();
                 while let Some(part) = reader.next().await.expect("it can be read") {
@@ -395,6 +410,11 @@ impl Node {
     /// See [`Ground::inbox`].
     pub fn inbox(&self, account: &str) -> Vec<Vec<u8>> {
         self.ground.inbox(account)
+    }
+
+    /// See [`Ground::junk`].
+    pub fn junk(&self, account: &str) -> Vec<Vec<u8>> {
+        self.ground.junk(account)
     }
 
     /// See [`Ground::queue`].

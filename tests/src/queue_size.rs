@@ -91,6 +91,7 @@ pub fn entry(n: u64, first: UtcTime) -> Entry {
         accepted,
         reverse_path,
         options: MailOptions::of(BodyType::EightBitMime),
+        verdict: None,
         size: 10_000,
         content,
     };

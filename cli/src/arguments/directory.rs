@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use fulmar_core::admin::DomainKind;
+use fulmar_core::config::Obedience;
 use fulmar_core::model::{Address, AliasName, Domain};
 
 use super::DkimCommand;
@@ -26,6 +27,8 @@ alias or account of what stands before the separator; the wildcard with the most
 own; the first expression; the catch-all.";
 
 const NO_SEPARATOR: &str = "none";
+/// That a domain says nothing of its own.
+const DEFAULT: &str = "default";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DomainCommand {
@@ -74,7 +77,14 @@ pub(crate) struct DomainOptions {
     /// What parts a user from a detail, as in alice+lists@example.org; 'none' for nothing. Default: +
     #[arg(long, value_name = "CHARACTER", value_parser = separator, allow_hyphen_values = true)]
     pub(crate) separator: Option<Separator>,
+    /// How far DMARC policies of authors' domains are followed for its recipients: obey, quarantine, report; 'default' as [verification] says
+    #[arg(long, value_name = "HOW", value_parser = dmarc)]
+    pub(crate) dmarc: Option<Dmarc>,
 }
+
+/// Something said for the domain alone, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dmarc(pub(crate) Option<Obedience>);
 
 /// A character or none.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +102,7 @@ impl DomainOptions {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["local", "relay", "separator", "add_recipient", "remove_recipient"])]
+#[group(id = "change", required = true, multiple = true, args = ["local", "relay", "separator", "dmarc", "add_recipient", "remove_recipient"])]
 pub(crate) struct Set {
     /// The domain
     pub(crate) domain: Domain,
@@ -126,6 +136,16 @@ pub(crate) enum AliasCommand {
         /// The alias, as the list shows it
         alias: AliasName,
     },
+}
+
+fn dmarc(text: &str) -> Result<Dmarc, String> {
+    if text == DEFAULT {
+        return Ok(Dmarc(None));
+    }
+    let known = Obedience::ALL.into_iter().find(|obedience| obedience.name() == text);
+    known
+        .map(|obedience| Dmarc(Some(obedience)))
+        .ok_or_else(|| "none of obey, quarantine, report, default".to_owned())
 }
 
 fn separator(text: &str) -> Result<Separator, String> {

@@ -1,6 +1,7 @@
 //! `fulmar domain` and `fulmar alias`.
 
 use fulmar_core::admin::{DomainChange, DomainSettings};
+use fulmar_core::config::Obedience;
 use fulmar_core::model::{Address, AliasName};
 use serde_json::json;
 
@@ -16,6 +17,7 @@ pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<
             let settings = DomainSettings {
                 kind: options.kind().unwrap_or(default.kind),
                 separator: options.separator.map_or(default.separator, |separator| separator.0),
+                dmarc: options.dmarc.map_or(default.dmarc, |dmarc| dmarc.0),
             };
             let added = admin.domain_add_as(&domain, settings).await?;
             let words = match added {
@@ -28,6 +30,7 @@ pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<
             let change = DomainChange {
                 kind: set.options.kind(),
                 separator: set.options.separator.map(|separator| separator.0),
+                dmarc: set.options.dmarc.map(|dmarc| dmarc.0),
                 remove_recipients: set.remove_recipient,
                 add_recipients: set.add_recipient,
             };
@@ -37,12 +40,13 @@ pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<
         }
         DomainCommand::List => output.list(
             &admin.domains().await?,
-            ["DOMAIN", "KIND", "SEPARATOR", "ALIASES", "LISTED"],
+            ["DOMAIN", "KIND", "SEPARATOR", "DMARC", "ALIASES", "LISTED"],
             |domain| {
                 [
                     domain.domain.to_string(),
                     domain.settings.kind.name().to_owned(),
                     domain.settings.separator.map_or_else(|| "none".to_owned(), String::from),
+                    domain.settings.dmarc.map_or("default", Obedience::name).to_owned(),
                     domain.aliases.to_string(),
                     domain.recipients.to_string(),
                 ]
@@ -52,6 +56,7 @@ pub(super) async fn domain(context: &Context, command: DomainCommand) -> Result<
                     "domain": domain.domain,
                     "kind": domain.settings.kind.name(),
                     "separator": domain.settings.separator,
+                    "dmarc": domain.settings.dmarc.map(Obedience::name),
                     "aliases": domain.aliases,
                     "recipients": domain.recipients,
                 })

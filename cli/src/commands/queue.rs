@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use fulmar_core::admin::{Action, QueueItem};
-use fulmar_core::model::{QueueId, ReversePath};
+use fulmar_core::model::{Domain, QueueId, ReversePath};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -57,6 +57,11 @@ async fn show(context: &Context, id: QueueId) -> Result<(), Failure> {
     writeln!(out, "accepted      {}", first.accepted.to_rfc3339())?;
     writeln!(out, "octets        {}", first.size)?;
     writeln!(out, "node          {}", first.node)?;
+    if let Some(verdict) = &first.verdict {
+        let author = verdict.author_domain.as_ref().map_or("nobody in particular", Domain::as_str);
+        let treated = if verdict.is_quarantined { "suspicious" } else { "delivered" };
+        writeln!(out, "dmarc         {} for {author}; {treated}: {}", verdict.result, verdict.reason)?;
+    }
     for item in &items {
         writeln!(out, "\nforward-path  {}", item.forward_path)?;
         writeln!(out, "state         {}", item.state)?;
@@ -90,5 +95,6 @@ fn object(item: &QueueItem) -> Value {
         "node": item.node,
         "size": item.size,
         "accepted": item.accepted.to_rfc3339(),
+        "verdict": item.verdict,
     })
 }

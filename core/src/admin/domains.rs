@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Admin, AdminError};
+use crate::config::Obedience;
 use crate::model::{Address, AliasName, Domain, LocalPattern};
 use crate::state::chain::Draft;
 use crate::state::domain::srs::SecretText;
@@ -48,6 +49,8 @@ pub struct DomainChange {
     pub kind: Option<DomainKind>,
     /// What parts a user from a detail; nothing within where there are to be no subaddresses.
     pub separator: Option<Option<char>>,
+    /// How far policies of authors' domains are followed; nothing within where it is to be as for all domains.
+    pub dmarc: Option<Option<Obedience>>,
     /// Who leaves its list of recipients.
     pub remove_recipients: Vec<Address>,
     /// Who joins it.
@@ -92,10 +95,11 @@ impl Admin {
         let add = local_parts(domain, &change.add_recipients)?;
         let mut is_too_long = false;
         self.change_domain(domain, |state| {
-            let DomainSettings { kind, separator } = state.settings;
+            let DomainSettings { kind, separator, dmarc } = state.settings;
             let settings = DomainSettings {
                 kind: change.kind.unwrap_or(kind),
                 separator: change.separator.unwrap_or(separator),
+                dmarc: change.dmarc.unwrap_or(dmarc),
             };
             let mut ops = Vec::new();
             if settings != state.settings {

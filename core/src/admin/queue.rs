@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Admin, AdminError};
+use crate::model::verdict::Judgement;
 use crate::model::{Address, Event, Incarnation, Nonce, QueueId, ReversePath, UtcTime};
 use crate::platform::StoreError;
 use crate::state::layout::{self, LiveKey};
@@ -52,6 +53,8 @@ pub struct QueueItem {
     pub size: u64,
     /// When it was accepted.
     pub accepted: UtcTime,
+    /// What its verification came to, where it was verified.
+    pub verdict: Option<Judgement>,
 }
 
 impl Admin {
@@ -82,6 +85,7 @@ impl Admin {
                             node,
                             size: envelope.size,
                             accepted: envelope.accepted,
+                            verdict: envelope.verdict.clone(),
                         },
                     );
                 }

@@ -1,6 +1,7 @@
 //! What is verified of mail that strangers bring, and what follows from it.
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Domain;
 
@@ -13,7 +14,7 @@ pub struct VerificationSettings {
     pub exempt: Vec<IpNet>,
     /// The name under which results are written (RFC 8601 §2.5); the listener's hostname where there is none.
     pub authserv_id: Option<Domain>,
-    /// How far the policy of an author's domain is followed (RFC 9989 §5.4).
+    /// How far the policy of an author's domain is followed (RFC 9989 §5.4), where the recipient's domain does not say.
     pub dmarc: Obedience,
     /// What is done where SPF comes to `fail` (RFC 7208 §8.4), whatever DMARC says.
     pub spf_fail: Consequence,
@@ -26,7 +27,8 @@ pub struct VerificationSettings {
 }
 
 /// How far a policy is followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Obedience {
     /// What it wants refused is refused.
     Obey,
@@ -34,6 +36,20 @@ pub enum Obedience {
     Quarantine,
     /// Nothing follows but what is written into the header.
     Report,
+}
+
+impl Obedience {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Obey, Self::Quarantine, Self::Report];
+
+    /// As an operator types it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Obey => "obey",
+            Self::Quarantine => "quarantine",
+            Self::Report => "report",
+        }
+    }
 }
 
 /// What follows from a result.

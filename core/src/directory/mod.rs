@@ -16,8 +16,8 @@ use crate::state::StateError;
 use crate::state::account::Account;
 use crate::state::chain::Chain;
 use crate::state::chains::Chains;
-use crate::state::domain::LocalDomain;
 use crate::state::domain::keys::PrivateKey;
+use crate::state::domain::{DomainSettings, LocalDomain};
 use crate::state::layout;
 use crate::state::requests::Requests;
 use crate::state::turns::Turn;
@@ -82,6 +82,15 @@ impl Directory {
         }
         let active = chain.state().active_keys();
         Ok(active.map(|(selector, key)| (selector.clone(), key.private_key.clone())).collect())
+    }
+
+    /// What holds for a domain of ours; none where it is not ours.
+    pub async fn settings(&self, domain: &Domain) -> Result<Option<DomainSettings>, StateError> {
+        let chain = self.domain(domain).await?;
+        if !chain.state().exists {
+            chain.whole()?;
+        }
+        Ok(chain.state().exists.then_some(chain.state().settings))
     }
 
     /// The only domain of ours, where there is but one.

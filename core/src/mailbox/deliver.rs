@@ -20,7 +20,7 @@ use crate::model::message::return_path_field;
 use crate::model::{Address, BodyId, Outcome, QueueId, Reply, UtcTime};
 use crate::platform::Instant;
 use crate::state::StateError;
-use crate::state::account::{Account, Arrival, INBOX, Op, Stored, StoredBody};
+use crate::state::account::{Account, Arrival, INBOX, JUNK, Op, Stored, StoredBody};
 use crate::state::chain::Draft;
 use crate::state::chains::Chains;
 use crate::state::collect::NAMING_RIGHT;
@@ -52,6 +52,8 @@ pub struct Letter {
     pub fresh: Option<Fresh>,
     /// Whether the account is to be made if it is not there: it is a postmaster's, whose mail is never refused.
     pub make_account: bool,
+    /// Whether it goes into [`JUNK`] instead of INBOX.
+    pub is_suspicious: bool,
 }
 
 /// The accounts of this node, and what waits to be delivered into them. Cheap to clone.
@@ -73,6 +75,7 @@ struct Waiting {
 struct Prepared {
     id: QueueId,
     make_account: bool,
+    is_suspicious: bool,
     received: UtcTime,
     /// Return-Path, header block, and the body where it is small.
     parts: Vec<Bytes>,
@@ -180,6 +183,7 @@ impl Mailboxes {
             Ok((parts, crc, header, body)) => Some(Prepared {
                 id: letter.envelope.id,
                 make_account: letter.make_account,
+                is_suspicious: letter.is_suspicious,
                 received: letter.envelope.accepted,
                 parts,
                 crc,
@@ -278,10 +282,14 @@ fn draft(address: &Address, account: &Account, batch: &[Prepared], now: Instant)
         }
         draft.ops.push(Op::Create { address: address.clone() });
     }
+    let mut has_junk = account.mailboxes.contains_key(JUNK);
     for message in batch.filter(|message| !account.has_received(message.id)) {
+        if message.is_suspicious && !std::mem::replace(&mut has_junk, true) {
+            draft.ops.push(Op::MakeMailbox { name: JUNK.to_owned() });
+        }
         let extent = draft.data.push(&message.parts, message.crc);
         draft.ops.push(Op::Append(Arrival {
-            mailbox: INBOX.to_owned(),
+            mailbox: if message.is_suspicious { JUNK } else { INBOX }.to_owned(),
             queue_id: Some(message.id),
             received: message.received,
             flags: Vec::new(),

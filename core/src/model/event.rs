@@ -141,6 +141,10 @@ pub enum Event {
         policy: Option<&'static str>,
         /// The sealer for whose word a failure was passed over.
         override_by: Option<String>,
+        /// Whether it is delivered as suspicious, to whoever has it so.
+        quarantined: bool,
+        /// Why it is treated as it is.
+        reason: &'static str,
     },
     /// A message is durable, and its client is being told so.
     Accepted {

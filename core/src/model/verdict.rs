@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Domain;
+use super::dmarc_policy::Policy;
+
 /// Declares the results that one method knows, and the word for each.
 macro_rules! results {
     ($(#[$of:meta])* $name:ident { $($(#[$what:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -109,5 +112,49 @@ results! {
         TempError = "temperror",
         /// The address has no name.
         PermError = "permerror",
+    }
+}
+
+results! {
+    /// Why a message is treated as it is.
+    Reason {
+        /// SPF or DKIM passes in alignment.
+        Aligned = "aligned",
+        /// Nobody asks for anything: there is no record, or its policy is `none`.
+        NoPolicy = "no policy",
+        /// It fails, and the owner of the author's domain wants it treated so.
+        Policy = "policy",
+        /// It fails, and the owner is testing (RFC 9989 §4.7, `t`).
+        Testing = "testing",
+        /// It fails, and a sealer who is trusted here found that it passed.
+        TrustedSealer = "trusted sealer",
+        /// It fails, and not everybody here follows policies as far.
+        LocalPolicy = "local policy",
+        /// It could not be found out, or there is no one author's domain.
+        Undecided = "undecided",
+    }
+}
+
+/// What DMARC came to for a message that was taken, and what follows from it (RFC 9989 §5.3, §5.4). Kept with the message in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// In a word.
+    pub result: DmarcResult,
+    /// The domain in From.
+    pub author_domain: Option<Domain>,
+    /// What its owner wants done with what fails; none where nobody says.
+    pub policy: Option<Policy>,
+    /// Whether it is delivered as suspicious.
+    pub is_quarantined: bool,
+    /// Domains of ours that do not have it so.
+    pub spared: Vec<Domain>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Judgement {
+    /// Whether a recipient who was named at this domain of ours gets it as suspicious.
+    pub fn is_suspicious_at(&self, domain: &Domain) -> bool {
+        self.is_quarantined && !self.spared.contains(domain)
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 use crate::config::Destination;
+use crate::model::verdict::Judgement;
 use crate::model::{
     Address, BodyId, Domain, Event, Incarnation, MailOptions, Outcome, QueueId, RecipientOptions,
     ReversePath, UtcTime,
@@ -52,6 +53,8 @@ pub struct Acceptance {
     pub reverse_path: ReversePath,
     /// What the client asked for.
     pub options: MailOptions,
+    /// What its verification came to, where it was verified.
+    pub verdict: Option<Judgement>,
     /// Final recipients.
     pub recipients: Vec<Addressee>,
     /// The header block, our trace fields included.
@@ -151,6 +154,7 @@ impl From<&Bounce> for Acceptance {
             under: None,
             reverse_path: ReversePath::Null,
             options,
+            verdict: None,
             recipients,
             header_crc: crc32fast::hash(&header),
             header,

@@ -295,7 +295,8 @@ impl OpenLog {
 
     /// The entry that an acceptance makes; its content goes into the segment's data.
     fn enter(&self, acceptance: Acceptance, number: u64, now: UtcTime, data: &mut Data) -> (Entry, Fresh) {
-        let Acceptance { id, reverse_path, options, recipients, header, header_crc, body, .. } = acceptance;
+        let Acceptance { id, reverse_path, options, verdict, recipients, header, header_crc, body, .. } =
+            acceptance;
         let part = |extent| Part { inc: self.incarnation, seq: number, extent };
         let header_part = part(data.push(std::slice::from_ref(&header), header_crc));
         let (body, pieces, body_len) = match body {
@@ -318,6 +319,7 @@ impl OpenLog {
             accepted: now,
             reverse_path,
             options,
+            verdict,
             size: header.len() as u64 + body_len,
             content: Content { header: header_part, body },
         };

@@ -28,15 +28,18 @@ pub async fn run(context: Arc<Context>) {
 
 async fn attempt(context: &Context, work: Work) {
     let mut ended = Vec::with_capacity(work.recipients.len());
+    let verdict = work.envelope.verdict.as_ref();
     for recipient in &work.recipients {
         if let Some(outcome) = overdue(&work.envelope, context.requests.platform().clock.utc()) {
             ended.push(Ended { to: recipient.to, outcome, remote: None });
             continue;
         }
+        let named = recipient.alias.as_ref().unwrap_or(&recipient.address);
         let letter = Letter {
             envelope: work.envelope.clone(),
             fresh: work.fresh.clone(),
             make_account: recipient.address.is_postmaster(),
+            is_suspicious: verdict.is_some_and(|verdict| verdict.is_suspicious_at(named.domain())),
         };
         let outcome = context.mailboxes.deliver(&recipient.address, letter).await;
         ended.push(Ended { to: recipient.to, outcome, remote: None });

@@ -18,6 +18,8 @@ use crate::sasl::scram;
 
 /// The mailbox that every account has (RFC 9051 §5.1).
 pub const INBOX: &str = "INBOX";
+/// The one for what is suspicious, made when there is something for it (RFC 6154 §2).
+pub const JUNK: &str = "Junk";
 
 /// One change to an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,11 @@ pub enum Op {
     },
     /// Whether logins are barred. Mail is taken all the same.
     Disabled(bool),
+    /// A mailbox is made, empty. Nothing where it is there.
+    MakeMailbox {
+        /// Its name.
+        name: String,
+    },
     /// A message arrives in a mailbox, or in INBOX where that has gone. Its UID is given by replay.
     Append(Arrival),
     /// Messages leave a mailbox for good (RFC 9051 §6.4.3). UIDs that are not there, and a mailbox that is not, change nothing.
@@ -196,6 +203,7 @@ impl State for Account {
             Op::AppPassword(app) => self.add_app_password(app),
             Op::RemoveAppPassword { id } => drop(self.app_passwords.remove(id)),
             Op::Disabled(disabled) => self.disabled = *disabled,
+            Op::MakeMailbox { name } => self.make_mailbox(name, at),
             Op::Append(arrival) => self.arrive(arrival, at),
             Op::Expunge { mailbox, uids } => self.expunge(mailbox, uids, at),
             Op::Fence {} => {}
@@ -217,6 +225,12 @@ impl Account {
     /// Messages in all mailboxes.
     pub fn message_count(&self) -> usize {
         self.mailboxes.values().map(|mailbox| mailbox.messages.len()).sum()
+    }
+
+    fn make_mailbox(&mut self, name: &str, at: &Position) {
+        if self.exists && !self.mailboxes.contains_key(name) {
+            self.mailboxes.insert(name.to_owned(), Mailbox::made_by(at.commit));
+        }
     }
 
     fn arrive(&mut self, arrival: &Arrival, at: &Position) {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::keys::{DomainKey, KeyAlgorithm, KeyState, PrivateKey};
 use self::srs::{SECRETS, SecretText, SrsSecret};
 use super::chain::{Position, State};
+use crate::config::Obedience;
 use crate::model::{Address, Domain, LocalPattern, UtcTime};
 
 /// One change to a domain.
@@ -115,11 +116,14 @@ pub struct DomainSettings {
     pub kind: DomainKind,
     /// What parts a user from a detail in subaddresses (RFC 5233 §1); none where there are no such addresses.
     pub separator: Option<char>,
+    /// How far policies of authors' domains are followed for its recipients; as for all domains where it does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dmarc: Option<Obedience>,
 }
 
 impl Default for DomainSettings {
     fn default() -> Self {
-        Self { kind: DomainKind::Local, separator: Some('+') }
+        Self { kind: DomainKind::Local, separator: Some('+'), dmarc: None }
     }
 }
 

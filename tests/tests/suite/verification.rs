@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use fulmar_core::admin::DomainChange;
 use fulmar_core::authn::arc;
 use fulmar_core::authn::dkim::{self, BodyHasher, BodyHashes, BodyMethod, Signatory, SigningKey};
 use fulmar_core::config::{Config, Consequence, Obedience, Protocol};
 use fulmar_core::model::verdict::{ArcResult, DmarcResult, SpfResult};
-use fulmar_core::model::{DnsName, Domain, Event, UtcTime};
+use fulmar_core::model::{Address, DnsName, Domain, Event, UtcTime};
 use fulmar_core::platform::{DnsError, Record, RecordKind};
 use fulmar_runtime_smol::SmolEntropy;
 use fulmar_tests::client::Client;
@@ -41,7 +42,11 @@ fn node(change: impl FnOnce(&mut Config)) -> (Node, SocketAddr, SocketAddr) {
 }
 
 fn text(ground: &Ground, name: &str, text: &str) {
-    ground.zone().set(name, RecordKind::Txt, Ok(vec![Record::Txt(text.as_bytes().to_vec())]));
+    ground.zone().set(name, RecordKind::Txt, record(text));
+}
+
+fn record(text: &str) -> Result<Vec<Record>, DnsError> {
+    Ok(vec![Record::Txt(text.as_bytes().to_vec())])
 }
 
 fn key() -> SigningKey {
@@ -159,9 +164,78 @@ fn what_its_authors_domain_wants_refused_is_refused_with_the_reason_unless_an_op
         let reply = send(foe, "ann@far.test", MESSAGE);
         assert!(reply.starts_with("250 "), "{change}: {reply}");
         let told = "dmarc=fail (p=reject of far.test) header.from=far.test policy.dmarc=reject\r\n";
-        assert_in_order(&received(&node), &["spf=fail smtp.mailfrom=ann@far.test;\r\n", told]);
+        node.delivered_in_all(1);
+        let mut found = match obedience {
+            Obedience::Report => node.inbox(ALICE),
+            _ => node.junk(ALICE),
+        };
+        let message = String::from_utf8(found.remove(0)).unwrap();
+        assert_in_order(&message, &["spf=fail smtp.mailfrom=ann@far.test;\r\n", told]);
+        assert_eq!(reason(&node), (obedience == Obedience::Quarantine, "local policy"));
     }
 }
+
+/// Whether the message is quarantined, and why it is treated so.
+fn reason(node: &Node) -> (bool, &'static str) {
+    match node.wait_for("the verdict", |event| matches!(event, Event::Verified { .. })) {
+        Event::Verified { quarantined, reason, .. } => (quarantined, reason),
+        _ => unreachable!("it was looked for"),
+    }
+}
+
+#[test]
+fn what_its_authors_domain_wants_quarantined_goes_into_junk() {
+    let (node, friend, foe) = self::node(|_| ());
+    node.zone().set("_dmarc.far.test", RecordKind::Txt, record("v=DMARC1; p=quarantine"));
+    assert!(send(foe, "ann@far.test", MESSAGE).starts_with("250 "));
+    assert_eq!(reason(&node), (true, "policy"));
+    assert!(send(friend, "ann@far.test", MESSAGE).starts_with("250 "));
+    node.delivered_in_all(2);
+    assert_eq!((node.inbox(ALICE).len(), node.junk(ALICE).len()), (1, 1));
+}
+
+#[test]
+fn a_domain_of_ours_says_for_itself_how_far_policies_are_followed() {
+    for (here, there, reply, alice, bob) in [
+        // Both would have it refused.
+        (None, None, "550 5.7.26 DMARC", NOWHERE, NOWHERE),
+        (None, Some(Obedience::Obey), "550 5.7.26 DMARC", NOWHERE, NOWHERE),
+        // One would not get it otherwise.
+        (None, Some(Obedience::Quarantine), "250 ", JUNK, JUNK),
+        (Some(Obedience::Obey), Some(Obedience::Report), "250 ", JUNK, INBOX),
+        (Some(Obedience::Report), Some(Obedience::Report), "250 ", INBOX, INBOX),
+    ] {
+        let (node, _, foe) = self::node(|_| ());
+        node.administer(async |admin| {
+            let away = Domain::parse("away.test").unwrap();
+            admin.domain_add(&away).await.unwrap();
+            admin.account_add(&Address::parse(BOB).unwrap(), "password").await.unwrap();
+            for (domain, dmarc) in [("home.test", here), ("away.test", there)] {
+                let change = DomainChange { dmarc: Some(dmarc), ..DomainChange::default() };
+                admin.domain_set(&Domain::parse(domain).unwrap(), &change).await.unwrap();
+            }
+        });
+        let mut client = Client::greeted(foe);
+        client.command("MAIL FROM:<ann@far.test>", "250 ");
+        client.command(&format!("RCPT TO:<{ALICE}>"), "250 ");
+        client.command(&format!("RCPT TO:<{BOB}>"), "250 ");
+        client.command("DATA", "354 ");
+        client.send(MESSAGE);
+        client.command(".", reply);
+        let expected = [alice, bob];
+        if expected != [NOWHERE; 2] {
+            node.delivered_in_all(2);
+        }
+        let found = [ALICE, BOB].map(|account| [node.inbox(account).len(), node.junk(account).len()]);
+        assert_eq!(found, expected, "{here:?} {there:?}");
+    }
+}
+
+const BOB: &str = "bob@away.test";
+/// Messages in INBOX, and in Junk.
+const NOWHERE: [usize; 2] = [0, 0];
+const INBOX: [usize; 2] = [1, 0];
+const JUNK: [usize; 2] = [0, 1];
 
 #[test]
 fn clients_are_refused_for_their_address_alone_where_an_operator_wants_that() {

@@ -18,11 +18,12 @@ mod walk;
 
 use crate::authn::property::{comment, pvalue};
 use crate::model::Domain;
+use crate::model::dmarc_policy::Policy;
 use crate::model::verdict::{DkimResult, DmarcResult, SpfResult};
 use crate::platform::Dns;
 
 pub use author::{NoAuthorDomain, author_domain};
-pub use record::{Alignment, FailureOptions, Policy, Record};
+pub use record::{FailureOptions, Record};
 
 use walk::{Failure, Walker};
 

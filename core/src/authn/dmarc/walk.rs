@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Standing;
-use super::record::{Alignment, PublicSuffix, Record};
+use super::record::{PublicSuffix, Record};
+use crate::model::dmarc_policy::Alignment;
 use crate::model::{DnsName, Domain};
 use crate::platform::{Dns, DnsError, Question, Record as DnsRecord, RecordKind};
 

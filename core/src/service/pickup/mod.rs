@@ -359,6 +359,7 @@ impl Pickup {
         let signed = signing::sign_for_author(&self.context, &content.header, &content.hashes).await;
         let signatures = signed.map_err(|error| Fault::Later(error.to_string()))?;
         let submission = Submission {
+            verdict: None,
             id: PickupHash::of(listed).queue_id(listed.modified),
             under: Some(owner),
             session: None,

@@ -9,6 +9,7 @@ use super::content::{ContentFault, ContentSink};
 use super::recipients::{Recipients, resolve_all};
 use crate::authn::dkim::BodyHashes;
 use crate::model::message::Received;
+use crate::model::verdict::Judgement;
 use crate::model::{
     Address, BodyType, Domain, Event, Incarnation, MailOptions, QueueId, RecipientOptions, Reply, ReversePath,
 };
@@ -60,6 +61,7 @@ pub async fn submit_with(
         options,
         recipients,
         named,
+        verdict: None,
         results: signatures,
     };
     accept(context, submission, content.header, content.body)
@@ -101,6 +103,8 @@ pub(in crate::service) struct Submission<'a> {
     pub(in crate::service) options: MailOptions,
     pub(in crate::service) recipients: Recipients,
     pub(in crate::service) named: Vec<Address>,
+    /// What its verification came to, where it was verified.
+    pub(in crate::service) verdict: Option<Judgement>,
     /// Fields to stand above our own trace field: what its verification came to (RFC 7208 §9.1), or our signatures.
     pub(in crate::service) results: String,
 }
@@ -136,6 +140,7 @@ pub(in crate::service) async fn accept(
         under: submission.under,
         reverse_path: submission.reverse_path,
         options: submission.options,
+        verdict: submission.verdict,
         recipients: submission.recipients.into_values().collect(),
         header_crc: crc32fast::hash(&header),
         header,

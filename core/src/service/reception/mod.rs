@@ -5,6 +5,7 @@ mod acceptance;
 mod client;
 mod content;
 mod crowd;
+mod following;
 mod options;
 mod queries;
 mod recipients;
@@ -26,6 +27,7 @@ use self::client::Client;
 pub(crate) use self::client::service;
 pub(super) use self::content::{Content, ContentFault, ContentSink};
 pub(crate) use self::crowd::keeps_up;
+use self::following::Following;
 use self::options::{options, protocol};
 pub(super) use self::recipients::resolve_all;
 use self::recipients::{Recipients, add, resolve};
@@ -197,17 +199,19 @@ impl Handler for Reception<'_> {
             header = submission::complete(self.context, client, &header, id, now).await?;
         }
         let authserv_id = self.context.config.verification.authserv_id.as_ref().unwrap_or(client.hostname());
-        let mut results = String::new();
+        let (mut results, mut verdict) = (String::new(), None);
         if client.identity.is_some() {
             // Readers of ours would believe it.
             header = without_forged(&header, authserv_id);
         }
         if let Some(origin) = origin {
             let (platform, settings) = (self.context.requests.platform(), &self.context.config.verification);
-            let finding = origin.conclude(platform, settings, &header, &hashes, authserv_id).await?;
+            let following = Following::of(self.context, &recipients).await?;
+            let finding =
+                origin.conclude(platform, settings, &following, &header, &hashes, authserv_id).await?;
             self.context.journal.report(&finding.event(id));
             let seal = sealing::seal(self.context, &recipients, &finding, &hashes).await?;
-            (header, results) = (finding.header, seal + &finding.fields);
+            (header, results, verdict) = (finding.header, seal + &finding.fields, Some(finding.judgement));
         } else if self.may_sign(&header).await {
             results = signatures(self.context, &header, &hashes).await?;
         }
@@ -228,6 +232,7 @@ impl Handler for Reception<'_> {
             options: options(&mail.parameters, now),
             recipients,
             named,
+            verdict,
             results,
         };
         let id = accept(self.context, submission, header, body)

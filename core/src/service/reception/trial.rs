@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::following::Following;
 use super::verification::{Origin, methods};
 use crate::authn::dkim::BodyHasher;
 use crate::config::VerificationSettings;
@@ -48,6 +49,8 @@ pub async fn verify(
     let mut hasher = BodyHasher::new(methods(header));
     hasher.push(body);
     let authserv_id = settings.authserv_id.as_ref().unwrap_or(hostname);
-    let finding = origin.conclude(platform, settings, header, &hasher.finish(), authserv_id).await?;
+    let following = Following::one(hostname.clone(), settings.dmarc);
+    let finding =
+        origin.conclude(platform, settings, &following, header, &hasher.finish(), authserv_id).await?;
     Ok(finding.fields)
 }

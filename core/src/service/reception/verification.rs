@@ -9,14 +9,15 @@ use std::time::Duration;
 use futures::future::{join, join3};
 
 use super::content::Content;
+use super::following::Following;
 use crate::authn::arc::{self, ArcFlaw, ArcReport};
 use crate::authn::dkim::{self, BodyHashes, BodyMethod, DkimReport};
-use crate::authn::dmarc::{self, Evidence, NoAuthorDomain, Policy};
+use crate::authn::dmarc::{self, Evidence};
 use crate::authn::iprev;
 use crate::authn::results::{arc_method, dkim_methods, has_result, to_body, to_field, without_forged};
 use crate::authn::spf::{self, Limits, Sender};
 use crate::config::{Consequence, Obedience, VerificationSettings};
-use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, SpfResult};
+use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, Judgement, SpfResult};
 use crate::model::{Domain, Event, QueueId, Reply, ReversePath, UtcTime};
 use crate::platform::{Dns, Platform};
 use crate::service::Context;
@@ -46,6 +47,8 @@ pub(super) struct Finding {
     pub(super) header: Vec<u8>,
     /// What all methods came to: the body of the Authentication-Results field among the fields.
     pub(super) results: String,
+    /// What is kept of it with the message.
+    pub(super) judgement: Judgement,
     facts: Facts,
 }
 
@@ -152,6 +155,7 @@ impl Origin {
         self,
         platform: &Platform,
         settings: &VerificationSettings,
+        following: &Following,
         header: &[u8],
         bodies: &BodyHashes,
         authserv_id: &Domain,
@@ -173,12 +177,10 @@ impl Origin {
         };
         let until = platform.clock.instant() + PATIENCE;
         let Some((dkim, arc, dmarc)) = platform.clock.before(until, found).await else {
-            return self.overdue(settings, header, authserv_id);
+            return self.overdue(settings, following, header, authserv_id);
         };
         let override_by = believed(settings, &arc, &dmarc);
-        if override_by.is_none() {
-            judge(settings, &dmarc)?;
-        }
+        let judgement = following.judge(settings, &dmarc, override_by.as_ref())?;
         let mut methods = self.methods();
         methods.extend(dkim_methods(&dkim));
         methods.push(arc_method(&arc));
@@ -190,24 +192,25 @@ impl Origin {
             dmarc,
             override_by,
         };
-        Ok(self.finding(&methods, facts, header, authserv_id))
+        Ok(self.finding(&methods, (facts, judgement), header, authserv_id))
     }
 
     /// What is known where name servers said nothing of the signatures in time.
     fn overdue(
         self,
         settings: &VerificationSettings,
+        following: &Following,
         header: &[u8],
         authserv_id: &Domain,
     ) -> Result<Finding, Reply> {
         let dmarc = dmarc::Verdict::overdue(header);
-        judge(settings, &dmarc)?;
+        let judgement = following.judge(settings, &dmarc, None)?;
         let mut methods = self.methods();
         methods.push(format!("dkim={}", DkimResult::TempError));
         methods.push(dmarc.to_method());
         let origin = (self.iprev.result, self.mail_from.result);
         let facts = Facts { origin, dkim: Vec::new(), arc: None, dmarc, override_by: None };
-        Ok(self.finding(&methods, facts, header, authserv_id))
+        Ok(self.finding(&methods, (facts, judgement), header, authserv_id))
     }
 
     fn methods(&self) -> Vec<String> {
@@ -215,10 +218,16 @@ impl Origin {
         std::iter::once(self.iprev.to_method(self.client)).chain(spf).collect()
     }
 
-    fn finding(self, methods: &[String], facts: Facts, header: &[u8], authserv_id: &Domain) -> Finding {
+    fn finding(
+        self,
+        methods: &[String],
+        (facts, judgement): (Facts, Judgement),
+        header: &[u8],
+        authserv_id: &Domain,
+    ) -> Finding {
         let fields = to_field(authserv_id, methods) + &self.received_spf;
         let results = to_body(authserv_id, methods);
-        Finding { fields, header: without_forged(header, authserv_id), results, facts }
+        Finding { fields, header: without_forged(header, authserv_id), results, judgement, facts }
     }
 }
 
@@ -242,6 +251,8 @@ impl Finding {
             author_domain: dmarc.author_domain.as_ref().map(ToString::to_string),
             policy: dmarc.published.as_ref().map(|published| published.policy.as_str()),
             override_by: override_by.as_ref().map(ToString::to_string),
+            quarantined: self.judgement.is_quarantined,
+            reason: self.judgement.reason.as_str(),
         }
     }
 }
@@ -262,35 +273,6 @@ fn believed(settings: &VerificationSettings, arc: &ArcReport, dmarc: &dmarc::Ver
     (is_trusted && has_result(&newest.results, "dmarc", "pass")).then(|| newest.domain.clone())
 }
 
-/// What follows from DMARC.
-fn judge(settings: &VerificationSettings, dmarc: &dmarc::Verdict) -> Result<(), Reply> {
-    let domain = dmarc.author_domain.as_ref().map_or("the domain in From", Domain::as_str);
-    match dmarc.result {
-        DmarcResult::Fail if dmarc.disposition == Policy::Reject && settings.dmarc == Obedience::Obey => {
-            let text = format!(
-                "DMARC: {domain} wants mail refused that neither SPF nor a DKIM signature proves to be from it; \
-                 see its record at _dmarc"
-            );
-            Err(refusal(550, 26, text))
-        }
-        DmarcResult::TempError if settings.defers_temporary && settings.dmarc != Obedience::Report => {
-            let text = format!("DMARC: whether this is from {domain} cannot be looked up, try again later");
-            Err(refusal(451, 26, text))
-        }
-        // Readers would be shown somebody, and nobody answers for that (RFC 9989 §11.5). Without any author they are shown nobody.
-        DmarcResult::PermError if settings.dmarc == Obedience::Obey => match dmarc.no_author_domain {
-            Some(NoAuthorDomain::SeveralFields | NoAuthorDomain::SeveralDomains) => {
-                Err(refusal(550, 26, "DMARC: several From fields or authors of several domains".to_owned()))
-            }
-            Some(NoAuthorDomain::Unreadable) => {
-                Err(refusal(550, 26, "DMARC: the From field cannot be read".to_owned()))
-            }
-            _ => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
 /// Refuses content whose header block ends in a line that is no field. Some readers go on behind it, and with what we put in front even a
 /// first line that begins with a blank does no harm to those that follow: they would be shown an author whom nobody has verified.
 pub(super) fn check_block(settings: &VerificationSettings, content: &Content) -> Result<(), Reply> {
@@ -307,7 +289,7 @@ pub(super) fn check_block(settings: &VerificationSettings, content: &Content) ->
 }
 
 /// `X.7.20` to `X.7.26` (RFC 7372 §3).
-fn refusal(code: u16, detail: u16, text: String) -> Reply {
+pub(super) fn refusal(code: u16, detail: u16, text: String) -> Reply {
     let class = if code < 500 { 4 } else { 5 };
     Reply::new(code, (class, 7, detail), text)
 }

@@ -39,6 +39,7 @@ fn envelope(options: MailOptions) -> Envelope {
         accepted: UtcTime(0),
         reverse_path: ReversePath::Address(address("alice@home.test")),
         options,
+        verdict: None,
         size: 0,
         content: Content { header: part, body: Body::Inline(part) },
     }

@@ -42,7 +42,7 @@ fn what_is_written_is_read_again() {
     let ops = [
         Op::Pattern { pattern: pattern("/(a+)/"), targets: targets.clone() },
         Op::Pattern { pattern: pattern("a-*"), targets },
-        Op::Settings(DomainSettings { kind: DomainKind::Relay, separator: None }),
+        Op::Settings(DomainSettings { kind: DomainKind::Relay, separator: None, dmarc: None }),
         Op::Recipients { remove: vec!["a".into()], add: vec!["b".into()] },
         key("one", KeyState::Published),
         Op::KeyState { selector: "one".into(), state: KeyState::Active },

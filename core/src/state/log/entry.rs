@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::verdict::Judgement;
 use crate::model::{
     Address, BodyId, Incarnation, MailOptions, QueueId, RecipientOptions, Reply, ReversePath, UtcTime,
 };
@@ -31,6 +32,9 @@ pub struct Envelope {
     /// What the client asked for.
     #[serde(skip_serializing_if = "is_default", default)]
     pub options: MailOptions,
+    /// What its verification came to, where it was verified.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub verdict: Option<Judgement>,
     /// Octets of content, our trace fields included.
     pub size: u64,
     /// Where the content lies.

@@ -13,22 +13,22 @@
 //!
 //! Both are encoded by postcard, which names no fields: whoever changes them raises [`FORM`] and goes on reading the forms before.
 
+mod options;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::options::{PackedClass, PackedMailOptions};
 use super::{Attempt, Body, Class, Content, Entry, Envelope, Part, Piece, Pieces, Recipient};
 use crate::model::id::IDENTITY_OCTETS;
 use crate::model::reply::EnhancedStatus;
-use crate::model::{
-    Address, BodyId, BodyType, Incarnation, MailOptions, QueueId, RecipientOptions, Reply, ReversePath,
-    UtcTime,
-};
+use crate::model::{Address, BodyId, Incarnation, QueueId, Reply, ReversePath, UtcTime};
 use crate::state::frame::Extent;
 
 /// The form of rows that this code writes.
-pub(super) const FORM: u16 = 2;
+pub(super) const FORM: u16 = 3;
 /// The oldest form that it reads: what was added since stands in variants that rows of this form do not have.
 pub(super) const OLDEST_FORM: u16 = 1;
 /// Recipients in one row, at most.
@@ -88,26 +88,6 @@ enum PackedBody {
         body: [u8; IDENTITY_OCTETS],
         pieces: Vec<Piece>,
     },
-}
-
-/// Mostly one octet. What is rare is JSON, which may grow without another form.
-#[derive(Serialize, Deserialize)]
-enum PackedMailOptions<'a> {
-    SevenBit,
-    EightBit,
-    /// Since form 2.
-    More(#[serde(borrow)] Cow<'a, str>),
-}
-
-/// How a recipient is delivered, and its options as JSON where it has some.
-#[derive(Serialize, Deserialize)]
-enum PackedClass<'a> {
-    Local,
-    Relay,
-    /// Since form 2.
-    LocalWith(#[serde(borrow)] Cow<'a, str>),
-    /// Since form 2.
-    RelayWith(#[serde(borrow)] Cow<'a, str>),
 }
 
 /// One recipient.
@@ -354,7 +334,7 @@ impl Head<'_> {
         Self {
             accepted: Offset::of(envelope.accepted, envelope.id),
             reverse_path: Cow::Owned(envelope.reverse_path.to_string()),
-            options: PackedMailOptions::of(&envelope.options),
+            options: PackedMailOptions::of(&envelope.options, envelope.verdict.as_ref()),
             size: envelope.size,
             header: Place::of(&envelope.content.header),
             body: PackedBody::of(&envelope.content),
@@ -363,11 +343,13 @@ impl Head<'_> {
 
     fn envelope(self, id: QueueId) -> Result<Envelope, BadRow> {
         let header = self.header.part();
+        let (options, verdict) = self.options.read()?;
         Ok(Envelope {
             id,
             accepted: self.accepted.time(id),
             reverse_path: ReversePath::try_from(self.reverse_path.into_owned())?,
-            options: self.options.options()?,
+            options,
+            verdict,
             size: self.size,
             content: Content { header, body: self.body.body(&header) },
         })
@@ -403,66 +385,6 @@ impl<'a> Packed<'a> {
     }
 }
 
-impl PackedMailOptions<'_> {
-    fn of(options: &MailOptions) -> Self {
-        match options {
-            plain if *plain == MailOptions::default() => Self::SevenBit,
-            plain if *plain == MailOptions::of(BodyType::EightBitMime) => Self::EightBit,
-            more => Self::More(json(more)),
-        }
-    }
-
-    fn options(&self) -> Result<MailOptions, BadRow> {
-        Ok(match self {
-            Self::SevenBit => MailOptions::default(),
-            Self::EightBit => MailOptions::of(BodyType::EightBitMime),
-            Self::More(text) => serde_json::from_str(text)?,
-        })
-    }
-}
-
-impl PackedClass<'_> {
-    fn of(recipient: &Recipient) -> Self {
-        let is_plain = recipient.options == RecipientOptions::default();
-        match recipient.class {
-            Class::Local if is_plain => Self::Local,
-            Class::Relay if is_plain => Self::Relay,
-            Class::Local => Self::LocalWith(json(&recipient.options)),
-            Class::Relay => Self::RelayWith(json(&recipient.options)),
-        }
-    }
-
-    /// See [`RecipientOptions::without_delay`].
-    fn without_delay(&self) -> Result<PackedClass<'static>, BadRow> {
-        let options = json(&self.options()?.without_delay());
-        Ok(match self.class() {
-            Class::Local => PackedClass::LocalWith(options),
-            Class::Relay => PackedClass::RelayWith(options),
-        })
-    }
-
-    fn class(&self) -> Class {
-        match self {
-            Self::Local | Self::LocalWith(_) => Class::Local,
-            Self::Relay | Self::RelayWith(_) => Class::Relay,
-        }
-    }
-
-    fn options(&self) -> Result<RecipientOptions, BadRow> {
-        match self {
-            Self::Local | Self::Relay => Ok(RecipientOptions::default()),
-            Self::LocalWith(text) | Self::RelayWith(text) => Ok(serde_json::from_str(text)?),
-        }
-    }
-}
-
-/// Structs of plain values: there is nothing in them that JSON refuses.
-fn json<T: Serialize>(value: &T) -> Cow<'static, str> {
-    let text = serde_json::to_string(value);
-    debug_assert!(text.is_ok(), "{text:?}");
-    Cow::Owned(text.unwrap_or_default())
-}
-
 impl<'a> PackedReply<'a> {
     fn of(reply: &'a Reply) -> Self {
         Self { code: reply.code, enhanced_status: reply.enhanced_status, text: Cow::Borrowed(&reply.text) }
@@ -473,21 +395,6 @@ impl<'a> PackedReply<'a> {
             code: self.code,
             enhanced_status: self.enhanced_status,
             text: Cow::Owned(self.text.into_owned()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_form_1_wrote_is_read_in_form_2() {
-        for (was, is) in [(false, PackedMailOptions::SevenBit), (true, PackedMailOptions::EightBit)] {
-            assert_eq!(postcard::to_allocvec(&was).unwrap(), postcard::to_allocvec(&is).unwrap());
-        }
-        for (was, is) in [(Class::Local, PackedClass::Local), (Class::Relay, PackedClass::Relay)] {
-            assert_eq!(postcard::to_allocvec(&was).unwrap(), postcard::to_allocvec(&is).unwrap());
         }
     }
 }

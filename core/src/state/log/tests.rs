@@ -5,8 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::dmarc_policy::Policy;
+use crate::model::verdict::{DmarcResult, Judgement, Reason};
 use crate::model::{
-    Address, BodyId, BodyType, EnhancedStatus, MailOptions, RecipientOptions, Reply, ReversePath,
+    Address, BodyId, BodyType, Domain, EnhancedStatus, MailOptions, RecipientOptions, Reply, ReversePath,
 };
 use crate::state::frame::Extent;
 
@@ -27,6 +29,14 @@ fn entry(n: u64, recipients: u32, large: bool) -> Entry {
         accepted: UtcTime(n),
         reverse_path: ReversePath::Address(Address::parse("a@x.test").unwrap()),
         options: MailOptions::of(if large { BodyType::EightBitMime } else { BodyType::SevenBit }),
+        verdict: large.then(|| Judgement {
+            result: DmarcResult::Fail,
+            author_domain: Some(Domain::parse("y.test").unwrap()),
+            policy: Some(Policy::Quarantine),
+            is_quarantined: true,
+            spared: Vec::new(),
+            reason: Reason::Policy,
+        }),
         size: 100,
         content: Content { header: part, body: if large { large_body } else { Body::Inline(part) } },
     };

@@ -164,6 +164,7 @@ fn entry(id: QueueId, from: Option<&Address>) -> Entry {
         accepted: BEGAN,
         reverse_path: from.cloned().map_or(ReversePath::Null, ReversePath::Address),
         options: MailOptions::default(),
+        verdict: None,
         size: 300,
         content: Content { header: part, body: Body::Inline(part) },
     };

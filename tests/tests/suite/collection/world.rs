@@ -153,6 +153,7 @@ impl World {
             accepted: now,
             reverse_path: ReversePath::Null,
             options: MailOptions::default(),
+            verdict: None,
             size: 0,
             content: Content { header: part(header.len()), body },
         };
