@@ -1,5 +1,6 @@
-//! A node in a process of its own, whose memory can be measured: `fulmar-test-node PLACE MESSAGES [CERTIFICATE]`, the place of its
-//! store being a directory or the endpoint of an S3 server in a test, and the certificate a file, with its key.
+//! A node in a process of its own, whose memory can be measured: `fulmar-test-node PLACE MESSAGES [CERTIFICATE | key=RECORD]`, the place of its
+//! store being a directory or the endpoint of an S3 server in a test, and the certificate a file, with its key. Given the record of a key of DKIM, which
+//! it finds at `sel._domainkey.far.test`, it takes its clients for strangers, whose mail it verifies.
 //!
 //! It prints the address that it listens on, then `delivered` once it has delivered this many messages, where there are to be any, and ends
 //! with its standard input.
@@ -12,7 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fulmar_core::config::Config;
+use fulmar_core::config::{Config, Protocol};
+use fulmar_core::platform::{Record, RecordKind};
 use fulmar_storage_s3::S3Settings;
 use fulmar_tests::fake_s3::BUCKET;
 use fulmar_tests::node::Ground;
@@ -22,6 +24,8 @@ use fulmar_tests::s3_store;
 const RECEIVING: usize = 4 << 20;
 /// How long a job may wait for its turn in a crowd: the machine may be busy with other tests, and that is not what is asked here.
 const TURN: Duration = Duration::from_secs(10);
+/// Where strangers connect from.
+const STRANGER: ([u8; 4], u16) = ([192, 0, 2, 10], 4711);
 
 fn main() -> std::io::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -29,7 +33,10 @@ fn main() -> std::io::Result<()> {
         return Err(std::io::Error::other("usage: fulmar-test-node PLACE MESSAGES [CERTIFICATE]"));
     };
     let messages: u64 = messages.parse().map_err(std::io::Error::other)?;
+    let option = arguments.next();
+    let key = option.as_ref().and_then(|option| option.strip_prefix("key="));
     let change = |config: &mut Config| {
+        config.verification.is_on = key.is_some();
         config.queue.receiving = RECEIVING;
         config.smtp.turn = TURN;
     };
@@ -38,10 +45,17 @@ fn main() -> std::io::Result<()> {
         false => Ground::in_directory(Path::new(&place), change),
     };
     let mut node = ground.start();
-    if let Some(certificate) = arguments.next() {
-        node.show(&[("mx.pem", fs::read_to_string(certificate)?)]);
+    let mut server = node.server();
+    match (key, option.as_ref()) {
+        (Some(key), _) => {
+            let record = Record::Txt(key.as_bytes().to_vec());
+            node.zone().set("sel._domainkey.far.test", RecordKind::Txt, Ok(vec![record]));
+            server = node.listen(Protocol::Smtp, Some(STRANGER.into()));
+        }
+        (None, Some(certificate)) => node.show(&[("mx.pem", fs::read_to_string(certificate)?)]),
+        (None, None) => {}
     }
-    tell(&node.server().to_string())?;
+    tell(&server.to_string())?;
     if messages > 0 {
         node.delivered_in_all(messages);
         tell("delivered")?;

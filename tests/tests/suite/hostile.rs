@@ -29,8 +29,11 @@
 //! | talking before the greeting, or before a reply | `patience::what_follows_data..`, core `conversation::smtp` |
 //! | forty large messages at once | `memory` |
 //! | a session that holds up a shutdown | `sessions` |
+//! | thousands of signatures, 100 KB of From, TXT records of 64 KiB, name servers that never answer, 50 MB that are signed | `authentication` |
+//! | results in our name, authors behind lines that are no field | `authentication::nobody_writes..`, `authentication::no_author..` |
 
 mod addresses;
+mod authentication;
 mod chunks;
 mod commands;
 mod content;

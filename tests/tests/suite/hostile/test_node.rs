@@ -1,5 +1,6 @@
 //! A node in a process of its own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
@@ -17,10 +18,19 @@ impl TestNode {
     /// Starts one on the store in a directory; it says when it has delivered so many messages, unless that is none. It shows the certificate of this file, where
     /// there is one.
     pub(super) fn start(directory: &Path, messages: u64, certificate: Option<&Path>) -> Self {
+        Self::start_with(directory, messages, certificate.map(Path::as_os_str))
+    }
+
+    /// Starts one that verifies mail, and finds this record of a key at `sel._domainkey.far.test`.
+    pub(super) fn verifying(directory: &Path, messages: u64, record: &str) -> Self {
+        Self::start_with(directory, messages, Some(OsStr::new(&format!("key={record}"))))
+    }
+
+    fn start_with(directory: &Path, messages: u64, option: Option<&OsStr>) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_fulmar-test-node"))
             .arg(directory)
             .arg(messages.to_string())
-            .args(certificate)
+            .args(option)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
