@@ -3,69 +3,11 @@
 //! Read by code of our own: whether an invalid `p`, `sp` or `np` leaves a policy of `none` or none at all hangs on `rua` (RFC 9989 §4.10.1),
 //! while the record still counts in the tree walk. What it holds of memory is bounded whatever the length of the text.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 use crate::model::Address;
+use crate::model::dmarc_policy::{Alignment, Policy};
 
 /// Addresses of one kind of report that are kept. Beyond: they are left out.
 const DESTINATION_LIMIT: usize = 10;
-
-/// What a domain's owner asks to be done with mail that fails; also what is to be done. The later, the stricter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Policy {
-    /// Nothing.
-    #[default]
-    None,
-    /// To be treated as suspicious.
-    Quarantine,
-    /// To be refused.
-    Reject,
-}
-
-impl Policy {
-    /// The word that stands for it in records, fields and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Quarantine => "quarantine",
-            Self::Reject => "reject",
-        }
-    }
-
-    fn parse(value: &str) -> Option<Self> {
-        let all = [Self::None, Self::Quarantine, Self::Reject];
-        all.into_iter().find(|policy| value.eq_ignore_ascii_case(policy.as_str()))
-    }
-
-    /// One level below (RFC 9989 §4.7, `t`).
-    pub(super) fn lowered(self) -> Self {
-        match self {
-            Self::None | Self::Quarantine => Self::None,
-            Self::Reject => Self::Quarantine,
-        }
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How alike the author's domain and an authenticated one must be (RFC 9989 §4.4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Alignment {
-    /// They have the same organizational domain.
-    #[default]
-    #[serde(rename = "r")]
-    Relaxed,
-    /// They are the same.
-    #[serde(rename = "s")]
-    Strict,
-}
 
 /// Whether a domain is a public suffix (RFC 9989 §4.7, `psd`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Standing;
-use super::record::{Alignment, PublicSuffix, Record};
+use super::record::{PublicSuffix, Record};
+use crate::model::dmarc_policy::Alignment;
 use crate::model::{DnsName, Domain};
 use crate::platform::{Dns, DnsError, Question, Record as DnsRecord, RecordKind};
 
@@ -29,6 +30,11 @@ pub(super) struct Walk {
 impl<'a> Walker<'a> {
     pub(super) fn new(dns: &'a dyn Dns) -> Self {
         Self { dns, known: BTreeMap::new() }
+    }
+
+    /// What it asks.
+    pub(super) fn dns(&self) -> &'a dyn Dns {
+        self.dns
     }
 
     /// The policy record of one domain. Several are as none.
