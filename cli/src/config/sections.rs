@@ -1,10 +1,10 @@
 //! All sections, and all settings in them.
 
 use super::keys::{self, Key};
-use super::{auth, door, verification};
+use super::{auth, dmarc_reports, door, verification};
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 15] = [
+pub(super) const SECTIONS: [&str; 16] = [
     "",
     "store",
     "dns",
@@ -18,11 +18,12 @@ pub(super) const SECTIONS: [&str; 15] = [
     "limits",
     "replies",
     "verification",
+    "dmarc_reports",
     "shutdown",
     "log",
 ];
 
 /// All settings.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
-    keys::KEYS.iter().chain(auth::KEYS).chain(door::KEYS).chain(verification::KEYS)
+    keys::KEYS.iter().chain(auth::KEYS).chain(door::KEYS).chain(verification::KEYS).chain(dmarc_reports::KEYS)
 }

@@ -15,9 +15,11 @@ use crate::authn::iprev;
 use crate::authn::results::{arc_method, dkim_methods, has_result, to_field, without_forged};
 use crate::authn::spf::{self, Limits, Sender};
 use crate::config::{Consequence, Obedience, VerificationSettings};
+use crate::model::reply::Severity;
 use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, SpfResult};
 use crate::model::{Domain, Event, QueueId, Reply, ReversePath, UtcTime};
 use crate::service::Context;
+use crate::service::dmarc_reports::{Seen, observe};
 use crate::smtp::Mail;
 
 /// How long all look-ups for one stage may take. Beyond: what is not known by then is a temporary error.
@@ -27,6 +29,7 @@ const PATIENCE: Duration = spf::TIME_LIMIT;
 #[derive(Debug)]
 pub(super) struct Origin {
     client: IpAddr,
+    reverse_path: ReversePath,
     iprev: iprev::Verdict,
     /// Of the name in HELO or EHLO. That of a null reverse-path is checked as such.
     helo: Option<spf::Verdict>,
@@ -91,7 +94,8 @@ impl Origin {
         )
         .await;
         let received_spf = mail_from.to_received_spf(&who);
-        let origin = Self { client, iprev, helo, mail_from, received_spf };
+        let reverse_path = mail.reverse_path.clone();
+        let origin = Self { client, reverse_path, iprev, helo, mail_from, received_spf };
         origin.judge(settings)?;
         Ok(origin)
     }
@@ -168,9 +172,15 @@ impl Origin {
             return self.overdue(settings, header, authserv_id);
         };
         let override_by = believed(settings, &arc, &dmarc);
-        if override_by.is_none() {
-            judge(settings, &dmarc)?;
+        let judged = if override_by.is_none() { judge(settings, &dmarc) } else { Ok(()) };
+        // What is only put off comes again.
+        if judged.as_ref().err().is_none_or(|reply| reply.severity() == Severity::Permanent) {
+            let Self { client, reverse_path, mail_from: spf, .. } = &self;
+            let (dkim, dmarc, override_by) = (&dkim, &dmarc, override_by.as_ref());
+            let client = *client;
+            observe(context, &Seen { client, reverse_path, header, spf, dkim, dmarc, override_by });
         }
+        judged?;
         let mut methods = self.methods();
         methods.extend(dkim_methods(&dkim));
         methods.push(arc_method(&arc));
