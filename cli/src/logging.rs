@@ -73,6 +73,7 @@ fn level(event: &Event) -> Level {
         | Event::TlsFailed { .. }
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
+        | Event::DmarcReported { .. }
         | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::Compacted { .. }

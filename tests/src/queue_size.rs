@@ -170,7 +170,8 @@ impl World<'_> {
             let before = (self.allocated)();
             let entries = entries(self.count, first);
             let of = Incarnation::draw(UtcTime(1), [1; 10]);
-            let record = Record::Adopt { of, epoch: 1, folders: vec![], damaged: vec![], entries };
+            let record =
+                Record::Adopt { of, epoch: 1, folders: vec![], damaged: vec![], entries, observed: vec![] };
             let began = Instant::now();
             let is_adopted = Cell::new(false);
             let adopting = async {

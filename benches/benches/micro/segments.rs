@@ -82,6 +82,7 @@ fn entry(number: usize, inc: Incarnation, header: &Bytes, body: &Bytes, data: &m
         accepted: NOW,
         reverse_path: ReversePath::Address(Address::parse("somebody@example.org").unwrap()),
         options: MailOptions::default(),
+        verdict: None,
         size: (header.len() + body.len()) as u64,
         content,
     };

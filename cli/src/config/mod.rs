@@ -4,6 +4,7 @@
 //! the first mistake and know no variables; here all mistakes are collected, each with its place and what is allowed.
 
 mod auth;
+mod dmarc_reports;
 mod door;
 mod forwarding;
 mod hosts;

@@ -1,10 +1,10 @@
 //! All sections, and all settings in them.
 
 use super::keys::{self, Key};
-use super::{auth, door, forwarding, verification};
+use super::{auth, dmarc_reports, door, forwarding, verification};
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 16] = [
+pub(super) const SECTIONS: [&str; 17] = [
     "",
     "store",
     "dns",
@@ -19,11 +19,13 @@ pub(super) const SECTIONS: [&str; 16] = [
     "replies",
     "verification",
     "forwarding",
+    "dmarc_reports",
     "shutdown",
     "log",
 ];
 
 /// All settings.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
-    keys::KEYS.iter().chain(auth::KEYS).chain(door::KEYS).chain(verification::KEYS).chain(forwarding::KEYS)
+    let keys = keys::KEYS.iter().chain(auth::KEYS).chain(door::KEYS).chain(verification::KEYS);
+    keys.chain(forwarding::KEYS).chain(dmarc_reports::KEYS)
 }

@@ -184,6 +184,9 @@ impl Auditor<'_> {
             }),
             layout::LIVE => layout::parse_live(&object.key).map(|_| true),
             layout::CHECKS | layout::PROBES | layout::SWEEPS => return self.stray(object).await,
+            layout::REPORTS if layout::parse_report(&object.key).is_some() => {
+                return self.stray(object).await;
+            }
             layout::FORMAT => Some(true),
             // Neither begins with a frame, and both are others' to remove.
             layout::PICKUP | layout::EVENTS => Some(false),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::state::GRACE;
 use crate::state::requests::{Purpose, PurposeCounts, RequestCounts};
+use crate::state::{GRACE, reports};
 
 /// Dollars for a thousand PUT, COPY or LIST requests. DELETE is free.
 pub const THOUSAND_WRITES: f64 = 0.005;
@@ -66,6 +66,7 @@ fn kept(work: Purpose) -> Duration {
     match work {
         Purpose::Accept | Purpose::Adopt | Purpose::Relay | Purpose::Maintain | Purpose::Pickup => SPOOL_KEPT,
         Purpose::Deliver | Purpose::Read | Purpose::Directory | Purpose::Administer => MAILBOX_KEPT,
+        Purpose::Report => reports::KEPT,
         // Each is written over what was there before, or deleted at once.
         Purpose::Heartbeat | Purpose::Watch | Purpose::Probe => Duration::ZERO,
     }

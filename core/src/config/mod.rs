@@ -3,6 +3,7 @@
 //! Every limit has its name, its default, its unit and the reply for when it is hit in one place: here.
 
 mod auth;
+mod dmarc_reports;
 mod forwarding;
 mod listener;
 mod policy;
@@ -15,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use auth::AuthSettings;
+pub use dmarc_reports::DmarcReportSettings;
 pub use forwarding::ForwardingSettings;
 use ipnet::IpNet;
 pub use listener::{Authentication, ListenerSettings};
@@ -50,6 +52,8 @@ pub struct Config {
     pub policy: PolicySettings,
     /// What is verified of mail that strangers bring.
     pub verification: VerificationSettings,
+    /// What the owners of domains are told of that.
+    pub dmarc_reports: DmarcReportSettings,
     /// POP3.
     pub pop3: Pop3Settings,
     /// TLS on our own listeners.
@@ -73,6 +77,7 @@ impl Config {
             smtp: SmtpLimits::default(),
             policy: PolicySettings::default(),
             verification: VerificationSettings::default(),
+            dmarc_reports: DmarcReportSettings::default(),
             pop3: Pop3Settings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),

@@ -309,6 +309,23 @@ pub enum Event {
         /// Whether it came to its end: the node was not told to shut down, and nothing went wrong.
         complete: bool,
     },
+    /// The owner of a domain is sent what came in its name on a day.
+    DmarcReported {
+        /// The message that carries it.
+        queue_id: QueueId,
+        /// At which the policy was found.
+        domain: String,
+        /// The day, counted from 1970.
+        day: u64,
+        /// Who gets it.
+        to: Address,
+        /// Its Report-ID.
+        report: String,
+        /// Rows in it.
+        rows: usize,
+        /// Messages that they stand for.
+        messages: u64,
+    },
     /// A housekeeping step of the node did not succeed and will be tried again.
     Trouble {
         /// What was being done.

@@ -4,6 +4,7 @@ pub mod address;
 pub mod alias;
 pub mod date;
 pub mod dmarc_policy;
+pub mod dmarc_report;
 pub mod dns_name;
 pub mod event;
 pub mod id;

@@ -263,6 +263,7 @@ impl Adopter<'_> {
             folders: live.folders.iter().copied().collect(),
             damaged: live.damaged.iter().cloned().collect(),
             entries: live.entries.clone(),
+            observed: live.observations.to_batches(),
         };
         self.spool.adopt(me, record).await?;
         let entries = live.entries.len();

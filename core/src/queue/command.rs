@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 use crate::config::Destination;
+use crate::model::dmarc_report::Row;
 use crate::model::verdict::Judgement;
 use crate::model::{
     Address, BodyId, Domain, Event, Incarnation, MailOptions, Outcome, QueueId, RecipientOptions,
@@ -196,6 +197,7 @@ pub enum Ordered {
 pub(super) enum Command {
     Accept { acceptance: Acceptance, done: oneshot::Sender<Result<Incarnation, Refusal>> },
     Attempted(Attempted),
+    Observe(Box<Row>),
     Conclude { incarnation: Incarnation, done: oneshot::Sender<Result<(), Refusal>> },
     Order { order: Order, done: oneshot::Sender<Result<Ordered, Refusal>> },
     Hasten { domain: Domain, with_subdomains: bool, done: oneshot::Sender<usize> },

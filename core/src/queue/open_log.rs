@@ -9,10 +9,13 @@ use async_channel::{Receiver, Sender};
 use futures::channel::oneshot;
 
 use super::command::{Acceptance, AcceptedBody, Addressee, Bounce, Fresh, Ordered, Refusal, Rewritten};
+use crate::model::dmarc_report::Rows;
 use crate::model::{Incarnation, Nonce, QueueId, UtcTime};
 use crate::platform::{Clock, Instant, Payload};
 use crate::state::frame::Data;
-use crate::state::log::{Body, Content, Entry, Envelope, Live, Part, Recipient, Record, Segment, WINDOW};
+use crate::state::log::{
+    Batch, BatchId, Body, Content, Entry, Envelope, Live, Observed, Part, Recipient, Record, Segment, WINDOW,
+};
 use std::sync::Arc;
 
 /// How long after the send time of its last successful create (or its birth) an incarnation may write.
@@ -155,6 +158,8 @@ pub(super) struct OpenLog {
     pub(super) was_leased: bool,
     /// Segments below are covered by a checkpoint.
     pub(super) covered: u64,
+    /// Batches of rows that were closed.
+    pub(super) cut: u32,
 }
 
 impl OpenLog {
@@ -171,6 +176,7 @@ impl OpenLog {
             leases: 0,
             was_leased: false,
             covered: 0,
+            cut: 0,
         }
     }
 
@@ -203,6 +209,16 @@ impl OpenLog {
         self.has_vacancy() || self.next < self.lowest_unacknowledged() + WINDOW
     }
 
+    /// Whether a segment with rows of that batch may yet come to stand.
+    pub(super) fn is_writing_batch(&self, id: &BatchId) -> bool {
+        let records = self.under_way.values().flat_map(|segment| &segment.records);
+        let observed = records.filter_map(|record| match record {
+            Record::Observed(observed) => Some(observed),
+            _ => None,
+        });
+        observed.flat_map(|observed| &observed.batches).any(|batch| batch.id == *id)
+    }
+
     /// Marks a number whose create certainly did not happen.
     pub(super) fn vacate(&mut self, number: u64) {
         self.vacant.insert(number);
@@ -212,7 +228,15 @@ impl OpenLog {
     ///
     /// A note may speak of an entry that stands under any number in use, and is replayed after it only under a number
     /// above all of those: a vacant number below takes none.
-    pub(super) fn assemble(&mut self, pending: &mut VecDeque<Pending>, nonce: Nonce, now: Stamp) -> u64 {
+    ///
+    /// `observed` are rows by day, which may stand under any number.
+    pub(super) fn assemble(
+        &mut self,
+        pending: &mut VecDeque<Pending>,
+        observed: BTreeMap<u64, Rows>,
+        nonce: Nonce,
+        now: Stamp,
+    ) -> u64 {
         let number = self.vacant.pop_first().unwrap_or_else(|| {
             self.next += 1;
             self.next - 1
@@ -223,8 +247,13 @@ impl OpenLog {
             seq: number,
             nonce,
             at: now.utc,
-            records: Vec::with_capacity(pending.len()),
+            records: Vec::with_capacity(pending.len() + 1),
         };
+        if !observed.is_empty() {
+            let id = |day| BatchId { by: self.incarnation, day, cut: self.cut };
+            let batches = observed.iter().map(|(day, rows)| Batch::new(id(*day), rows)).collect();
+            segment.records.push(Record::Observed(Observed { segment: number, batches }));
+        }
         let mut waiters = Vec::new();
         let mut bounces = BTreeMap::new();
         let takes_notes = number + 1 == self.next;
@@ -350,6 +379,7 @@ mod tests {
             folders: Vec::new(),
             damaged: Vec::new(),
             entries: Entries::default(),
+            observed: Vec::new(),
         };
         Pending::Adopt(record, oneshot::channel().0)
     }
@@ -359,16 +389,16 @@ mod tests {
         let mut log = OpenLog::new(Incarnation::draw(UtcTime(1), [1; 10]), stamp());
         let nonce = Nonce::draw(UtcTime(1), [1; 10]);
         let mut nothing = VecDeque::new();
-        assert_eq!(log.assemble(&mut nothing, nonce, stamp()), 0);
-        assert_eq!(log.assemble(&mut nothing, nonce, stamp()), 1);
+        assert_eq!(log.assemble(&mut nothing, BTreeMap::new(), nonce, stamp()), 0);
+        assert_eq!(log.assemble(&mut nothing, BTreeMap::new(), nonce, stamp()), 1);
         log.under_way.clear();
         log.vacate(0);
 
         let mut pending = VecDeque::from([note(1), adopt(), note(2)]);
-        assert_eq!(log.assemble(&mut pending, nonce, stamp()), 0);
+        assert_eq!(log.assemble(&mut pending, BTreeMap::new(), nonce, stamp()), 0);
         assert!(matches!(log.under_way[&0].records[..], [Record::Adopt { .. }]));
         let Pending::Note(first) = note(1) else { return };
-        assert_eq!(log.assemble(&mut pending, nonce, stamp()), 2);
+        assert_eq!(log.assemble(&mut pending, BTreeMap::new(), nonce, stamp()), 2);
         assert!(pending.is_empty());
         assert_eq!(log.under_way[&2].records[0], first);
         assert_eq!(log.under_way[&2].records.len(), 2);
@@ -377,7 +407,7 @@ mod tests {
         log.under_way.clear();
         log.vacate(2);
         pending.push_back(note(3));
-        assert_eq!(log.assemble(&mut pending, nonce, stamp()), 2);
+        assert_eq!(log.assemble(&mut pending, BTreeMap::new(), nonce, stamp()), 2);
         assert_eq!(log.under_way[&2].records.len(), 1);
     }
 }

@@ -10,6 +10,7 @@ use super::command::{
     Acceptance, Attempted, Bounce, Command, Current, Holdings, Ordered, Refusal, Rewritten, Upload, Work,
 };
 use super::intake::{Intake, Overload, Taken};
+use crate::model::dmarc_report::Row;
 use crate::model::{Domain, Incarnation, Outcome, UtcTime};
 use crate::platform::Instant;
 use crate::state::log::Record;
@@ -103,6 +104,12 @@ impl Spool {
         };
         // The channel has no bound and closes only when the manager ends; what is lost then is attempted again by the adopter.
         let _ = self.commands.try_send(Command::Attempted(attempted));
+    }
+
+    /// Counts a message for its author's domain. It becomes durable with whatever does next, or some minutes later.
+    pub fn observe(&self, row: Row) {
+        // As above; what is lost then was in no segment.
+        let _ = self.commands.try_send(Command::Observe(Box::new(row)));
     }
 
     /// To be asked before a final dot is sent to another host: whether the entries of this log are surely still this node's to

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod authentication;
 pub mod certificates;
+mod dmarc_reports;
 pub mod drain;
 pub mod local_delivery;
 pub mod maintenance;

@@ -6,6 +6,7 @@
 
 use ring::digest::{SHA256, digest};
 
+use super::log::BatchId;
 use crate::model::{Address, BodyId, Domain, Incarnation, Nonce};
 
 /// Octets of a percent-encoded name beyond which its hash stands in the key instead.
@@ -33,6 +34,10 @@ pub const CHECKS: &str = "check/";
 pub const PROBES: &str = "probe/";
 /// Which days have been swept.
 pub const SWEEPS: &str = "gc/";
+/// All reports.
+pub const REPORTS: &str = "reports/";
+/// Aggregate reports of DMARC in the making, by day.
+pub const DMARC_REPORTS: &str = "reports/dmarc/";
 /// Certificates of our own with their keys, for all nodes.
 pub const CERTIFICATES: &str = "tls/";
 /// What ends the name of one.
@@ -209,6 +214,56 @@ pub fn verdict(endpoint: &str, nonce: Nonce) -> String {
 /// That somebody sweeps on this day, counted from 1970 by the store's clock.
 pub fn sweep(day: u64) -> String {
     numbered(SWEEPS, day)
+}
+
+/// The folder of what becomes of a day's aggregate reports; the day is counted from 1970.
+pub fn report_day(day: u64) -> String {
+    numbered(DMARC_REPORTS, day) + "/"
+}
+
+/// A batch of rows for a report.
+pub fn filed_batch(batch: BatchId) -> String {
+    let BatchId { by, day, cut } = batch;
+    report_object(day, ReportKey::Rows(format!("{by}-{cut:08x}")))
+}
+
+/// What an object is in a day's folder of reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReportKey {
+    /// A batch of rows, by its name.
+    Rows(String),
+    /// That somebody merges.
+    Run(u64),
+    /// That this is done.
+    Done(u64),
+    /// That a report was handed over, by its name.
+    Sent(String),
+}
+
+/// The key of an object of that day.
+pub fn report_object(day: u64, object: ReportKey) -> String {
+    let folder = report_day(day);
+    match object {
+        ReportKey::Rows(name) => format!("{folder}rows/{name}"),
+        ReportKey::Run(number) => numbered(&format!("{folder}run/"), number),
+        ReportKey::Done(number) => numbered(&format!("{folder}done/"), number),
+        ReportKey::Sent(name) => format!("{folder}sent/{name}"),
+    }
+}
+
+/// Reads such a key; nothing for a key of any other form.
+pub fn parse_report(key: &str) -> Option<(u64, ReportKey)> {
+    let (day, rest) = key.strip_prefix(DMARC_REPORTS)?.split_once('/')?;
+    let (kind, name) = rest.split_once('/')?;
+    let named = || (!name.is_empty() && !name.contains('/')).then(|| name.to_owned());
+    let object = match kind {
+        "rows" => ReportKey::Rows(named()?),
+        "run" => ReportKey::Run(exact_number(name)?),
+        "done" => ReportKey::Done(exact_number(name)?),
+        "sent" => ReportKey::Sent(named()?),
+        _ => return None,
+    };
+    Some((exact_number(day)?, object))
 }
 
 /// What an object is in its chain's folder.

@@ -31,6 +31,8 @@ pub enum Purpose {
     Maintain,
     /// Messages that are put into a folder.
     Pickup,
+    /// Reports of DMARC: what goes into them, and the making.
+    Report,
     /// Whether the store is sound: the races at a start, where no verdict stands, and an operator's check of it.
     Probe,
     /// Operators: their orders, and whatever a command line asks. The layout's version at a start.

@@ -23,6 +23,7 @@ pub mod order;
 pub mod owner;
 pub mod pickup;
 pub mod probe;
+pub mod reports;
 pub mod requests;
 pub mod sweep_mark;
 pub mod turns;

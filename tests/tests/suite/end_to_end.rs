@@ -3,6 +3,7 @@
 
 mod client;
 mod collecting;
+mod dmarc_reports;
 mod grouping;
 mod mail;
 mod metering;

@@ -108,7 +108,14 @@ fn in_a_checkpoint(now: UtcTime) -> Log {
 fn in_an_adopt_record(now: UtcTime) -> Log {
     let entries = queue_size::entries(ENTRIES, now);
     let of = Incarnation::draw(now, [8; 10]);
-    let records = vec![Record::Adopt { of, epoch: 1, folders: Vec::new(), damaged: Vec::new(), entries }];
+    let records = vec![Record::Adopt {
+        of,
+        epoch: 1,
+        folders: Vec::new(),
+        damaged: Vec::new(),
+        entries,
+        observed: Vec::new(),
+    }];
     let segment = Segment { inc: dead(), seq: 0, nonce: nonce(0), at: now, records };
     Log::from([(layout::segment(dead(), 0), segment.encode(Data::default()).payload)])
 }

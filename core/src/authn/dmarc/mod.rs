@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `author` | whom the message says it is from; no I/O |
 //! | `record` | reads policy records; no I/O |
+//! | `destination` | finds who is to get reports, and may |
 //! | `walk` | finds records upwards from a domain, and its organizational domain |
 //!
 //! A message passes where SPF or a signature has authenticated a domain that is aligned with the author's. All that a message can name is
@@ -11,6 +12,7 @@
 //! walked up from, since no other can be aligned.
 
 mod author;
+mod destination;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -18,11 +20,12 @@ mod walk;
 
 use crate::authn::property::{comment, pvalue};
 use crate::model::Domain;
-use crate::model::dmarc_policy::Policy;
 use crate::model::verdict::{DkimResult, DmarcResult, SpfResult};
 use crate::platform::Dns;
 
+pub use crate::model::dmarc_policy::{Alignment, Policy};
 pub use author::{NoAuthorDomain, author_domain};
+pub use destination::{NotFoundOut, report_destinations};
 pub use record::{FailureOptions, Record};
 
 use walk::{Failure, Walker};

@@ -32,6 +32,11 @@ impl<'a> Walker<'a> {
         Self { dns, known: BTreeMap::new() }
     }
 
+    /// What it asks.
+    pub(super) fn dns(&self) -> &'a dyn Dns {
+        self.dns
+    }
+
     /// The policy record of one domain. Several are as none.
     pub(super) async fn record(&mut self, domain: &Domain) -> Result<Option<Record>, Failure> {
         if let Some(known) = self.known.get(domain) {

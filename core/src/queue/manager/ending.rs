@@ -25,7 +25,12 @@ impl Manager {
         if age > RIGHT {
             self.fence("an hour has passed since the last successful write");
         } else if age > RETIREMENT && !self.is_holding() && !self.pulse.is_under_way() && !self.is_ending() {
-            self.end();
+            if log.live.observations.is_empty() {
+                self.end();
+            } else {
+                // That it is filed will stand in a segment, which makes the right new.
+                self.file(true);
+            }
         }
     }
 
@@ -40,10 +45,11 @@ impl Manager {
         let (Some(closing), Some(log)) = (&self.closing, &self.log) else { return };
         let is_busy = !self.pending.is_empty() || !log.under_way.is_empty() || log.has_vacancy();
         let is_attempting = self.is_attempting() && now < closing.attempts_until;
-        if is_busy || is_attempting || self.pulse.is_under_way() || self.is_ending() {
+        if is_busy || is_attempting || self.is_observing() || self.pulse.is_under_way() || self.is_ending() {
             return;
         }
-        if log.live.is_empty() || log.live.closed {
+        // Rows that could not be filed are left to whoever adopts the log.
+        if log.live.is_done_with() || log.live.closed {
             self.end();
         } else if !closing.said {
             self.closing = self.closing.take().map(|closing| Closing { said: true, ..closing });

@@ -5,7 +5,9 @@
 //! command, or the next point in time at which something is due.
 
 mod attempts;
+mod checkpoints;
 mod ending;
+mod observing;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,6 +20,7 @@ use futures::future::{BoxFuture, Either, FutureExt, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{pin_mut, select_biased};
 
+use self::observing::Observing;
 use self::segments::Company;
 use super::command::{Acceptance, AcceptedBody, Command, Current, Fresh, Holdings, Refusal, Work};
 use super::intake::Intake;
@@ -27,18 +30,15 @@ use super::pulse::Pulse;
 use super::schedule::Schedule;
 use super::spool::Spool;
 use crate::config::{Config, QueueSettings, RelaySettings};
-use crate::model::{Domain, Event, Incarnation, Nonce, QueueId, UtcTime};
+use crate::model::{Domain, Event, Incarnation, QueueId, UtcTime};
 use crate::platform::{Host, Instant, StoreError};
 use crate::state::beat::Beat;
 use crate::state::layout;
-use crate::state::log::Checkpoint;
+use crate::state::log::BatchId;
 use crate::state::requests::{Created, Purpose, Requests};
 
 /// How long a record that nobody waits for may wait for company.
 const NOTE_DELAY: Duration = Duration::from_millis(250);
-/// A checkpoint holds all live entries. It is written once there is a segment for so many of them, so that it costs no more than what it
-/// spares: a million are written after 20,000 segments.
-const ENTRIES_PER_SEGMENT: u64 = 50;
 /// The longest that the loop sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
@@ -48,6 +48,7 @@ enum Done {
     Segment { incarnation: Incarnation, number: u64, result: Result<Created, StoreError> },
     Beat { incarnation: Incarnation, interval: u64, result: Result<(), StoreError> },
     Checkpoint { incarnation: Incarnation, covers: u64, result: Result<Created, StoreError> },
+    Filed { incarnation: Incarnation, batch: BatchId, result: Result<Created, StoreError> },
     Ended { incarnation: Incarnation },
 }
 
@@ -110,6 +111,8 @@ pub struct Manager {
     belongs: bool,
     /// The latest time that was seen on the store's clock.
     store_now: Option<UtcTime>,
+    /// What verification came to.
+    observing: Observing,
 }
 
 impl Manager {
@@ -149,6 +152,7 @@ impl Manager {
             ending: BTreeSet::new(),
             belongs: false,
             store_now: None,
+            observing: Observing::default(),
             rest_until: None,
         };
         (manager, spool)
@@ -199,6 +203,7 @@ impl Manager {
             Command::Accept { done, .. } if self.closing.is_some() => drop(done.send(Err(Refusal::Closing))),
             Command::Accept { acceptance, done } => self.accept(acceptance, done),
             Command::Attempted(attempted) => self.attempted(attempted),
+            Command::Observe(row) => self.observe(*row),
             Command::Conclude { incarnation, done } => self.conclude(incarnation, done),
             Command::Order { order, done } => self.order(&order, done),
             Command::Hasten { domain, with_subdomains, done } => {
@@ -342,11 +347,13 @@ impl Manager {
         {
             self.open();
         }
+        self.begin_for_observed();
         while self.is_flush_due() {
             self.flush();
         }
         self.beat();
         self.checkpoint();
+        self.file(false);
         self.dispatch();
         self.close();
         self.intake.holds(self.log.as_ref().map_or(0, |log| log.live.entries.len()), self.local.next());
@@ -369,6 +376,7 @@ impl Manager {
                     log.covered = covers;
                 }
             }
+            Done::Filed { incarnation, batch, result } => self.filed(incarnation, batch, result),
             Done::Ended { incarnation } => {
                 self.ending.remove(&incarnation);
                 if Some(incarnation) == current {
@@ -429,33 +437,6 @@ impl Manager {
         }));
     }
 
-    /// Writes a checkpoint once enough segments stand.
-    fn checkpoint(&mut self) {
-        let Some(log) = &mut self.log else { return };
-        let covers = log.lowest_unacknowledged();
-        let entries = log.live.entries.len() as u64;
-        if covers < log.covered + self.settings.checkpoint_segments.max(entries / ENTRIES_PER_SEGMENT) {
-            return;
-        }
-        let (time, entropy) = self.requests.platform().draw();
-        // Not tried again before as many more segments stand.
-        log.covered = covers;
-        let incarnation = log.incarnation;
-        let nonce = Nonce::draw(time, entropy);
-        let checkpoint = Checkpoint { inc: incarnation, covers, nonce, live: log.live.clone() };
-        let requests = self.requests.of(Purpose::Maintain);
-        self.jobs.push(Box::pin(async move {
-            let encode = move || checkpoint.encode().payload;
-            let result = match requests.platform().spawn.unblock(encode).await {
-                Some(payload) => {
-                    requests.create(&layout::checkpoint(incarnation, covers), &payload, nonce).await
-                }
-                None => Err(StoreError::Unavailable("the runtime is ending".to_owned())),
-            };
-            Done::Checkpoint { incarnation, covers, result }
-        }));
-    }
-
     /// When the loop has to turn though nothing comes.
     fn next_wake(&self) -> Instant {
         let now = self.instant();
@@ -471,6 +452,9 @@ impl Manager {
             }
             if let (Some(until), true) = (self.rest_until, log.has_vacancy()) {
                 at(until);
+            }
+            if let (Some(due), true) = (self.observed_due(), log.has_room()) {
+                at(due.max(self.rest_until.unwrap_or(due)).max(now));
             }
             if let Some(due) = self.beat_due() {
                 at(due.max(now));

@@ -46,6 +46,9 @@ impl Manager {
         if log.has_vacancy() {
             return true;
         }
+        if self.observed_due().is_some_and(|due| due <= now) {
+            return true;
+        }
         if self.pending.is_empty() {
             return self.is_holding() && log.under_way.is_empty() && now.since(log.last_sent) >= KEEPALIVE;
         }
@@ -86,8 +89,12 @@ impl Manager {
     pub(super) fn flush(&mut self) {
         let now = self.now();
         let (time, entropy) = self.requests.platform().draw();
+        if self.log.is_none() {
+            return;
+        }
+        let observed = self.take_observed();
         let Some(log) = &mut self.log else { return };
-        let number = log.assemble(&mut self.pending, Nonce::draw(time, entropy), now);
+        let number = log.assemble(&mut self.pending, observed, Nonce::draw(time, entropy), now);
         self.pending_octets = self.pending.iter().map(Pending::octets).sum();
         if self.pending.is_empty() {
             self.window_end = None;
@@ -131,6 +138,7 @@ impl Manager {
                         schedule.again(id, to, at);
                     }
                 }
+                Record::Filed(batch) => self.observing.note_filed(*batch),
                 _ => {}
             }
         }
@@ -202,16 +210,22 @@ impl Manager {
         self.rest_until = Some(rest_until);
         segment.waiters.into_iter().for_each(|waiter| waiter.refuse(Refusal::Store(error.to_string())));
         let mut bounces = segment.bounces;
+        let mut observed = Vec::new();
         let notes = segment.records.into_iter().enumerate().filter_map(|(place, record)| match record {
             Record::Attempted { .. } => Some(match bounces.remove(&place) {
                 Some(bounce) => Pending::Bounce(record, bounce),
                 None => Pending::Note(record),
             }),
-            Record::Close {} => Some(Pending::Note(record)),
+            Record::Close {} | Record::Filed(_) => Some(Pending::Note(record)),
+            Record::Observed(rows) => {
+                observed.extend(rows.batches);
+                None
+            }
             _ => None,
         });
         let notes: Vec<_> = notes.collect();
         notes.into_iter().rev().for_each(|note| self.pending.push_front(note));
+        self.put_observed_back(observed);
         if !self.pending.is_empty() {
             self.window_end = self.window_end.or(Some(rest_until));
         }
@@ -225,6 +239,7 @@ impl Manager {
         let waiters = log.under_way.into_values().flat_map(|segment| segment.waiters);
         waiters.for_each(|waiter| waiter.refuse(Refusal::Fenced));
         self.pulse.fence();
+        self.observing.stop_filing();
         self.local = Schedule::default();
         self.relay = Schedule::default();
         self.lines.clear();

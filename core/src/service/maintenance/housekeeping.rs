@@ -1,17 +1,18 @@
 //! What is done now and then: the log that this node writes is rid of what nothing needs any more, and once a day one node sweeps the
-//! whole store.
+//! whole store, and one makes the reports of DMARC.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use futures::future::{Either, join, select};
+use futures::future::{Either, join3, select};
 use futures::pin_mut;
 
 use crate::model::{Event, Incarnation};
 use crate::queue::compaction::Compaction;
 use crate::service::Context;
+use crate::service::dmarc_reports;
 use crate::service::sweep::sweep_if_due;
 use crate::state::requests::Purpose;
 
@@ -28,10 +29,10 @@ pub(super) async fn keep_house(
     unattended: Sender<Incarnation>,
 ) {
     // A sweep of a large store takes long, and compaction is not to wait for it.
-    let work = join(sweep(&context, &shutdown, &unattended), compact(&context));
+    let work = join3(sweep(&context, &shutdown, &unattended), compact(&context), report(&context));
     let end = shutdown.recv();
     pin_mut!(work, end);
-    if let Either::Left(((never, _), _)) = select(work, end).await {
+    if let Either::Left(((never, ..), _)) = select(work, end).await {
         match never {}
     }
 }
@@ -53,6 +54,13 @@ async fn sweep(
             }
             Err(error) => trouble(context, "sweeping the store", error),
         }
+    }
+}
+
+async fn report(context: &Arc<Context>) -> Infallible {
+    match context.config.dmarc_reports.is_on {
+        true => Box::pin(dmarc_reports::run(context)).await,
+        false => std::future::pending().await,
     }
 }
 

@@ -32,7 +32,7 @@ use self::options::{options, protocol};
 pub(super) use self::recipients::resolve_all;
 use self::recipients::{Recipients, add, resolve};
 pub use self::trial::{Arrival, verify};
-use self::verification::Origin;
+use self::verification::{Origin, Place};
 use super::{Context, signing};
 use crate::authn::results::without_forged;
 use crate::config::Listener;
@@ -207,8 +207,14 @@ impl Handler for Reception<'_> {
         if let Some(origin) = origin {
             let (platform, settings) = (self.context.requests.platform(), &self.context.config.verification);
             let following = Following::of(self.context, &recipients).await?;
-            let finding =
-                origin.conclude(platform, settings, &following, &header, &hashes, authserv_id).await?;
+            let place = Place {
+                platform,
+                settings,
+                following: &following,
+                authserv_id,
+                observer: Some(self.context),
+            };
+            let finding = origin.conclude(&place, &header, &hashes).await?;
             self.context.journal.report(&finding.event(id));
             let seal = sealing::seal(self.context, &recipients, &finding, &hashes).await?;
             (header, results, verdict) = (finding.header, seal + &finding.fields, Some(finding.judgement));

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::following::Following;
-use super::verification::{Origin, methods};
+use super::verification::{Origin, Place, methods};
 use crate::authn::dkim::BodyHasher;
 use crate::config::VerificationSettings;
 use crate::model::message::{HeaderScan, HeaderSplit};
@@ -50,7 +50,7 @@ pub async fn verify(
     hasher.push(body);
     let authserv_id = settings.authserv_id.as_ref().unwrap_or(hostname);
     let following = Following::one(hostname.clone(), settings.dmarc);
-    let finding =
-        origin.conclude(platform, settings, &following, header, &hasher.finish(), authserv_id).await?;
+    let place = Place { platform, settings, following: &following, authserv_id, observer: None };
+    let finding = origin.conclude(&place, header, &hasher.finish()).await?;
     Ok(finding.fields)
 }

@@ -17,10 +17,13 @@ use crate::authn::iprev;
 use crate::authn::results::{arc_method, dkim_methods, has_result, to_body, to_field, without_forged};
 use crate::authn::spf::{self, Limits, Sender};
 use crate::config::{Consequence, Obedience, VerificationSettings};
+use crate::model::dmarc_policy::Policy;
+use crate::model::reply::Severity;
 use crate::model::verdict::{ArcResult, DkimResult, DmarcResult, IprevResult, Judgement, SpfResult};
 use crate::model::{Domain, Event, QueueId, Reply, ReversePath, UtcTime};
 use crate::platform::{Dns, Platform};
 use crate::service::Context;
+use crate::service::dmarc_reports::{Seen, observe};
 use crate::smtp::Mail;
 
 /// How long all look-ups for one stage may take. Beyond: what is not known by then is a temporary error.
@@ -30,12 +33,26 @@ const PATIENCE: Duration = spf::TIME_LIMIT;
 #[derive(Debug)]
 pub(super) struct Origin {
     client: IpAddr,
+    reverse_path: ReversePath,
     iprev: iprev::Verdict,
     /// Of the name in HELO or EHLO. That of a null reverse-path is checked as such.
     helo: Option<spf::Verdict>,
     mail_from: spf::Verdict,
     /// The `Received-SPF` field.
     received_spf: String,
+}
+
+/// Where a message comes in.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// Names and time are asked of it.
+    pub(super) platform: &'a Platform,
+    pub(super) settings: &'a VerificationSettings,
+    /// Whom it is for.
+    pub(super) following: &'a Following,
+    pub(super) authserv_id: &'a Domain,
+    /// Who counts it for reports to owners of domains, if anybody.
+    pub(super) observer: Option<&'a Context>,
 }
 
 /// What a message is accepted with.
@@ -103,7 +120,8 @@ impl Origin {
         )
         .await;
         let received_spf = mail_from.to_received_spf(&who);
-        let origin = Self { client, iprev, helo, mail_from, received_spf };
+        let reverse_path = mail.reverse_path.clone();
+        let origin = Self { client, reverse_path, iprev, helo, mail_from, received_spf };
         origin.judge(settings)?;
         Ok(origin)
     }
@@ -153,13 +171,11 @@ impl Origin {
     /// Looks up the rest, now that the message is whole. An error where it is not to be taken.
     pub(super) async fn conclude(
         self,
-        platform: &Platform,
-        settings: &VerificationSettings,
-        following: &Following,
+        place: &Place<'_>,
         header: &[u8],
         bodies: &BodyHashes,
-        authserv_id: &Domain,
     ) -> Result<Finding, Reply> {
+        let Place { platform, settings, following, authserv_id, .. } = *place;
         let found = async {
             let (now, dns) = (platform.clock.utc(), &*platform.dns);
             let (dkim, arc) = signatures(header, bodies, now, dns).await;
@@ -177,10 +193,25 @@ impl Origin {
         };
         let until = platform.clock.instant() + PATIENCE;
         let Some((dkim, arc, dmarc)) = platform.clock.before(until, found).await else {
-            return self.overdue(settings, following, header, authserv_id);
+            return self.overdue(place, header);
         };
         let override_by = believed(settings, &arc, &dmarc);
-        let judgement = following.judge(settings, &dmarc, override_by.as_ref())?;
+        let judged = following.judge(settings, &dmarc, override_by.as_ref());
+        // What is only put off comes again.
+        if let Some(context) = place.observer
+            && judged.as_ref().err().is_none_or(|reply| reply.severity() == Severity::Permanent)
+        {
+            let Self { client, reverse_path, mail_from: spf, .. } = &self;
+            let done = match &judged {
+                Err(_) => Policy::Reject,
+                Ok(judgement) if judgement.is_quarantined => Policy::Quarantine,
+                Ok(_) => Policy::None,
+            };
+            let (dkim, dmarc, override_by) = (&dkim, &dmarc, override_by.as_ref());
+            let client = *client;
+            observe(context, &Seen { client, reverse_path, header, spf, dkim, dmarc, done, override_by });
+        }
+        let judgement = judged?;
         let mut methods = self.methods();
         methods.extend(dkim_methods(&dkim));
         methods.push(arc_method(&arc));
@@ -196,21 +227,15 @@ impl Origin {
     }
 
     /// What is known where name servers said nothing of the signatures in time.
-    fn overdue(
-        self,
-        settings: &VerificationSettings,
-        following: &Following,
-        header: &[u8],
-        authserv_id: &Domain,
-    ) -> Result<Finding, Reply> {
+    fn overdue(self, place: &Place<'_>, header: &[u8]) -> Result<Finding, Reply> {
         let dmarc = dmarc::Verdict::overdue(header);
-        let judgement = following.judge(settings, &dmarc, None)?;
+        let judgement = place.following.judge(place.settings, &dmarc, None)?;
         let mut methods = self.methods();
         methods.push(format!("dkim={}", DkimResult::TempError));
         methods.push(dmarc.to_method());
         let origin = (self.iprev.result, self.mail_from.result);
         let facts = Facts { origin, dkim: Vec::new(), arc: None, dmarc, override_by: None };
-        Ok(self.finding(&methods, (facts, judgement), header, authserv_id))
+        Ok(self.finding(&methods, (facts, judgement), header, place.authserv_id))
     }
 
     fn methods(&self) -> Vec<String> {

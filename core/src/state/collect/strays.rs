@@ -1,5 +1,5 @@
-//! Collection of what belongs to no account, domain or log: traces of tests of the store, old verdicts on it, marks of sweeps, and
-//! the ownership chains of objects in `pickup/` that have been sent.
+//! Collection of what belongs to no account, domain or log: traces of tests of the store, old verdicts on it, marks of sweeps, what went into
+//! reports that are long sent, and the ownership chains of objects in `pickup/` that have been sent.
 //!
 //! None of it is needed by anything that is kept. What a running test of the store has written is younger than the grace. The chain of
 //! a pickup says who may send it, and that it was sent, for as long as the object itself is there: it goes when
@@ -14,6 +14,7 @@ use crate::model::{Event, UtcTime};
 use crate::platform::Listed;
 use crate::state::layout;
 use crate::state::probe;
+use crate::state::reports;
 use crate::state::sweep_mark;
 
 /// How long after its last link the chain of a pickup stays.
@@ -28,7 +29,7 @@ struct PickupLink {
 
 /// Deletes what may go.
 pub async fn collect(clearing: &mut Clearing<'_>, now: UtcTime) -> Result<(), Halt> {
-    for root in [layout::CHECKS, layout::PROBES, layout::SWEEPS] {
+    for root in [layout::CHECKS, layout::PROBES, layout::SWEEPS, layout::DMARC_REPORTS] {
         let mut doomed = Vec::new();
         let mut walk = clearing.walk(root);
         while let Some(object) = walk.next().await? {
@@ -86,7 +87,7 @@ pub async fn is_pickup_over(clearing: &Clearing<'_>, chain: &[Listed], now: UtcT
     }
 }
 
-/// Whether an object below one of the three folders may go.
+/// Whether an object below one of these folders may go.
 pub fn is_stray(object: &Listed, now: UtcTime) -> bool {
     let age = now.since(object.modified);
     match &object.key {
@@ -94,6 +95,7 @@ pub fn is_stray(object: &Listed, now: UtcTime) -> bool {
         // A verdict that stands is younger, whichever clock it is measured by.
         key if key.starts_with(layout::PROBES) => age >= probe::KEPT + GRACE,
         key if key.starts_with(layout::SWEEPS) => age >= sweep_mark::KEPT,
+        key if key.starts_with(layout::DMARC_REPORTS) => age >= reports::KEPT,
         _ => false,
     }
 }

@@ -9,6 +9,7 @@
 
 mod entries;
 mod entry;
+mod observations;
 mod replay;
 mod row;
 mod scan;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use entries::Entries;
 pub use entry::{Body, Class, Content, Entry, Envelope, Part, Piece, Pieces, Recipient};
+pub use observations::{Batch, BatchId, Observations, Observed};
 pub use replay::Live;
 pub use scan::{ScanError, Scanned, Seal, read_log};
 
@@ -85,7 +87,14 @@ pub enum Record {
         /// The entries, whole. They lie packed in the segment's data area.
         #[serde(skip)]
         entries: Entries,
+        /// What its writer has seen and is not known to have filed.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        observed: Vec<Batch>,
     },
+    /// What verification came to for mail that was seen since the last such record.
+    Observed(Observed),
+    /// A batch of that is filed.
+    Filed(BatchId),
     /// The writer writes nothing after this.
     Close {},
     /// Not the writer's: the adopter of this epoch has ended the log here.
@@ -121,7 +130,12 @@ impl Record {
         match self {
             Self::Accept(entry) => entry.move_content(data_at),
             Self::Moved { content, .. } => content.move_by(data_at),
-            Self::Attempted { .. } | Self::Adopt { .. } | Self::Close {} | Self::Seal { .. } => {}
+            Self::Attempted { .. }
+            | Self::Adopt { .. }
+            | Self::Observed(_)
+            | Self::Filed(_)
+            | Self::Close {}
+            | Self::Seal { .. } => {}
         }
     }
 }

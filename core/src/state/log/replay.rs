@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entries, Record};
+use super::{Entries, Observations, Record};
 use crate::model::Incarnation;
 
 /// The live entries of a log, and what hangs on it.
@@ -22,6 +22,9 @@ pub struct Live {
     pub damaged: BTreeSet<String>,
     /// Whether the writer has said that it writes no more.
     pub closed: bool,
+    /// What verification came to, as far as it is not filed yet.
+    #[serde(skip_serializing_if = "Observations::is_default", default)]
+    pub observations: Observations,
 }
 
 impl Live {
@@ -30,12 +33,13 @@ impl Live {
         match record {
             Record::Accept(entry) => self.entries.insert(entry),
             Record::Attempted { id, outcomes } => self.entries.attempted(*id, outcomes),
-            Record::Adopt { of, epoch, folders, damaged, entries } => {
+            Record::Adopt { of, epoch, folders, damaged, entries, observed } => {
                 self.folders.insert(*of);
                 self.folders.extend(folders);
                 self.adopted.insert(*of, *epoch);
                 self.damaged.extend(damaged.iter().cloned());
                 self.entries.merge(entries);
+                self.observations.adopt(observed);
             }
             Record::Moved { id, content } => {
                 if let Some(mut entry) = self.entries.get(*id) {
@@ -43,6 +47,8 @@ impl Live {
                     self.entries.insert(&entry);
                 }
             }
+            Record::Observed(observed) => self.observations.count(observed),
+            Record::Filed(batch) => self.observations.drop(*batch),
             Record::Close {} => self.closed = true,
             Record::Seal { .. } => {}
         }
@@ -53,8 +59,13 @@ impl Live {
         self.folders.remove(&folder);
     }
 
-    /// Whether nothing is left to do in this log.
+    /// Whether no mail is left in this log.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Whether nothing at all is left to do in it.
+    pub fn is_done_with(&self) -> bool {
+        self.entries.is_empty() && self.observations.is_empty()
     }
 }

@@ -1,9 +1,11 @@
 mod entries;
+mod observations;
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use self::observations::{batch, observed, rows};
 use super::*;
 use crate::model::dmarc_policy::Policy;
 use crate::model::verdict::{DmarcResult, Judgement, Reason};
@@ -89,6 +91,7 @@ fn an_adopted_entry_keeps_what_its_recipients_went_through() {
         folders: vec![inc(9)],
         damaged: vec![],
         entries: before.entries.clone(),
+        observed: vec![],
     };
     let after = replay(&[adopt]);
     assert_eq!(after.entries, before.entries);
@@ -104,8 +107,11 @@ fn any_record() -> impl Strategy<Value = Record> {
             epoch: n,
             folders: vec![],
             damaged: vec![],
-            entries: Entries::from_iter([entry(n + 10, 1, false)])
+            entries: Entries::from_iter([entry(n + 10, 1, false)]),
+            observed: vec![Batch::new(batch(n), &rows(n))],
         }),
+        (0u64..3, 0u64..6, 0u64..3).prop_map(|(n, segment, row)| observed(n, segment, row)),
+        (0u64..6).prop_map(|n| Record::Filed(batch(n))),
     ]
 }
 

@@ -197,7 +197,14 @@ fn owner(of: u8, claim: Claim) -> Owner {
 fn adopt(of: u8, epoch: u64, entries: &[Entry]) -> Record {
     let mut adopted = Entries::default();
     entries.iter().for_each(|entry| adopted.insert(entry));
-    Record::Adopt { of: inc(of), epoch, folders: Vec::new(), damaged: Vec::new(), entries: adopted }
+    Record::Adopt {
+        of: inc(of),
+        epoch,
+        folders: Vec::new(),
+        damaged: Vec::new(),
+        entries: adopted,
+        observed: Vec::new(),
+    }
 }
 
 fn arrival(id: QueueId) -> Op {

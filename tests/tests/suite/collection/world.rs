@@ -158,7 +158,7 @@ impl World {
             content: Content { header: part(header.len()), body },
         };
         let fresh = Some(Fresh { header, body: fresh });
-        Letter { envelope: Arc::new(envelope), fresh, make_account: true }
+        Letter { envelope: Arc::new(envelope), fresh, make_account: true, is_suspicious: false }
     }
 
     /// Pieces that somebody has copied into the account and never named.

@@ -12,7 +12,7 @@ use fulmar_core::admin::Admin;
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
-use fulmar_core::model::{Address, Domain, Event};
+use fulmar_core::model::{Address, Domain, Event, UtcTime};
 use fulmar_core::platform::{Host, Instant, Payload, Platform, ProcessIdentity, Target, When};
 use fulmar_tests::faults::{Faulty, Life, MortalSpawn};
 use fulmar_tests::listing::keys;
@@ -102,6 +102,21 @@ impl World {
         self.zone.host("takes.test", &[address.ip()]);
         self.zone.host("silent.test", &[NOBODY]);
         Sink { memory, _listening: stop }
+    }
+
+    /// Alters the settings of nodes that start from now on.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
+    /// The names that nodes find.
+    pub(super) fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// The time of day, everywhere.
+    pub(super) fn utc(&self) -> UtcTime {
+        self.platform.clock.utc()
     }
 
     /// Starts a node, of a process with this number, that serves SMTP and POP3.

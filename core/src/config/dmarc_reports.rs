@@ -1,0 +1,24 @@
+//! Reports to the owners of domains about mail that names them as its authors.
+
+use crate::model::{Address, Domain};
+
+/// Whether and how it is reported (RFC 9990 §3).
+#[derive(Clone, Debug, Default)]
+pub struct DmarcReportSettings {
+    /// Whether aggregate reports are sent. Off unless an operator says otherwise: reports tell others how much mail comes here, and are believed only
+    /// from a domain that signs.
+    pub is_on: bool,
+    /// The name of the organization that reports; the domain of the author's address where there is none.
+    pub organization: Option<String>,
+    /// The author of reports, who is also to be asked about them; the postmaster of this host where there is none. Its domain is the one that reports.
+    pub from: Option<Address>,
+    /// Where else to ask.
+    pub contact: Option<String>,
+}
+
+impl DmarcReportSettings {
+    /// The author of reports of this host.
+    pub fn author(&self, hostname: &Domain) -> Address {
+        self.from.clone().unwrap_or_else(|| Address::postmaster(hostname.clone()))
+    }
+}
