@@ -16,6 +16,7 @@ mod load;
 mod routes;
 mod sections;
 mod show;
+mod signing;
 mod sources;
 mod tables;
 mod tls;

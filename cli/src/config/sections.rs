@@ -1,10 +1,10 @@
 //! All sections, and all settings in them.
 
 use super::keys::{self, Key};
-use super::{auth, dmarc_reports, door, forwarding, verification};
+use super::{auth, dmarc_reports, door, forwarding, signing, verification};
 
 /// Sections in the order in which they are shown.
-pub(super) const SECTIONS: [&str; 17] = [
+pub(super) const SECTIONS: [&str; 18] = [
     "",
     "store",
     "dns",
@@ -18,6 +18,7 @@ pub(super) const SECTIONS: [&str; 17] = [
     "limits",
     "replies",
     "verification",
+    "signing",
     "forwarding",
     "dmarc_reports",
     "shutdown",
@@ -27,5 +28,5 @@ pub(super) const SECTIONS: [&str; 17] = [
 /// All settings.
 pub(super) fn keys() -> impl Iterator<Item = &'static Key> {
     let keys = keys::KEYS.iter().chain(auth::KEYS).chain(door::KEYS).chain(verification::KEYS);
-    keys.chain(forwarding::KEYS).chain(dmarc_reports::KEYS)
+    keys.chain(signing::KEYS).chain(forwarding::KEYS).chain(dmarc_reports::KEYS)
 }

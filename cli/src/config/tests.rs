@@ -90,7 +90,7 @@ fn every_mistake_in_a_file_names_its_line_and_what_is_allowed() {
         ("hostnam = \"x\"", "1: hostnam: not a setting of this version; allowed: hostname, postmaster"),
         (
             "\n[imap]\nsessions = 1",
-            "2: [imap]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, auth, tls, policy, limits, replies, verification, forwarding, dmarc_reports, shutdown, log, \
+            "2: [imap]: not a section of this version; allowed: store, dns, relay, queue, smtp, pop3, auth, tls, policy, limits, replies, verification, signing, forwarding, dmarc_reports, shutdown, log, \
              listener, route, access",
         ),
         (

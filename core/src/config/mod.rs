@@ -8,6 +8,7 @@ mod forwarding;
 mod listener;
 mod policy;
 mod relay;
+mod signing;
 mod tls;
 mod tokens;
 mod verification;
@@ -25,6 +26,7 @@ pub use policy::{
     Manners, PolicySettings, REPLY_TEXT_LIMIT, ReplySettings, Stage,
 };
 pub use relay::{Destination, NextHop, RelaySettings, Route};
+pub use signing::SigningSettings;
 pub use tls::{
     Authorities, AuthoritiesError, ClientCertificates, ListenerTls, TlsMode, TlsSettings, TlsVersion,
 };
@@ -46,6 +48,8 @@ pub struct Config {
     pub relay: RelaySettings,
     /// Mail that our aliases lead to other hosts.
     pub forwarding: ForwardingSettings,
+    /// How signatures are made.
+    pub signing: SigningSettings,
     /// Limits of SMTP sessions.
     pub smtp: SmtpLimits,
     /// Who may connect, speak and send, and how often.
@@ -74,6 +78,7 @@ impl Config {
             postmaster: None,
             relay: RelaySettings::default(),
             forwarding: ForwardingSettings::default(),
+            signing: SigningSettings::default(),
             smtp: SmtpLimits::default(),
             policy: PolicySettings::default(),
             verification: VerificationSettings::default(),

@@ -89,9 +89,10 @@ pub async fn sign(
     if keys.is_empty() || has_signature_of(domain, header, hashes, now) {
         return Ok(String::new());
     }
-    let is_slow = keys.iter().any(is_slow);
+    let (is_slow, validity) = (keys.iter().any(is_slow), context.config.signing.validity);
     let (owner, header) = (domain.clone(), header.to_vec());
-    let signed = run(context, is_slow, move || sign_with(&keys, &owner, &header, &body, now)).await?;
+    let signed =
+        run(context, is_slow, move || sign_with(&keys, &owner, &header, &body, (now, validity))).await?;
     Ok(signed.unwrap_or_else(|error| {
         report(context, domain, &error);
         String::new()
@@ -166,10 +167,10 @@ fn sign_with(
     domain: &Domain,
     header: &[u8],
     body: &BodyHash,
-    at: UtcTime,
+    (at, validity): (UtcTime, Option<Duration>),
 ) -> Result<String, SigningError> {
     let signatories: Vec<_> = keys.iter().map(|key| signatory(domain, key)).collect();
-    dkim::sign(header, body, &signatories, at, None)
+    dkim::sign(header, body, &signatories, at, validity)
 }
 
 fn signatory<'a>(domain: &'a Domain, (selector, key): &'a Named) -> Signatory<'a> {

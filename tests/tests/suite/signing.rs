@@ -33,7 +33,12 @@ const LARGE: usize = 5 << 20;
 
 /// A store for nodes whose mail for all other domains goes to a server, and whose neighbours may relay.
 fn ground(folder: &Path, sink: &Sink) -> Ground {
+    ground_with(folder, sink, |_| ())
+}
+
+fn ground_with(folder: &Path, sink: &Sink, change: impl FnOnce(&mut Config)) -> Ground {
     Ground::in_directory(folder, |config: &mut Config| {
+        change(config);
         let address = sink.address();
         let next_hop = NextHop { host: address.ip().to_string(), port: address.port() };
         config.relay.routes.push(Route { domain: None, next_hop });
@@ -178,6 +183,26 @@ fn only_authors_of_ours_are_signed_for_and_only_once() {
     let results: Vec<_> =
         verify(&message.content, &zone, &node).signatures.iter().map(|one| one.result).collect();
     assert_eq!(results, [DkimResult::Pass, DkimResult::Fail]);
+}
+
+#[test]
+fn signatures_hold_for_as_long_as_an_operator_wants() {
+    for (validity, is_over) in [(None, false), (Some(Duration::from_hours(24)), true)] {
+        let (folder, sink, zone) =
+            (tempfile::tempdir().unwrap(), Sink::start(Script::default()), Zone::default());
+        let ground = ground_with(folder.path(), &sink, |config| config.signing.validity = validity);
+        let node = ground.account(ALICE).start();
+        let made = generate(&node, "home.test", &zone, &[]);
+        relay(node.server(), MESSAGE);
+        let message = sink.wait_for_accepted(1).remove(0).content;
+        assert_eq!(signers(&message, &zone, &node), expected("home.test", &made));
+        node.advance(Duration::from_hours(25));
+        let report = verify(&message, &zone, &node);
+        assert!(
+            report.signatures.iter().all(|one| (one.result != DkimResult::Pass) == is_over),
+            "{report:?}"
+        );
+    }
 }
 
 #[test]
