@@ -54,7 +54,7 @@ impl Action {
     }
 }
 
-/// That what waits for the hosts of a domain is attempted now (ETRN, RFC 1985). Lies there until every node has had time to see it.
+/// That what waits for the hosts of a domain is attempted now (ETRN, RFC 1985 §5). Lies there until every node has had time to see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hastening {
     /// Names it, and its object.

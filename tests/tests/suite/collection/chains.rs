@@ -79,8 +79,13 @@ async fn expect_nothing_unneeded(world: &World, node: &Node) {
             );
         }
     }
-    expected.insert(layout::numbered(&layout::snapshots(&folder()), held.tip()));
-    assert_eq!(world.keys(&folder()).await.into_iter().collect::<BTreeSet<_>>(), expected);
+    let found: BTreeSet<String> = world.keys(&folder()).await.into_iter().collect();
+    // Not of the tip where every commit since has a message: another one would set nothing free.
+    let snapshots = layout::snapshots(&folder());
+    let kept: Vec<&String> = found.iter().filter(|key| key.starts_with(&snapshots)).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    expected.extend(kept.into_iter().cloned());
+    assert_eq!(found, expected);
 }
 
 /// Collects in the account's folder as if this were the store's now.

@@ -12,7 +12,7 @@ use fulmar_core::admin::Admin;
 use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
-use fulmar_core::model::{Address, Domain, Event, UtcTime};
+use fulmar_core::model::{Address, Domain, Event};
 use fulmar_core::platform::{Host, Instant, Payload, Platform, ProcessIdentity, Target, When};
 use fulmar_tests::faults::{Faulty, Life, MortalSpawn};
 use fulmar_tests::listing::keys;
@@ -112,11 +112,6 @@ impl World {
     /// The names that nodes find.
     pub(super) fn zone(&self) -> &Zone {
         &self.zone
-    }
-
-    /// The time of day, everywhere.
-    pub(super) fn utc(&self) -> UtcTime {
-        self.platform.clock.utc()
     }
 
     /// Starts a node, of a process with this number, that serves SMTP and POP3.
