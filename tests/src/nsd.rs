@@ -60,7 +60,7 @@ impl Nsd {
         };
         daemon.wait_until("served", START_LIMIT, has_started)?;
         // It serves the others where one cannot be read.
-        let said = fs::read_to_string(folder.join("nsd.log"))?;
+        let said = fs::read_to_string(&log)?;
         match said.matches("read with success").count() == zones.len() {
             true => Ok(Self { _daemon: daemon }),
             false => Err(format!("NSD does not read every zone:\n{said}").into()),

@@ -60,7 +60,8 @@ impl Hosts {
         let trusted = "trusted_sealers = [\"sender.test\"]\n";
         let receiver = site(program, RECEIVER, trusted, (names, port), "")?;
 
-        let keys = sender.list(&["domain", "dkim", "generate", "sender.test", "--json"])?;
+        let keys =
+            sender.list(&["domain", "dkim", "generate", "sender.test", "--selector", "node", "--json"])?;
         let keys: Vec<_> = keys.iter().filter_map(|key| key["zone"].as_str()).collect();
         let names = Nsd::start(folder.path(), names, &zones(&keys.join("\n")))?;
         // Finds the records in the DNS, or fails.
