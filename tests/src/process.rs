@@ -150,6 +150,21 @@ impl Site {
         }
     }
 
+    /// Returns once an account's INBOX has so many messages.
+    pub fn wait_for_messages(&self, account: &str, count: usize) -> Fallible<()> {
+        let deadline = Instant::now() + DRAIN_LIMIT;
+        loop {
+            let found = self.uids(account)?.len();
+            if found >= count {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{account} has {found} messages of {count}").into());
+            }
+            std::thread::sleep(POLL_PAUSE);
+        }
+    }
+
     /// Starts `fulmar serve` there and returns once it listens. The system ends it together with the thread that calls
     /// this, so that nothing is left behind when the harness itself is killed.
     pub fn serve(&self, address: SocketAddr) -> Fallible<Server> {

@@ -17,6 +17,7 @@ use fulmar_tests::client::Client;
 use fulmar_tests::clients::{Answer, retrieve_by_poplib, send_by_smtplib, send_by_swaks};
 use fulmar_tests::cluster_run;
 use fulmar_tests::corpus::{made_message, with_attachment};
+use fulmar_tests::forwarder_case;
 use fulmar_tests::hop_cases;
 use fulmar_tests::http_cases;
 use fulmar_tests::ledger::Ledger;
@@ -45,7 +46,7 @@ struct Setting {
 
 type Case = (&'static str, fn(&Setting) -> Fallible<String>);
 
-const CASES: [Case; 27] = [
+const CASES: [Case; 28] = [
     ("a_server_that_nobody_configured_prints_lines_that_work", unconfigured),
     ("a_message_sent_by_swaks_is_read_back", sent_by_swaks),
     ("a_message_sent_by_smtplib_is_read_back", sent_by_smtplib),
@@ -68,6 +69,9 @@ const CASES: [Case; 27] = [
     }),
     ("postfix_as_client_relays_submits_and_delivers_and_gives_back_what_is_refused", |setting| {
         postfix_cases::postfix_relays_submits_and_delivers(&setting.program)
+    }),
+    ("mail_is_authenticated_directly_and_through_postfix_by_the_names_that_nsd_serves", |setting| {
+        forwarder_case::mail_stays_authentic_through_a_forwarder(&setting.program)
     }),
     ("nmap_finds_no_open_relay_and_no_users", |setting| {
         nmap_cases::nmap_finds_no_open_relay(&setting.program)
