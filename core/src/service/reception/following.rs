@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::recipients::Recipients;
-use super::verification::refusal;
 use crate::authn::dmarc::{self, NoAuthorDomain};
 use crate::config::{Obedience, VerificationSettings};
 use crate::model::dmarc_policy::Policy;
@@ -101,4 +100,10 @@ impl Following {
             reason,
         })
     }
+}
+
+/// `X.7.20` to `X.7.26` (RFC 7372 §3).
+pub(super) fn refusal(code: u16, detail: u16, text: String) -> Reply {
+    let class = if code < 500 { 4 } else { 5 };
+    Reply::new(code, (class, 7, detail), text)
 }

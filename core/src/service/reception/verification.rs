@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::{join, join3};
 
 use super::content::Content;
-use super::following::Following;
+use super::following::{Following, refusal};
 use crate::authn::arc::{self, ArcFlaw, ArcReport};
 use crate::authn::dkim::{self, BodyHashes, BodyMethod, DkimReport};
 use crate::authn::dmarc::{self, Evidence};
@@ -311,10 +311,4 @@ pub(super) fn check_block(settings: &VerificationSettings, content: &Content) ->
         (5, 6, 0),
         "a line that is no field stands in the header block (RFC 5322 section 2.2)",
     ))
-}
-
-/// `X.7.20` to `X.7.26` (RFC 7372 §3).
-pub(super) fn refusal(code: u16, detail: u16, text: String) -> Reply {
-    let class = if code < 500 { 4 } else { 5 };
-    Reply::new(code, (class, 7, detail), text)
 }
