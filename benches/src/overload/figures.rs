@@ -12,7 +12,7 @@ use super::memory::Sample;
 
 /// What must be left of the peak.
 const LEAST_SHARE: f64 = 0.8;
-/// What the memory may come to at the end, in terms of what it was at half time: before, as many sessions as there may be are still coming.
+/// What the memory may come to at the end, in terms of what it was after the first quarter.
 const MOST_GROWTH: f64 = 1.25;
 /// Replies to these tell a client no before its content.
 const EARLY: [&str; 4] = ["connect", "EHLO", "MAIL", "RCPT"];
@@ -97,7 +97,7 @@ impl Figures {
     /// What is not as it must be; nothing where all is well.
     pub fn faults(&self) -> Vec<String> {
         let Self { peak, overloaded, verdict, .. } = self;
-        let ([_, _, middle, end], [early, _]) = (self.memory(), overloaded.refusals());
+        let ([_, quarter, _, end], [early, _]) = (self.memory(), overloaded.refusals());
         let mut faults = Vec::new();
         let mut check = |holds: bool, fault: String| {
             if !holds {
@@ -109,7 +109,7 @@ impl Figures {
             share >= LEAST_SHARE,
             format!("the rate fell to {share:.2} of the peak; at least {LEAST_SHARE}"),
         );
-        let growth = end as f64 / middle as f64;
+        let growth = end as f64 / quarter as f64;
         check(growth <= MOST_GROWTH, format!("the memory grew {growth:.2} times; at most {MOST_GROWTH}"));
         check(verdict.lost == 0, format!("{} messages that were answered 250 are lost", verdict.lost));
         check(verdict.doubled == 0, format!("{} copies too many", verdict.doubled));
@@ -151,8 +151,8 @@ impl fmt::Display for Figures {
         writeln!(
             f,
             "memory                         {start:.0} MiB at first, {quarter:.0} after a quarter, {middle:.0} at half time, \
-             {end:.0} at the end: {:.2} times what it was at half time",
-            end / middle
+             {end:.0} at the end: {:.2} times what it was after a quarter",
+            end / quarter
         )?;
         let Verdict { promised, honoured, lost, doubled, unanswered, unasked } = verdict;
         write!(
@@ -200,11 +200,11 @@ mod tests {
 
     #[test]
     fn every_way_of_failing_is_a_fault_of_its_own() {
-        let well = figures(&[10, 100, 110, 120, 137]);
+        let well = figures(&[10, 100, 110, 120, 125]);
         assert_eq!(well.faults(), [""; 0]);
         let spoilt: [fn(&mut Figures); 6] = [
             |figures| figures.peak = 1_100.0,
-            |figures| figures.memory = figures_memory(&[10, 100, 110, 120, 138]),
+            |figures| figures.memory = figures_memory(&[10, 100, 110, 120, 126]),
             |figures| figures.verdict.lost = 1,
             |figures| figures.verdict.doubled = 1,
             |figures| figures.verdict.unasked = 1,

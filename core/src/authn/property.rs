@@ -32,6 +32,24 @@ pub(super) fn comment(text: &str) -> String {
     text.chars().take(VALUE_LIMIT).map(shown).collect()
 }
 
+/// What follows a comment whose parenthesis has been taken; nothing where it does not end. They nest (RFC 5322 §3.2.2).
+pub(super) fn behind_comment(text: &[u8]) -> Option<&[u8]> {
+    let mut depth = 1_usize;
+    let mut octets = text.iter().enumerate();
+    while let Some((at, octet)) = octets.next() {
+        match octet {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'\\' => drop(octets.next()),
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(&text[at + 1..]);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

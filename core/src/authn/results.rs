@@ -5,7 +5,7 @@ mod tests;
 
 use super::arc::ArcReport;
 use super::dkim::{DkimReport, Verified};
-use super::property::{comment, pvalue};
+use super::property::{behind_comment, comment, pvalue};
 use crate::model::Domain;
 use crate::model::message::fields;
 use crate::model::verdict::DkimResult;
@@ -162,22 +162,4 @@ fn speaker(body: &[u8], may_part: bool) -> Option<Domain> {
 /// `token` (RFC 2045 §5.1), and what is beyond ASCII.
 fn is_of_token(octet: u8) -> bool {
     !matches!(octet, 0..=b' ' | 0x7f) && !b"()<>@,;:\\\"/[]?=".contains(&octet)
-}
-
-/// What follows a comment whose parenthesis has been taken; nothing where it does not end. They nest (RFC 5322 §3.2.2).
-fn behind_comment(text: &[u8]) -> Option<&[u8]> {
-    let mut depth = 1_usize;
-    let mut octets = text.iter().enumerate();
-    while let Some((at, octet)) = octets.next() {
-        match octet {
-            b'(' => depth += 1,
-            b')' => depth -= 1,
-            b'\\' => drop(octets.next()),
-            _ => {}
-        }
-        if depth == 0 {
-            return Some(&text[at + 1..]);
-        }
-    }
-    None
 }

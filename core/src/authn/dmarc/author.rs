@@ -4,6 +4,7 @@
 //! leniently where that cannot change who the author is: any octets in display names and comments, commas in unquoted names, groups. Whatever
 //! could be a second author counts as one, and more than one domain is refused.
 
+use crate::authn::property::behind_comment;
 use crate::model::Domain;
 use crate::model::message::fields;
 
@@ -44,7 +45,7 @@ fn domain_of(body: &[u8]) -> Result<Domain, NoAuthorDomain> {
         match octet {
             b' ' | b'\t' | b'\r' | b'\n' => text.has_gap = true,
             b'(' => {
-                rest = behind_comment(rest)?;
+                rest = behind_comment(rest).ok_or(NoAuthorDomain::Unreadable)?;
                 text.has_gap = true;
             }
             b'"' => {
@@ -116,24 +117,6 @@ fn take_author(text: &mut Text, known: &mut Option<Domain>) -> Result<(), NoAuth
     }
     *known = Some(domain);
     Ok(())
-}
-
-/// What follows a comment whose parenthesis has been taken. They nest (RFC 5322 §3.2.2).
-fn behind_comment(text: &[u8]) -> Result<&[u8], NoAuthorDomain> {
-    let mut depth = 1usize;
-    let mut octets = text.iter().enumerate();
-    while let Some((at, octet)) = octets.next() {
-        match octet {
-            b'(' => depth += 1,
-            b')' => depth -= 1,
-            b'\\' => drop(octets.next()),
-            _ => {}
-        }
-        if depth == 0 {
-            return Ok(&text[at + 1..]);
-        }
-    }
-    Err(NoAuthorDomain::Unreadable)
 }
 
 /// What follows a quoted string whose first quote has been taken (RFC 5322 §3.2.4).
