@@ -4,6 +4,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `runtime` | [`SmolRuntime`]: worker threads and [`Spawn`](fulmar_core::platform::Spawn) |
+//! | `relief` | a thread that stands in for workers that are held up |
 //! | `alarms` | who sleeps, and the thread that wakes them |
 //! | `clock` | [`SmolClock`], which goes on while the machine is suspended |
 //! | `entropy` | [`SmolEntropy`], from the operating system |
@@ -24,6 +25,7 @@ mod host;
 mod listener;
 mod name_servers;
 mod net;
+mod relief;
 mod roots;
 mod runtime;
 
