@@ -81,7 +81,7 @@ struct Prepared {
     parts: Vec<Bytes>,
     crc: u32,
     header: u64,
-    body: Option<StoredBody>,
+    body: Option<Box<StoredBody>>,
     /// When the copying of the body began; of any message, when its content was got together.
     begun: Instant,
     done: oneshot::Sender<Outcome>,
@@ -205,14 +205,14 @@ impl Mailboxes {
         &self,
         account: &Address,
         letter: &Letter,
-    ) -> Result<(Vec<Bytes>, u32, u64, Option<StoredBody>), StateError> {
+    ) -> Result<(Vec<Bytes>, u32, u64, Option<Box<StoredBody>>), StateError> {
         let content = &letter.envelope.content;
         let return_path = Bytes::from(return_path_field(&letter.envelope.reverse_path));
         let mut parts = vec![return_path];
         parts.extend(read_inline(&self.requests, &letter.envelope, letter.fresh.as_ref()).await?);
         let body = match &content.body {
             Body::Inline(_) => None,
-            Body::Pieces(pieces) => Some(self.copy_body(account, pieces).await?),
+            Body::Pieces(pieces) => Some(Box::new(self.copy_body(account, pieces).await?)),
         };
         let mut hasher = crc32fast::Hasher::new();
         parts.iter().for_each(|part| hasher.update(part));

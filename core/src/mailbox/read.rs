@@ -49,7 +49,7 @@ impl Mailboxes {
                 uid: *uid,
                 size: message.content.size(),
                 received: message.received,
-                flags: message.flags.clone(),
+                flags: message.flags.to_vec(),
                 queue_id: message.queue_id,
             };
             mailbox.messages.iter().map(listing).collect()

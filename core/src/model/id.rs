@@ -1,4 +1,5 @@
-//! Identities that are never reused. All but nonces are ULIDs, which sort by the time at which they were drawn.
+//! Identities that are never reused. All but nonces are ULIDs, which sort by the time at which they were drawn. They are held as octets:
+//! an integer of 16 would have to lie at a multiple of 16, and millions are held.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,35 +19,39 @@ macro_rules! identity {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Ulid);
+        pub struct $name([u8; IDENTITY_OCTETS]);
 
         impl $name {
             /// Draws an identity from a time and fresh entropy.
             pub fn draw(now: UtcTime, entropy: [u8; ENTROPY_OCTETS]) -> Self {
                 let mut random = [0; 16];
                 random[6..].copy_from_slice(&entropy);
-                Self(Ulid::from_parts(now.0, u128::from_be_bytes(random)))
+                Self(Ulid::from_parts(now.0, u128::from_be_bytes(random)).to_bytes())
             }
 
             /// The octets, which sort as the identities do.
             pub fn to_octets(self) -> [u8; IDENTITY_OCTETS] {
-                self.0.to_bytes()
+                self.0
             }
 
             /// The identity that has these octets.
             pub fn from_octets(octets: [u8; IDENTITY_OCTETS]) -> Self {
-                Self(Ulid::from_bytes(octets))
+                Self(octets)
             }
 
             /// When it was drawn, by the clock of the node that drew it.
             pub fn drawn_at(self) -> UtcTime {
-                UtcTime(self.0.timestamp_ms())
+                UtcTime(self.ulid().timestamp_ms())
+            }
+
+            fn ulid(self) -> Ulid {
+                Ulid::from_bytes(self.0)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.0.array_to_str(&mut [0; ulid::ULID_LEN]))
+                f.write_str(self.ulid().array_to_str(&mut [0; ulid::ULID_LEN]))
             }
         }
 
@@ -59,13 +64,13 @@ macro_rules! identity {
         impl FromStr for $name {
             type Err = ulid::DecodeError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Ulid::from_string(text).map(Self)
+                Ulid::from_string(text).map(|ulid| Self(ulid.to_bytes()))
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.0.array_to_str(&mut [0; ulid::ULID_LEN]))
+                serializer.serialize_str(self.ulid().array_to_str(&mut [0; ulid::ULID_LEN]))
             }
         }
 
@@ -99,7 +104,7 @@ impl QueueId {
     /// The identity of a report about this message: whoever makes a report with the same salt gives it the same identity, so
     /// that a report that was made twice is delivered once.
     pub fn derived(self, salt: u32) -> Self {
-        let named = [&self.0.to_bytes()[..], &salt.to_be_bytes()].concat();
+        let named = [&self.0[..], &salt.to_be_bytes()].concat();
         let mut entropy = [0; ENTROPY_OCTETS];
         entropy.copy_from_slice(&digest(&SHA256, &named).as_ref()[..ENTROPY_OCTETS]);
         Self::draw(self.drawn_at(), entropy)

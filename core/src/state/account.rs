@@ -21,6 +21,13 @@ pub const INBOX: &str = "INBOX";
 /// The one for what is suspicious, made when there is something for it (RFC 6154 §2).
 pub const JUNK: &str = "Junk";
 
+/// In memory: an account with nothing in it.
+const ACCOUNT_OCTETS: usize = 2_000;
+/// A message in a mailbox, whose content is not in memory.
+const MESSAGE_OCTETS: usize = 160;
+/// One of [`Account::delivered`].
+const DELIVERY_OCTETS: usize = 40;
+
 /// One change to an account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,7 +98,7 @@ pub struct Stored {
     pub header: u64,
     /// A large body, in objects of the account.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub body: Option<StoredBody>,
+    pub body: Option<Box<StoredBody>>,
 }
 
 /// A body in `account/<hh>/<name>/body/<ulid>/<k>`.
@@ -167,8 +174,8 @@ pub struct Message {
     /// The commit that it arrived with, which holds its content.
     pub commit: u64,
     /// Flags and keywords.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub flags: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty", default)]
+    pub flags: Box<[String]>,
     /// Its content; the extent counts from the start of the commit's object.
     pub content: Stored,
 }
@@ -214,6 +221,10 @@ impl State for Account {
     fn summary(&self) -> serde_json::Value {
         serde_json::json!({ "exists": self.exists, "messages": self.message_count(), "octets": self.octets })
     }
+
+    fn octets(&self) -> usize {
+        ACCOUNT_OCTETS + self.message_count() * MESSAGE_OCTETS + self.delivered.len() * DELIVERY_OCTETS
+    }
 }
 
 impl Account {
@@ -249,7 +260,7 @@ impl Account {
             received: arrival.received,
             modseq: at.commit,
             commit: at.commit,
-            flags: arrival.flags.clone(),
+            flags: arrival.flags.clone().into(),
             content,
         };
         self.octets += message.content.size();

@@ -59,6 +59,8 @@ pub trait State: Clone + Default + fmt::Debug + Serialize + DeserializeOwned + S
     fn apply(&mut self, op: &Self::Op, at: &Position);
     /// Figures that each commit carries for readers that want no more.
     fn summary(&self) -> serde_json::Value;
+    /// Roughly what it takes in memory, in octets: found without a walk through all of it.
+    fn octets(&self) -> usize;
 }
 
 /// Where in a chain a change stands.

@@ -1,8 +1,7 @@
 //! The chains that a node has in memory.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::StateError;
@@ -12,24 +11,34 @@ use super::turns::{Turn, Turns};
 
 /// Chains kept, at most; the longest unused go first.
 const KEPT: usize = 10_000;
+/// Octets in memory of all that are kept but the heaviest, at most, as far as nobody has a turn with them: a million messages in mailboxes and
+/// more. The heaviest does not count, lest one that is heavier than that had all others read anew whenever it is used.
+const KEPT_OCTETS: usize = 256 << 20;
 
 /// Chains of one kind, loaded when asked for and kept. Clones share them, whatever they read them for.
 #[derive(Debug)]
 pub struct Chains<S> {
     requests: Requests,
-    kept: Arc<Kept<S>>,
+    kept: Arc<Mutex<Kept<S>>>,
 }
 
 #[derive(Debug)]
 struct Kept<S> {
-    slots: Mutex<BTreeMap<String, Arc<Slot<S>>>>,
-    uses: AtomicU64,
+    slots: BTreeMap<String, Slot<S>>,
+    /// How often a chain was asked for.
+    uses: u64,
+    /// What all slots weigh.
+    octets: usize,
+    /// What the heaviest weighs, or one weighed that is lighter or gone since.
+    heaviest: usize,
 }
 
 #[derive(Debug)]
 struct Slot<S> {
     chain: Arc<Turns<Chain<S>>>,
-    last_use: AtomicU64,
+    last_use: u64,
+    /// [`State::octets`] when somebody last had a turn.
+    octets: usize,
 }
 
 impl<S> Clone for Chains<S> {
@@ -41,7 +50,8 @@ impl<S> Clone for Chains<S> {
 impl<S: State> Chains<S> {
     /// No chain loaded yet.
     pub fn new(requests: Requests) -> Self {
-        Self { requests, kept: Arc::new(Kept { slots: Mutex::default(), uses: AtomicU64::new(0) }) }
+        let kept = Kept { slots: BTreeMap::new(), uses: 0, octets: 0, heaviest: 0 };
+        Self { requests, kept: Arc::new(Mutex::new(kept)) }
     }
 
     /// The same chains, read for this purpose.
@@ -60,32 +70,62 @@ impl<S: State> Chains<S> {
         if chain.age(now) > fresh.max(now.since(began)) {
             chain.refresh(&self.requests).await?;
         }
+        self.kept().weigh(folder, chain.state().octets());
         Ok(chain)
     }
 
     fn slot(&self, folder: &str) -> Arc<Turns<Chain<S>>> {
-        let mut slots = self.kept.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.kept.uses.fetch_add(1, Ordering::Relaxed);
-        if slots.len() >= KEPT && !slots.contains_key(folder) {
-            make_room(&mut slots);
+        let mut kept = self.kept();
+        kept.uses += 1;
+        let now = kept.uses;
+        if kept.slots.len() >= KEPT && !kept.slots.contains_key(folder) {
+            kept.make_room();
         }
-        let slot = slots.entry(folder.to_owned()).or_insert_with(|| {
+        let slot = kept.slots.entry(folder.to_owned()).or_insert_with(|| {
             let chain = Arc::new(Turns::new(Chain::new(folder.to_owned())));
-            Arc::new(Slot { chain, last_use: AtomicU64::new(now) })
+            Slot { chain, last_use: now, octets: 0 }
         });
-        slot.last_use.store(now, Ordering::Relaxed);
+        slot.last_use = now;
         slot.chain.clone()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept<S>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Drops the half of the chains that has been unused for longest.
-fn make_room<S>(slots: &mut BTreeMap<String, Arc<Slot<S>>>) {
-    let mut uses: Vec<u64> = slots.values().map(|slot| slot.last_use.load(Ordering::Relaxed)).collect();
-    let middle = uses.len() / 2;
-    let (_, median, _) = uses.select_nth_unstable(middle);
-    let median = *median;
-    // A slot in use elsewhere stays, lest two copies of one chain be written by this node.
-    slots.retain(|_, slot| {
-        slot.last_use.load(Ordering::Relaxed) > median || Arc::strong_count(&slot.chain) > 1
-    });
+impl<S> Kept<S> {
+    /// Notes what the chain in a folder weighs.
+    fn weigh(&mut self, folder: &str, octets: usize) {
+        let Some(slot) = self.slots.get_mut(folder) else { return };
+        self.octets = self.octets - slot.octets + octets;
+        slot.octets = octets;
+        self.heaviest = self.heaviest.max(octets);
+        if self.octets > KEPT_OCTETS + self.heaviest {
+            self.make_room();
+        }
+    }
+
+    /// Drops the chains that have been unused for longest, till at most half of either bound is left.
+    fn make_room(&mut self) {
+        let mut by_use: Vec<(u64, String)> =
+            self.slots.iter().map(|(folder, slot)| (slot.last_use, folder.clone())).collect();
+        by_use.sort_unstable();
+        for (_, folder) in by_use {
+            if self.slots.len() <= KEPT / 2 && self.octets <= KEPT_OCTETS / 2 + self.heaviest {
+                break;
+            }
+            // A slot in use elsewhere stays, lest two copies of one chain be written by this node.
+            if let Some(slot) = self.slots.get(&folder)
+                && Arc::strong_count(&slot.chain) == 1
+            {
+                self.octets -= slot.octets;
+                self.slots.remove(&folder);
+            }
+        }
+        self.heaviest = self.slots.values().map(|slot| slot.octets).max().unwrap_or(0);
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,13 @@ use super::chain::{Position, State};
 use crate::config::Obedience;
 use crate::model::{Address, Domain, LocalPattern, UtcTime};
 
+/// In memory: a domain with its keys and nothing else.
+const DOMAIN_OCTETS: usize = 8_000;
+/// One of [`LocalDomain::aliases`], with a target.
+const ALIAS_OCTETS: usize = 200;
+/// One of [`LocalDomain::recipients`].
+const RECIPIENT_OCTETS: usize = 60;
+
 /// One change to a domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -195,6 +202,10 @@ impl State for LocalDomain {
 
     fn summary(&self) -> serde_json::Value {
         serde_json::json!({ "exists": self.exists, "aliases": self.aliases.len() + self.patterns.len() })
+    }
+
+    fn octets(&self) -> usize {
+        DOMAIN_OCTETS + self.aliases.len() * ALIAS_OCTETS + self.recipients.len() * RECIPIENT_OCTETS
     }
 }
 
