@@ -7,7 +7,7 @@ use super::arc::ArcReport;
 use super::dkim::{DkimReport, Verified};
 use super::property::{behind_comment, comment, pvalue};
 use crate::model::Domain;
-use crate::model::message::fields;
+use crate::model::message::without_fields;
 use crate::model::verdict::DkimResult;
 
 /// The name of the field.
@@ -118,20 +118,12 @@ fn bare(text: &str) -> String {
 
 /// A header block without the fields in which somebody else speaks in our name (RFC 8601 §5).
 pub fn without_forged(header: &[u8], authserv_id: &Domain) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(header.len());
-    let mut rest = header;
-    for field in fields(header) {
-        let is_ours = field.name.trim_ascii_end().eq_ignore_ascii_case(NAME.as_bytes())
+    without_fields(header, |field| {
+        field.name.trim_ascii_end().eq_ignore_ascii_case(NAME.as_bytes())
             && [true, false]
                 .into_iter()
-                .any(|may_part| speaker(field.body, may_part).as_ref() == Some(authserv_id));
-        if !is_ours {
-            kept.extend_from_slice(field.octets);
-        }
-        rest = &rest[field.octets.len()..];
-    }
-    kept.extend_from_slice(rest);
-    kept
+                .any(|may_part| speaker(field.body, may_part).as_ref() == Some(authserv_id))
+    })
 }
 
 /// `authserv-id`, the first word of a field's body, as whoever believes it may read it: whatever is no part of a word stands for nothing before

@@ -23,6 +23,7 @@ use crate::model::message::Unconvertible;
 use crate::model::reply::Severity;
 use crate::model::{EnhancedStatus, Outcome, Reply};
 use crate::smtp::client::{Closing, Needed, Phase, RecipientOutcome, status_code};
+use crate::state::StateError;
 
 /// Characters of a server's text that are kept.
 pub const TEXT_LIMIT: usize = 512;
@@ -92,6 +93,12 @@ pub fn not_offered(needed: Needed, host: &Host) -> Verdict {
 pub fn unconvertible(error: Unconvertible, host: &Host) -> Verdict {
     let text = format!("{host} does not take all octets of the message, and {error}");
     elsewhere(Reply::new(554, (5, 6, 3), text))
+}
+
+/// The content does not come out of the store. Damage does not mend, but an operator may mend it; the entry stays until it expires.
+pub fn unreadable(error: &StateError) -> Verdict {
+    let reply = Reply::new(451, (4, 3, 0), format!("content cannot be read: {error}"));
+    Verdict::Settled(Outcome::Deferred(reply))
 }
 
 /// There is no encrypted session with a host that has proved who it is (RFC 8689 §4.2.1).

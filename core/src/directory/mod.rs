@@ -16,7 +16,7 @@ use crate::state::StateError;
 use crate::state::account::Account;
 use crate::state::chain::Chain;
 use crate::state::chains::Chains;
-use crate::state::domain::keys::PrivateKey;
+use crate::state::domain::keys::DomainKey;
 use crate::state::domain::{DomainSettings, LocalDomain};
 use crate::state::layout;
 use crate::state::requests::Requests;
@@ -73,15 +73,14 @@ impl Directory {
         Ok(chain.state().exists)
     }
 
-    /// The keys that sign for a domain, with their selectors; none where it is not ours.
-    pub async fn signing_keys(&self, domain: &Domain) -> Result<Vec<(String, PrivateKey)>, StateError> {
+    /// The keys of a domain by selector, in whatever state; none where it is not ours.
+    pub async fn keys(&self, domain: &Domain) -> Result<BTreeMap<String, DomainKey>, StateError> {
         let chain = self.domain(domain).await?;
         if !chain.state().exists {
             chain.whole()?;
-            return Ok(Vec::new());
+            return Ok(BTreeMap::new());
         }
-        let active = chain.state().active_keys();
-        Ok(active.map(|(selector, key)| (selector.clone(), key.private_key.clone())).collect())
+        Ok(chain.state().keys.clone())
     }
 
     /// What holds for a domain of ours; none where it is not ours.

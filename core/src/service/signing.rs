@@ -8,6 +8,8 @@
 //! thousand sessions, and signatures of many messages would come one behind the other; beside that, the way to a thread for blocking work and
 //! back, some tens of microseconds, is little. Ed25519 is done by then, and stays where it is.
 
+pub mod renewal;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +23,7 @@ use crate::model::message::{fields, parse_address_list};
 use crate::model::{Domain, Event, UtcTime};
 use crate::platform::Instant;
 use crate::state::StateError;
-use crate::state::domain::keys::PrivateKey;
+use crate::state::domain::keys::{DomainKey, KeyState, PrivateKey};
 
 /// Keys that are kept read, each some kilobytes.
 const PARSED: usize = 1_000;
@@ -111,10 +113,7 @@ pub async fn seal(
 ) -> Result<String, StateError> {
     let Some(body) = hashes.find(BodyMethod::SIGNING).copied() else { return Ok(String::new()) };
     let keys = keys(context, domain).await?;
-    // A set has one signature of each kind (RFC 8617 §4.2): better one by RSA, which everybody verifies.
-    let Some(key) = keys.iter().find(|key| is_slow(key)).or(keys.first()).cloned() else {
-        return Ok(String::new());
-    };
+    let Some(key) = for_seal(&keys).cloned() else { return Ok(String::new()) };
     let is_slow = is_slow(&key);
     let now = context.requests.platform().clock.utc();
     let (owner, header, found, results) =
@@ -132,18 +131,32 @@ async fn keys(context: &Context, domain: &Domain) -> Result<Vec<Named>, StateErr
     if is_keyless(context, domain) {
         return Ok(Vec::new());
     }
-    let known = context.directory.signing_keys(domain).await?;
+    let mut known = context.directory.keys(domain).await?;
+    known.retain(|_, key| key.state == KeyState::Active);
     if known.is_empty() {
         context.signing.note_keyless(domain, context.requests.platform().clock.instant());
     }
+    Ok(read_keys(context, domain, &known))
+}
+
+fn read_keys<'a>(
+    context: &Context,
+    domain: &Domain,
+    known: impl IntoIterator<Item = (&'a String, &'a DomainKey)>,
+) -> Vec<Named> {
     let mut keys = Vec::new();
-    for (selector, private_key) in known {
-        match context.signing.read(&private_key) {
-            Ok(key) => keys.push((selector, key)),
+    for (selector, known) in known {
+        match context.signing.read(&known.private_key) {
+            Ok(key) => keys.push((selector.clone(), key)),
             Err(error) => report(context, domain, &format!("key {selector}: {error}")),
         }
     }
-    Ok(keys)
+    keys
+}
+
+/// The key for a set, which has one signature of each kind (RFC 8617 §4.2): better one of RSA, which everybody verifies.
+fn for_seal(keys: &[Named]) -> Option<&Named> {
+    keys.iter().find(|key| is_slow(key)).or(keys.first())
 }
 
 fn is_keyless(context: &Context, domain: &Domain) -> bool {

@@ -1,5 +1,7 @@
 //! What leaves for a domain of ours is signed, on whichever node it comes in (RFC 6376 §5).
 
+mod conversion;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;

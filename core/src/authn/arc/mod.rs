@@ -7,6 +7,7 @@
 
 mod chain;
 mod flaw;
+mod renewal;
 mod seal;
 mod set;
 #[cfg(test)]
@@ -14,5 +15,6 @@ mod tests;
 mod verify;
 
 pub use flaw::{ArcFlaw, INSTANCE_LIMIT};
+pub use renewal::{newest_sealer, renew};
 pub use seal::seal;
 pub use verify::{ArcReport, Sealed, body_method, verify};

@@ -13,7 +13,7 @@ use crate::authn::dkim::{
 use crate::model::UtcTime;
 use crate::model::verdict::ArcResult;
 
-const FORM: Canonicalization = Canonicalization::Relaxed;
+pub(super) const FORM: Canonicalization = Canonicalization::Relaxed;
 
 /// Adds a set to the chain of a message that is forwarded: gives the three fields, to be put in front of the header block.
 ///
@@ -41,9 +41,7 @@ pub fn seal(
 
     let results = format!("ARC-Authentication-Results: i={instance}; {}\r\n", results.trim());
 
-    let mut names = signed_names(&header, false);
-    // RFC 8617 §4.1.2 wants those that are there signed.
-    names.extend(header.named("dkim-signature").map(|_| "dkim-signature".to_owned()));
+    let names = names(&header);
     let mut octets = Vec::new();
     for field in header.select(&names, None) {
         FORM.append_field(field.octets, &mut octets);
@@ -65,14 +63,27 @@ pub fn seal(
     Ok(Some([seal, message_signature, results].concat()))
 }
 
+/// The fields that a message signature covers.
+pub(super) fn names(header: &Header<'_>) -> Vec<String> {
+    let mut names = signed_names(header, false);
+    // RFC 8617 §4.1.2 wants those that are there signed.
+    names.extend(header.named("dkim-signature").map(|_| "dkim-signature".to_owned()));
+    names
+}
+
 /// The number of a new set: one more than the highest there is, in whatever state.
 fn next_instance(header: &Header<'_>, found: &ArcReport) -> Option<u8> {
     if matches!(found.flaw, Some(ArcFlaw::FoundBroken | ArcFlaw::TooLong)) {
         return None;
     }
-    let fields = [RESULTS, MESSAGE_SIGNATURE, SEAL].into_iter().flat_map(|name| header.named(name));
-    let instance = fields.filter_map(|field| instance_of(field).ok()).max().unwrap_or(0) + 1;
+    let instance = newest(header).unwrap_or(0) + 1;
     (instance <= INSTANCE_LIMIT).then_some(instance)
+}
+
+/// The highest number of a set, whole or not.
+pub(super) fn newest(header: &Header<'_>) -> Option<u8> {
+    let fields = [RESULTS, MESSAGE_SIGNATURE, SEAL].into_iter().flat_map(|name| header.named(name));
+    fields.filter_map(|field| instance_of(field).ok()).max()
 }
 
 fn begin(name: &str, instance: &str, signatory: &Signatory<'_>, time: &str) -> FieldWriter {
@@ -87,7 +98,7 @@ fn begin(name: &str, instance: &str, signatory: &Signatory<'_>, time: &str) -> F
 
 /// What a new seal signs of the sets before its own. Of a chain that is broken it is nothing: nobody could tell which sets they are
 /// (RFC 8617 §5.1.2).
-fn sealed_before(header: &Header<'_>, validation: ChainValidation) -> Vec<u8> {
+pub(super) fn sealed_before(header: &Header<'_>, validation: ChainValidation) -> Vec<u8> {
     let mut octets = Vec::new();
     if validation == ChainValidation::Pass
         && let Ok(chain) = Chain::parse(header)

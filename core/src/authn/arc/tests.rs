@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::authn::dkim::testing::{NOW, Zone, ed25519_key, hash, rsa_key, split};
-use crate::authn::dkim::{BodyMethod, Flaw, Signatory, SigningKey};
+use crate::authn::dkim::{BodyMethod, Encodings, Flaw, Signatory, SigningKey};
 use crate::model::Domain;
 use crate::model::message::fields;
 use crate::model::verdict::ArcResult;
@@ -144,6 +144,72 @@ fn a_broken_chain_is_sealed_once_and_stays_broken() {
     assert!(sealed.starts_with("ARC-Seal: i=2;") && sealed.contains("cv=fail"), "{sealed}");
     assert_eq!(verify_here(&sealed, &zone).flaw, Some(ArcFlaw::FoundBroken));
     assert_eq!(both[0].forward(&sealed, &zone), None);
+}
+
+impl Forwarder {
+    /// The message with its body in another encoding, and the newest set made anew if it is this forwarder's.
+    fn renew(&self, message: &str, new_key: &SigningKey) -> Option<String> {
+        let encoded = message.replace("there.", "dGhlcmUu");
+        let ((header, body), (new_header, new_body)) = (split(message.as_bytes()), split(encoded.as_bytes()));
+        let [bodies, new_bodies] = [body, new_body].map(|body| hash(body, [BodyMethod::SIGNING]));
+        let after = (new_header, new_bodies.find(BodyMethod::SIGNING).unwrap());
+        let known = [Signatory { domain: &self.domain, selector: "arc", key: &self.key }];
+        let active = Signatory { selector: "new", key: new_key, ..known[0] };
+        let message = Encodings { before: (header, &bodies), after };
+        let block = renew(&message, &known, &active, NOW).unwrap()?;
+        Some(String::from_utf8([&block[..], new_body].concat()).unwrap())
+    }
+}
+
+#[test]
+fn the_newest_set_is_made_anew_and_tells_what_it_told() {
+    let (both, mut zone) = forwarders();
+    both.iter().for_each(|one| zone.add(&format!("new._domainkey.{}", one.domain), &one.key.public_record()));
+    for times in [1, 2, 3] {
+        let (message, _) = forwarded(times);
+        let newest = &both[(times - 1) % 2];
+        assert_eq!(newest_sealer(message.as_bytes()).unwrap().domain, newest.domain);
+        let renewed = newest.renew(&message, &newest.key).unwrap();
+        let report = verify_here(&renewed, &zone);
+        assert_eq!((report.result, report.flaw), (ArcResult::Pass, None), "{renewed}");
+        assert_eq!(report.sets, verify_here(&message, &zone).sets);
+        assert!(renewed.contains("s=new;") && renewed.matches("ARC-Seal:").count() == times, "{renewed}");
+        // Nobody makes anew what another has sealed.
+        assert_eq!(both[times % 2].renew(&message, &newest.key), None);
+    }
+    let message = both[0].forward(MESSAGE, &zone).unwrap().replace("Hi", "Ho");
+    let broken = both[1].forward(&message, &zone).unwrap();
+    let renewed = both[1].renew(&broken, &both[1].key).unwrap();
+    assert!(renewed.starts_with("ARC-Seal: i=2;") && renewed.contains("cv=fail"), "{renewed}");
+    assert_eq!(verify_here(&renewed, &zone).flaw, Some(ArcFlaw::FoundBroken));
+}
+
+#[test]
+fn a_set_that_does_not_hold_is_not_made_anew() {
+    let (both, zone) = forwarders();
+    let (message, _) = forwarded(2);
+    for (from, to) in [
+        ("Hi", "Ho"),
+        ("Subject: s", "Subject: t"),
+        ("From: a@", "Sender: b@example.org\r\nFrom: a@"),
+        ("ARC-Seal: i=2", "Subject: t\r\nARC-Seal: i=2"),
+        ("ARC-Authentication-Results: i=2; mx", "ARC-Authentication-Results: i=2; my"),
+        ("ARC-Authentication-Results: i=1; mx", "ARC-Authentication-Results: i=1; my"),
+        (
+            "ARC-Authentication-Results: i=2;",
+            "ARC-Authentication-Results: i=2; x\r\nARC-Authentication-Results: i=2;",
+        ),
+        ("ARC-Seal: i=2;", "ARC-Seal: i=3;"),
+        ("cv=pass", "cv=none"),
+    ] {
+        let altered = message.replacen(from, to, 1);
+        assert_ne!(altered, message, "{from}");
+        assert_eq!(both[1].renew(&altered, &both[1].key), None, "{to}");
+    }
+    // Somebody else's key under our name.
+    let forger = Forwarder::new("two.example", rsa_key());
+    let forged = forger.forward(&both[0].forward(MESSAGE, &zone).unwrap(), &zone).unwrap();
+    assert_eq!(both[1].renew(&forged, &both[1].key), None);
 }
 
 #[test]

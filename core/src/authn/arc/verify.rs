@@ -86,6 +86,6 @@ async fn validate(
     Ok(chain.0.iter().map(told).collect())
 }
 
-fn check_algorithm(proof: &Proof) -> Result<(), Flaw> {
+pub(super) fn check_algorithm(proof: &Proof) -> Result<(), Flaw> {
     if proof.claim.algorithm == Algorithm::RsaSha1 { Err(Flaw::Historic) } else { Ok(()) }
 }

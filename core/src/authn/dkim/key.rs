@@ -15,7 +15,7 @@ use x509_parser::public_key::RSAPublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::tags::elements;
-use super::{Algorithm, Flaw, Proof, TagError, TagList};
+use super::{Algorithm, Flaw, Proof, Signatory, TagError, TagList};
 use crate::model::Domain;
 use crate::platform::{Dns, DnsError, Question, Record};
 
@@ -58,6 +58,20 @@ impl Keys {
             (question, found)
         };
         Self(join_all(questions.into_iter().map(find)).await.into_iter().collect())
+    }
+
+    /// Those of domains of ours, as their records say: nobody has to be asked for them.
+    pub(in crate::authn) fn of(signatories: &[Signatory<'_>]) -> Self {
+        let keys = signatories.iter().filter_map(|Signatory { domain, selector, key }| {
+            let record = KeyRecord::parse(key.public_record().as_bytes());
+            Some((Proof::key_of(selector, domain).ok()?, record.map(|record| vec![record])))
+        });
+        Self(keys.collect())
+    }
+
+    /// Whether the key that a proof names is one of these.
+    pub(in crate::authn) fn has(&self, proof: &Proof) -> bool {
+        self.0.contains_key(&proof.key)
     }
 
     /// Whether the key that a proof names has signed these octets. `identity` is whom it was to sign for: the domain of `i=`. Gives whether the

@@ -1,6 +1,8 @@
 //! One signature, as it stands in its field (RFC 6376 §3.5).
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::body::BodyMethod;
 use super::tags::{elements, is_white};
@@ -84,8 +86,7 @@ impl Proof {
             return Err(Flaw::Malformed("d"));
         }
         let selector = tags.required("s")?.to_owned();
-        let name = Domain::parse_utf8(&format!("{selector}._domainkey.{domain}"))
-            .map_err(|_| Flaw::Malformed("s"))?;
+        let key = Self::key_of(&selector, &domain)?;
         let signature = tags.base64("b")?;
         let b = tags.required("b")?.chars().filter(|c| !is_white(*c)).take(B_SHOWN).collect();
         let place = tags.place("b").ok_or(Flaw::Missing("b"))?;
@@ -94,11 +95,18 @@ impl Proof {
             [&field.octets[..body + place.start], &field.octets[body + place.end..]].concat();
         Ok(Self {
             claim: Claim { domain, selector, identity: None, algorithm, b },
-            key: Question { name: name.into(), kind: RecordKind::Txt },
+            key,
             signature,
             unsigned_field,
             timestamp: tags.number("t")?,
         })
+    }
+
+    /// Where a key is (RFC 6376 §3.6.2.1).
+    pub(super) fn key_of(selector: &str, domain: &Domain) -> Result<Question, Flaw> {
+        let name = Domain::parse_utf8(&format!("{selector}._domainkey.{domain}"))
+            .map_err(|_| Flaw::Malformed("s"))?;
+        Ok(Question { name: name.into(), kind: RecordKind::Txt })
     }
 }
 
@@ -181,6 +189,20 @@ impl<'a> Signature<'a> {
         Ok(())
     }
 
+    /// For how long it still holds; endlessly where there is nothing.
+    pub(super) fn time_left(&self, now: UtcTime) -> Option<Duration> {
+        let expiration = self.expiration?;
+        Some(Duration::from_secs(expiration.saturating_sub(now.0 / 1000)))
+    }
+
+    /// Whether it signs all fields of these names, each as often as it is named.
+    pub(in crate::authn) fn covers(&self, names: &[String]) -> bool {
+        let covered = counts(&self.names);
+        let is_covered =
+            |(name, count): (&str, usize)| covered.get(name).is_some_and(|times| *times >= count);
+        counts(names).into_iter().all(is_covered)
+    }
+
     /// Whether it is the body that was signed. Gives the octets of the body that are not.
     pub(in crate::authn) fn check_body(&self, bodies: &super::BodyHashes) -> Result<u64, Flaw> {
         // No hash means that nobody hashed the body for this header block: it cannot be said to be the same.
@@ -203,6 +225,12 @@ impl<'a> Signature<'a> {
         self.header_form.append_own_field(&self.proof.unsigned_field, &mut octets);
         octets
     }
+}
+
+fn counts(names: &[String]) -> BTreeMap<&str, usize> {
+    let mut counts = BTreeMap::new();
+    names.iter().for_each(|name| *counts.entry(name.as_str()).or_default() += 1);
+    counts
 }
 
 /// `sig-c-tag = "c" [FWS] "=" [FWS] sig-c-tag-alg ["/" sig-c-tag-alg]`: of the header, and of the body.

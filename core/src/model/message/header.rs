@@ -81,6 +81,20 @@ pub fn fields(header: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// A header block without some of its fields.
+pub fn without_fields(header: &[u8], is_out: impl Fn(&Field<'_>) -> bool) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(header.len());
+    let mut rest = header;
+    for field in fields(header) {
+        if !is_out(&field) {
+            kept.extend_from_slice(field.octets);
+        }
+        rest = &rest[field.octets.len()..];
+    }
+    kept.extend_from_slice(rest);
+    kept
+}
+
 /// What the first field of this name (in any case) holds, unfolded (RFC 5322 §2.2.3) and without blanks at its ends.
 pub(super) fn field_body(header: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut lines = header.split_inclusive(|b| *b == b'\n');
@@ -158,6 +172,17 @@ mod tests {
             fields(b"").count() + fields(b"\r\n").count() + fields(b"no field\r\nA: 1\r\n").count(),
             0
         );
+    }
+
+    #[test]
+    fn fields_are_taken_out_with_their_continuations() {
+        let header = b"A: 1\r\nB: 2\r\n\t3\r\nA: 4\r\n 5\r\n\r\n";
+        assert_eq!(without_fields(header, |field| field.name == b"A"), b"B: 2\r\n\t3\r\n\r\n");
+        assert_eq!(
+            without_fields(header, |field| field.body.starts_with(b" 4")),
+            b"A: 1\r\nB: 2\r\n\t3\r\n\r\n"
+        );
+        assert_eq!(without_fields(b"A: 1\r\nno field\r\nA: 2\r\n", |_| true), b"no field\r\nA: 2\r\n");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod trace;
 
 pub use addresses::{AddressListError, parse_address_list};
 pub use downgrade::{Downgrade, Survey, Unconvertible};
-pub use header::{Field, HeaderScan, HeaderSplit, field_count, fields};
+pub use header::{Field, HeaderScan, HeaderSplit, field_count, fields, without_fields};
+pub(in crate::model) use report::header_part;
 pub use report::{Action, Report, Returned, Told};
 pub use trace::{Received, return_path_field};

@@ -5,15 +5,13 @@ use bytes::Bytes;
 
 use super::Relay;
 use super::plan::Nature;
+use super::renewal::{CONVERTED_AT_ONCE, Front};
 use crate::conversation::smtp_client::{Content, Withdrawn};
 use crate::model::BodyType;
 use crate::model::message::{Downgrade, Survey, Unconvertible};
 use crate::queue::{Refusal, Work};
 use crate::state::StateError;
 use crate::state::content::ContentReader;
-
-/// Octets that are converted at a time; they may come to three times as many.
-const CONVERTED_AT_ONCE: usize = 64 << 10;
 
 /// See the module.
 pub(super) struct Spooled<'a> {
@@ -28,6 +26,10 @@ pub(super) struct Spooled<'a> {
 
 /// What was read and is not converted yet.
 struct Conversion {
+    /// Goes first, where it is not sent yet.
+    front: Option<Bytes>,
+    /// Octets of what the content is converted to that are left out for it.
+    replaced: usize,
     unread: Bytes,
     /// None once the end has been converted.
     downgrade: Option<Downgrade>,
@@ -44,10 +46,19 @@ pub(super) enum Trouble {
 }
 
 impl<'a> Spooled<'a> {
-    /// The message's content, converted to what is given.
-    pub(super) fn new(relay: &'a Relay, work: &'a Work, convert_to: Option<BodyType>) -> Self {
-        let conversion =
-            convert_to.map(|to| Conversion { unread: Bytes::new(), downgrade: Some(Downgrade::new(to)) });
+    /// The message's content, converted to what is given, with another header block where there is one.
+    pub(super) fn new(
+        relay: &'a Relay,
+        work: &'a Work,
+        convert_to: Option<BodyType>,
+        front: Option<&Front>,
+    ) -> Self {
+        let conversion = convert_to.map(|to| Conversion {
+            front: front.map(|front| front.header.clone()),
+            replaced: front.map_or(0, |front| front.replaces),
+            unread: Bytes::new(),
+            downgrade: Some(Downgrade::new(to)),
+        });
         Self { relay, work, reader: None, conversion, trouble: None }
     }
 
@@ -91,8 +102,10 @@ impl<'a> Spooled<'a> {
 #[async_trait]
 impl Content for Spooled<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>, Withdrawn> {
-        if self.conversion.is_none() {
-            return self.read_or_withdraw().await;
+        match &mut self.conversion {
+            None => return self.read_or_withdraw().await,
+            Some(Conversion { front, .. }) if front.is_some() => return Ok(front.take()),
+            Some(_) => {}
         }
         loop {
             let more = if self.is_conversion_hungry() { Some(self.read_or_withdraw().await?) } else { None };
@@ -127,13 +140,19 @@ impl Conversion {
                 if let Some(downgrade) = self.downgrade.take() {
                     downgrade.finish(&mut converted)?;
                 }
-                return Ok(Some(converted.into()));
+                return Ok(Some(self.unreplaced(converted)));
             }
             None => {}
         }
         let Some(downgrade) = &mut self.downgrade else { return Ok(None) };
         let piece = self.unread.split_to(self.unread.len().min(CONVERTED_AT_ONCE));
         downgrade.push(&piece, &mut converted)?;
-        Ok(Some(converted.into()))
+        Ok(Some(self.unreplaced(converted)))
+    }
+
+    fn unreplaced(&mut self, converted: Vec<u8>) -> Bytes {
+        let mut converted = Bytes::from(converted);
+        self.replaced -= converted.split_to(converted.len().min(self.replaced)).len();
+        converted
     }
 }

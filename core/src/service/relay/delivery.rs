@@ -5,6 +5,7 @@ use std::mem;
 use super::content::{Spooled, Trouble};
 use super::forwarding::reverse_paths;
 use super::plan::{self, Plan};
+use super::renewal::{Front, front};
 use super::slot::Slot;
 use super::{LONGEST_SEARCH, Relay, Useless};
 use crate::config::Destination;
@@ -18,7 +19,6 @@ use crate::platform::Instant;
 use crate::queue::{Refusal, Work};
 use crate::service::settle::{Ended, Remote, overdue};
 use crate::smtp::client::{Envelope, Extensions, Phase, Recipient, RecipientOutcome};
-use crate::state::StateError;
 
 /// An attempt at all recipients of a work.
 pub(super) struct Delivery<'a> {
@@ -154,7 +154,7 @@ impl<'a> Delivery<'a> {
     async fn transact(&mut self, mut connection: Connection, was_idle: bool) -> Result<bool, Refusal> {
         let mut candidates = mem::take(&mut self.open);
         let offered = connection.client.extensions().cloned().unwrap_or_default();
-        let plan = match self.plan(&offered, &connection.host).await {
+        let (plan, front) = match self.plan(&offered, &connection.host).await {
             Ok(plan) => plan,
             Err(verdict) => {
                 self.note_indices(&candidates, &verdict, None);
@@ -171,12 +171,12 @@ impl<'a> Delivery<'a> {
         while !candidates.is_empty() && connection.client.is_ready() && !connection.is_worn() {
             let mut batch =
                 plan::take_batch(&mut candidates, self.work, &self.reverse_paths, &offered.limits);
-            let mut content = Spooled::new(self.relay, self.work, plan.convert_to);
+            let mut content = Spooled::new(self.relay, self.work, plan.convert_to, front.as_ref());
             let envelope = self.envelope(&batch, &plan);
             let transaction = connection.client.transact(envelope, &mut content).await;
             let cut = match content.trouble {
                 Some(Trouble::Refusal(refusal)) => return Err(refusal),
-                Some(Trouble::Content(error)) => Some(unreadable(&error)),
+                Some(Trouble::Content(error)) => Some(meaning::unreadable(&error)),
                 Some(Trouble::Structure(error)) => Some(meaning::unconvertible(error, &connection.host)),
                 None if was_idle && !is_progress && transaction.is_unheard() => {
                     self.open.extend(batch);
@@ -201,16 +201,22 @@ impl<'a> Delivery<'a> {
         Ok(may_go_on)
     }
 
-    /// How the message goes to a host that offers this, or why not.
-    async fn plan(&self, offered: &Extensions, host: &Host) -> Result<Plan, Verdict> {
+    /// How the message goes to a host that offers this, and with what header block if not its own; or why not.
+    async fn plan(&self, offered: &Extensions, host: &Host) -> Result<(Plan, Option<Front>), Verdict> {
         let nature = match plan::wants_nature(&self.work.envelope.options, offered) {
             false => None,
             true => {
-                let nature = Spooled::new(self.relay, self.work, None).nature().await;
-                Some(nature.map_err(|error| unreadable(&error))?)
+                let nature = Spooled::new(self.relay, self.work, None, None).nature().await;
+                Some(nature.map_err(|error| meaning::unreadable(&error))?)
             }
         };
-        plan::plan(self.work, offered, nature, host, self.relay.context.requests.platform().clock.utc())
+        let now = self.relay.context.requests.platform().clock.utc();
+        let plan = plan::plan(self.work, offered, nature, host, now)?;
+        let front = match plan.convert_to {
+            Some(convert_to) => front(self.relay, self.work, convert_to, host).await?,
+            None => None,
+        };
+        Ok((plan, front))
     }
 
     fn envelope(&self, recipients: &[usize], plan: &Plan) -> Envelope {
@@ -277,10 +283,4 @@ impl<'a> Delivery<'a> {
             self.open.clear();
         }
     }
-}
-
-/// Damage does not mend, but an operator may mend it; the entry stays until it expires.
-fn unreadable(error: &StateError) -> Verdict {
-    let reply = Reply::new(451, (4, 3, 0), format!("content cannot be read: {error}"));
-    Verdict::Settled(Outcome::Deferred(reply))
 }

@@ -8,6 +8,7 @@ mod content;
 mod delivery;
 mod forwarding;
 mod plan;
+mod renewal;
 mod slot;
 
 use std::convert::Infallible;

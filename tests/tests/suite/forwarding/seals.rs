@@ -132,3 +132,40 @@ fn nothing_is_sealed_that_stays_or_was_not_verified_or_has_no_key() {
     let content = String::from_utf8(sink.wait_for_accepted(3).pop().unwrap().content).unwrap();
     assert!(content.starts_with("Authentication-Results: ") && !content.contains("ARC-"), "{content}");
 }
+
+#[test]
+fn a_seal_is_made_anew_over_what_a_message_is_converted_to() {
+    // It does not offer 8BITMIME.
+    let sink = Sink::start(Script::default());
+    let (node, strangers) = verifying(&sink, true);
+    let content = CONTENT.replace(
+        "\r\n\r\nHi",
+        "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         Content-Transfer-Encoding: 8bit\r\n\r\nGr\u{fc}\u{df}e",
+    );
+    let good = sealed_by_list(&content, &node, ArcResult::None);
+    let sent = |message: &str| {
+        let before = sink.accepted().len();
+        let mut client = Client::greeted(strangers);
+        client.command(&format!("MAIL FROM:<{ANN}> BODY=8BITMIME"), "250 ");
+        client.command(&format!("RCPT TO:<{AWAY}>"), "250 ");
+        client.command("DATA", "354 ");
+        client.send(format!("{message}.\r\n"));
+        client.accepted();
+        let sent = String::from_utf8(sink.wait_for_accepted(before + 1).pop().unwrap().content).unwrap();
+        assert!(sent.ends_with("quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n"), "{sent}");
+        sent
+    };
+    for (message, sealers) in [(&content, &["home.test"][..]), (&good, &["list.test", "home.test"])] {
+        let sent = sent(message);
+        let report = validate(&sent, &node);
+        assert_eq!(report.result, ArcResult::Pass, "{report:?}\n{sent}");
+        assert_eq!(report.sets.iter().map(|set| set.domain.as_str()).collect::<Vec<_>>(), sealers);
+        let results = &report.sets.last().unwrap().results;
+        assert!(results.starts_with("mx.test;") && results.contains("spf=none"), "{results}");
+    }
+    // What others have broken stays so.
+    let sent = sent(&good.replace("Subject: s", "Subject: t"));
+    assert!(sent.starts_with("ARC-Seal: i=2;") && sent.contains("cv=fail"), "{sent}");
+    assert_eq!(validate(&sent, &node).flaw, Some(ArcFlaw::FoundBroken));
+}
