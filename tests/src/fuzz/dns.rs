@@ -1,81 +1,117 @@
 //! Answers of name servers, by way of the whole resolver.
 
-use std::future::pending;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+mod naive;
+mod world;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fulmar_core::model::{DnsName, UtcTime};
-use fulmar_core::platform::{
-    Answer, Clock, Datagram, Dns, DnsError, Entropy, Instant, Job, Net, Question, Record, RecordKind, Spawn,
-    Stream, Target,
-};
-use fulmar_core::resolver::{NameServers, Recorder, Recording, Resolver};
+use fulmar_core::platform::{Answer, Dns, DnsError, Question, RecordKind};
+use fulmar_core::resolver::{DEADLINE, Recorder, Recording};
 use futures::FutureExt;
-use futures::io::{AsyncRead, AsyncWrite};
+
+use self::naive::Says;
+use self::world::{Exchange, Way, World};
 
 const KINDS: [RecordKind; 5] =
     [RecordKind::A, RecordKind::Aaaa, RecordKind::Mx, RecordKind::Txt, RecordKind::Ptr];
-/// In the first octet: the rest is the whole message behind its id. Else it is what stands in the header behind the id, and behind the question.
+/// In the first octet: what is made is the whole message behind its id. Else it is what stands in the header behind the id, and behind the question.
 const IS_WHOLE: u8 = 1 << 4;
+/// In the first octet: what is made is many messages, each behind an octet that says how long it is. They answer one query each of two servers, who
+/// are silent then; one without octets is silence too. Else one server says the same again and again.
+const IS_SERIES: u8 = 1 << 5;
+/// In the first octet: the servers are marked as validating.
+const IS_VALIDATING: u8 = 1 << 6;
 /// Octets of a header (RFC 1035 §4.1.1).
 const HEADER: usize = 12;
-/// Queries about one name at most: in three rounds, by datagram and over a stream, with EDNS and without.
+/// Queries of one server about one name at most: in three rounds, by datagram and over a stream, with EDNS and without.
 const MOST_QUERIES: usize = 12;
+/// Answers to something else that come before the one that counts: fewer than make a resolver give up.
+const STRAYS: usize = 5;
 const LEAST_TTL: Duration = Duration::from_secs(5);
 const MOST_TTL: Duration = Duration::from_hours(24);
 
-/// The first octet says which kind is asked for. Whatever servers answer, the resolver comes to an end soon; what it takes for an answer is
-/// one, keeps, and survives being recorded; and the same under another id, about another name, or in other letters is none.
+/// The first octet says which kind is asked for, and how servers answer. Whatever they say, the resolver comes to an end soon; what it takes for an
+/// answer a naive reader finds in the last message that came, keeps, and survives being recorded; what was said besides about other names and kinds
+/// nobody knows afterwards; strays before an answer change nothing; and the same under another id, about another name, or in other letters is none.
 pub fn dns(octets: &[u8]) {
     let Some((first, rest)) = octets.split_first() else { return };
-    let is_whole = first & IS_WHOLE != 0;
-    let kind = KINDS[usize::from(first & 0xf) % KINDS.len()];
     let name = DnsName::parse("host.test").expect("a name");
-    let question = Question { name, kind };
-    let made = rest.to_vec();
-    let answer = move |query: &[u8]| if is_whole { whole(query, &made) } else { behind(query, &made) };
+    let question = Question { name, kind: KINDS[usize::from(first & 0xf) % KINDS.len()] };
+    let servers = if first & IS_SERIES != 0 { 2 } else { 1 };
+    let made = Made::read(*first, rest);
+    let is_validating = first & IS_VALIDATING != 0;
 
-    let (world, resolver) = World::new(answer.clone(), true);
+    let honest = made.clone();
+    let (world, resolver) =
+        World::new(servers, is_validating, move |number, _, query| honest.answers(number, query));
     let result = ask(&resolver, &question);
-    let asked = world.asked.load(Ordering::Relaxed);
-    assert!(asked <= MOST_QUERIES, "{asked} queries");
-    if let Ok(answer) = &result {
-        assert!(!answer.records.is_empty() && answer.records.iter().all(|record| is_of(kind, record)));
-        assert!((LEAST_TTL..=MOST_TTL).contains(&answer.ttl) && !answer.secure, "{answer:?}");
+    let exchanges = world.exchanges();
+    assert!(exchanges.len() <= MOST_QUERIES * usize::from(servers), "{} queries", exchanges.len());
+    assert!(world.elapsed() <= DEADLINE, "{:?}", world.elapsed());
+    assert_found(&question, is_validating, &result, exchanges.last());
+    if result.is_ok() {
         assert_eq!(ask(&resolver, &question), result, "another time");
-        assert_eq!(world.asked.load(Ordering::Relaxed), asked, "it was not kept");
+        assert_eq!(world.exchanges().len(), exchanges.len(), "it was not kept");
     }
+    assert_nothing_else_is_known(&question, &world, &resolver);
     assert_recordable(&question, &result);
 
-    let other_id = answer.clone();
-    assert_unheard(&question, true, move |query| changed(other_id(query), 1, |octet| octet ^ 1));
-    if !is_whole && rest.len() >= HEADER - 2 {
-        let (other_name, other_case) = (answer.clone(), answer);
+    let strayed = made.clone();
+    let (_, resolver) = World::new(servers, is_validating, move |number, way, query| {
+        let answers = strayed.answers(number, query);
+        // Over a stream there is nobody but the server.
+        let strays = if way == Way::Datagram { STRAYS } else { 0 };
+        let stray = |answer: &Vec<u8>| vec![changed(answer.clone(), 1, 1); strays];
+        answers.iter().flat_map(stray).chain(answers.clone()).collect()
+    });
+    assert_eq!(ask(&resolver, &question), result, "behind strays");
+
+    assert_unheard(&question, &made, &[Way::Datagram, Way::Stream], (1, 1));
+    if !made.is_whole && made.messages.iter().all(|message| message.is_empty() || message.len() >= HEADER - 2)
+    {
         // The second letter of the name becomes another, and the first the same in the other case.
-        assert_unheard(&question, true, move |query| {
-            changed(other_name(query), HEADER + 2, |octet| octet ^ 1)
-        });
-        assert_unheard(&question, false, move |query| {
-            changed(other_case(query), HEADER + 1, |octet| octet ^ 0x20)
-        });
+        assert_unheard(&question, &made, &[Way::Datagram, Way::Stream], (HEADER + 2, 1));
+        // Over a stream it would be the server's own way of writing.
+        assert_unheard(&question, &made, &[Way::Datagram], (HEADER + 1, 0x20));
     }
 }
 
-/// The octets behind the id of the query.
-fn whole(query: &[u8], made: &[u8]) -> Vec<u8> {
-    [&query[..2], made].concat()
+/// What the input makes servers say.
+#[derive(Clone)]
+struct Made {
+    is_whole: bool,
+    is_series: bool,
+    messages: Vec<Vec<u8>>,
 }
 
-/// The same, with the question of the query between the header and what follows.
-fn behind(query: &[u8], made: &[u8]) -> Vec<u8> {
-    let (header, rest) = made.split_at(made.len().min(HEADER - 2));
-    [&query[..2], header, question_of(query), rest].concat()
+impl Made {
+    fn read(first: u8, mut rest: &[u8]) -> Self {
+        let (is_whole, is_series) = (first & IS_WHOLE != 0, first & IS_SERIES != 0);
+        if !is_series {
+            return Self { is_whole, is_series, messages: vec![rest.to_vec()] };
+        }
+        let mut messages = Vec::new();
+        while let Some((length, later)) = rest.split_first() {
+            let (message, later) = later.split_at(later.len().min((*length).into()));
+            messages.push(message.to_vec());
+            rest = later;
+        }
+        Self { is_whole, is_series, messages }
+    }
+
+    /// The answer to the query of this number, if there is one.
+    fn answers(&self, number: usize, query: &[u8]) -> Vec<Vec<u8>> {
+        let made = self.messages.get(if self.is_series { number } else { 0 });
+        let Some(made) = made.filter(|made| !self.is_series || !made.is_empty()) else { return Vec::new() };
+        if self.is_whole {
+            return vec![[&query[..2], made].concat()];
+        }
+        let (header, rest) = made.split_at(made.len().min(HEADER - 2));
+        vec![[&query[..2], header, question_of(query), rest].concat()]
+    }
 }
 
 /// The question in a query of ours: labels, type and class.
@@ -87,29 +123,60 @@ fn question_of(query: &[u8]) -> &[u8] {
     &query[HEADER..at + 5]
 }
 
-fn changed(mut answer: Vec<u8>, at: usize, change: impl Fn(u8) -> u8) -> Vec<u8> {
+/// The same with these bits of one octet turned.
+fn changed(mut answer: Vec<u8>, at: usize, bits: u8) -> Vec<u8> {
     if let Some(octet) = answer.get_mut(at) {
-        *octet = change(*octet);
+        *octet ^= bits;
     }
     answer
 }
 
-fn is_of(kind: RecordKind, record: &Record) -> bool {
-    match record {
-        Record::Address(address) => kind == if address.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa },
-        Record::Mx { .. } => kind == RecordKind::Mx,
-        Record::Txt(_) => kind == RecordKind::Txt,
-        Record::Ptr(_) => kind == RecordKind::Ptr,
+/// What is known is what a naive reader finds in the last message that came.
+fn assert_found(
+    question: &Question,
+    is_validating: bool,
+    result: &Result<Answer, DnsError>,
+    last: Option<&Exchange>,
+) {
+    let said = last.and_then(|Exchange { way, query, answers }| {
+        naive::read(query, question.kind, *way, answers.first()?)
+    });
+    let expected = match result {
+        Err(DnsError::ServFail(_)) => return,
+        Err(DnsError::NxDomain) => Says::NxDomain,
+        Err(DnsError::NoData) => Says::NoData,
+        Ok(answer) => {
+            let Some(Says::Records(records, ttl, is_vouched_for)) = said else {
+                panic!("{answer:?} of {last:?}")
+            };
+            let ttl = Duration::from_secs(ttl.into()).clamp(LEAST_TTL, MOST_TTL);
+            let expected = Answer { records, ttl, secure: is_validating && is_vouched_for };
+            return assert_eq!(answer, &expected, "{last:?}");
+        }
+    };
+    assert_eq!(said, Some(expected), "{last:?}");
+}
+
+/// Of what the servers said besides, nothing is known: not of the name's other kinds, not of names beside it.
+fn assert_nothing_else_is_known(question: &Question, world: &World, resolver: &dyn Dns) {
+    world.fall_silent();
+    let besides = KINDS.into_iter().filter(|kind| *kind != question.kind);
+    let besides = besides.map(|kind| Question { kind, ..question.clone() });
+    let names = ["a.test", "test", "a.host.test"].map(|name| DnsName::parse(name).expect("a name"));
+    let elsewhere = names.into_iter().map(|name| Question { name, ..question.clone() });
+    for other in besides.chain(elsewhere) {
+        let known = ask(resolver, &other);
+        assert!(matches!(known, Err(DnsError::ServFail(_))), "{other:?}: {known:?}");
     }
 }
 
-/// Nothing that is known about the name comes of these answers.
-fn assert_unheard(
-    question: &Question,
-    has_streams: bool,
-    answer: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
-) {
-    let (_, resolver) = World::new(answer, has_streams);
+/// Nothing that is known about the name comes of these answers, once these bits of an octet of each are turned; where they come at all.
+fn assert_unheard(question: &Question, made: &Made, ways: &'static [Way], (at, bits): (usize, u8)) {
+    let made = made.clone();
+    let (_, resolver) = World::new(1, false, move |number, way, query| {
+        let answers = if ways.contains(&way) { made.answers(number, query) } else { Vec::new() };
+        answers.into_iter().map(|answer| changed(answer, at, bits)).collect()
+    });
     let result = ask(&resolver, question);
     assert!(matches!(result, Err(DnsError::ServFail(_))), "believed: {result:?}");
 }
@@ -132,148 +199,5 @@ struct Known(Result<Answer, DnsError>);
 impl Dns for Known {
     async fn lookup(&self, _: &Question) -> Result<Answer, DnsError> {
         self.0.clone()
-    }
-}
-
-type Script = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
-
-/// A network with one server, whose time passes when nothing else can happen.
-struct World {
-    script: Script,
-    has_streams: bool,
-    asked: AtomicUsize,
-    drawn: AtomicU64,
-    now: Mutex<Instant>,
-}
-
-impl World {
-    fn new(
-        script: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
-        has_streams: bool,
-    ) -> (Arc<Self>, Resolver) {
-        let world = Arc::new(Self {
-            script: Box::new(script),
-            has_streams,
-            asked: AtomicUsize::new(0),
-            drawn: AtomicU64::new(1),
-            now: Mutex::new(Instant::from_origin(Duration::ZERO)),
-        });
-        let servers = NameServers::from(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 53))]);
-        let net = Arc::new(ScriptedNet(world.clone()));
-        let resolver = Resolver::new(Arc::new(servers), net, world.clone(), world.clone(), world.clone());
-        (world, resolver)
-    }
-
-    fn answer(&self, query: &[u8]) -> Vec<u8> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        (self.script)(query)
-    }
-}
-
-#[async_trait]
-impl Clock for World {
-    fn utc(&self) -> UtcTime {
-        UtcTime::default()
-    }
-
-    fn instant(&self) -> Instant {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn sleep_until(&self, instant: Instant) {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = instant.max(*now);
-    }
-}
-
-impl Entropy for World {
-    fn fill(&self, buffer: &mut [u8]) {
-        for octet in buffer {
-            let seed = self.drawn.fetch_add(1, Ordering::Relaxed);
-            *octet = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0];
-        }
-    }
-}
-
-impl Spawn for World {
-    fn spawn(&self, job: Job) {
-        job.now_or_never().expect("time passes whenever somebody waits");
-    }
-
-    fn blocking(&self, _: Box<dyn FnOnce() + Send>) {
-        unreachable!("a resolver does nothing that blocks");
-    }
-}
-
-struct ScriptedNet(Arc<World>);
-
-#[async_trait]
-impl Net for ScriptedNet {
-    async fn connect(&self, _: &Target, _: Instant) -> io::Result<Box<dyn Stream>> {
-        if !self.0.has_streams {
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
-        Ok(Box::new(Connection { world: self.0.clone(), query: Vec::new(), answer: None }))
-    }
-
-    async fn datagram(&self, _: SocketAddr) -> io::Result<Box<dyn Datagram>> {
-        Ok(Box::new(Exchange { world: self.0.clone(), answer: Mutex::default() }))
-    }
-}
-
-/// One datagram each way.
-struct Exchange {
-    world: Arc<World>,
-    answer: Mutex<Option<Vec<u8>>>,
-}
-
-#[async_trait]
-impl Datagram for Exchange {
-    async fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        let answer = self.world.answer(datagram);
-        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-        Ok(())
-    }
-
-    async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(answer) = answer else { return pending().await };
-        let length = answer.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&answer[..length]);
-        Ok(length)
-    }
-}
-
-/// A query, which comes in one piece, and its answer; then the end.
-struct Connection {
-    world: Arc<World>,
-    query: Vec<u8>,
-    answer: Option<io::Cursor<Vec<u8>>>,
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        self.query.extend_from_slice(octets);
-        Poll::Ready(Ok(octets.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Self { world, query, answer } = &mut *self;
-        let answer = answer.get_or_insert_with(|| {
-            let message = world.answer(&query[2..]);
-            let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
-            io::Cursor::new([&length.to_be_bytes()[..], &message[..usize::from(length)]].concat())
-        });
-        Poll::Ready(io::Read::read(answer, to))
     }
 }
