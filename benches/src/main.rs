@@ -6,13 +6,11 @@
 mod cells;
 mod compare;
 mod generator;
-mod process_tree;
 mod report;
 mod requests;
 mod round;
 mod servers;
 mod solo;
-mod spread;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -21,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use fulmar_benches::{process_tree, spread};
 use fulmar_core::admin::prices::assumptions;
 use fulmar_tests::Fallible;
 

@@ -11,8 +11,9 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A process and everything below it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ProcessTree {
-    pub(crate) root: u32,
+pub struct ProcessTree {
+    /// Its process id.
+    pub root: u32,
 }
 
 /// What `/proc/PID/stat` tells.
@@ -24,12 +25,12 @@ struct Stat {
 
 impl ProcessTree {
     /// Processor time so far, that of ended children included.
-    pub(crate) fn cpu_time(self) -> Fallible<Duration> {
+    pub fn cpu_time(self) -> Fallible<Duration> {
         Ok(self.members()?.values().map(|stat| TICK * stat.ticks).sum())
     }
 
     /// Octets of memory: what is shared counts for each process in proportion (PSS).
-    pub(crate) fn memory(self) -> Fallible<u64> {
+    pub fn memory(self) -> Fallible<u64> {
         let pss = |pid: &u32| {
             // A process may have ended since it was listed.
             let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();

@@ -5,25 +5,12 @@
 //! cargo build --release -p fulmar -p fulmar-benches && target/release/overload
 //! ```
 
-// Printing is what this program is for.
-#![allow(clippy::print_stdout)]
-
 use std::process::ExitCode;
 
 use clap::Parser;
-use fulmar_benches::overload::{Options, measure};
+use fulmar_benches::conclude;
+use fulmar_benches::overload::{Figures, Options, measure};
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
-        Ok(figures) => {
-            println!("{figures}");
-            let faults = figures.faults();
-            faults.iter().for_each(|fault| println!("FAULT: {fault}"));
-            if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            println!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    conclude(measure(&Options::parse()), Figures::faults)
 }

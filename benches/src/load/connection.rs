@@ -5,6 +5,8 @@ use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use async_io::Timer;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use fulmar_core::transport::TlsClient;
 use smol::future::or;
 
@@ -56,7 +58,7 @@ impl From<Garbage> for Stop {
 }
 
 impl Connection {
-    /// Connects, and goes as far as the reply to the EHLO that counts.
+    /// Connects, and goes as far as the reply to the EHLO that counts, or to AUTH.
     pub(super) async fn open(
         options: &Options,
         tls: Option<&TlsClient>,
@@ -76,7 +78,18 @@ impl Connection {
             connection = connection.starttls(tls, progress).await?;
         }
         connection.extensions.pipelining &= options.pipelining;
+        if let (Some(user), Some(password)) = (&options.user, &options.password) {
+            connection.log_in(user, password, progress).await?;
+        }
         Ok(connection)
+    }
+
+    /// RFC 4954 §4, with the mechanism of RFC 4616 §2.
+    async fn log_in(&mut self, user: &str, password: &str, progress: &Progress) -> Result<(), Stop> {
+        progress.begin(Phase::Auth);
+        let response = STANDARD.encode(format!("\0{user}\0{password}"));
+        self.write(&mut [IoSlice::new(format!("AUTH PLAIN {response}\r\n").as_bytes())]).await?;
+        completed(self.reply().await?)
     }
 
     async fn ehlo(&mut self, progress: &Progress) -> Result<(), Stop> {

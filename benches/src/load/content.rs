@@ -15,7 +15,7 @@ use super::sizes::Sizes;
 
 /// Octets of a line with its CRLF. RFC 5322 §2.1.1 would have at most 80.
 const LINE: usize = 64;
-const FINAL_DOT: &[u8] = b".\r\n";
+pub(super) const FINAL_DOT: &[u8] = b".\r\n";
 const DIGITS: usize = 12;
 /// What lines are made of: as base64, and thus as hard to compress.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,4 +1,4 @@
-//! Sessions that say EHLO and then nothing.
+//! Connections that are opened before a run begins: those of sessions that say EHLO and then nothing, and of those that log in.
 
 use std::time::Duration;
 
@@ -22,14 +22,7 @@ pub(super) struct Idle {
 impl Idle {
     /// Opens as many as were asked for, as far as the server lets it.
     pub(super) async fn open(options: &Options, tls: Option<&TlsClient>) -> Self {
-        let opened = stream::iter(0..options.idle).map(|_| async move {
-            let progress = Progress::new();
-            let mut watch = Watch::new(&progress, Duration::from_secs_f64(options.timeout));
-            watch.over(Connection::open(options, tls, &progress)).await.ok()
-        });
-        let connections =
-            opened.buffer_unordered(OPENED_AT_A_TIME).filter_map(std::future::ready).collect().await;
-        Self { asked: options.idle, connections }
+        Self { asked: options.idle, connections: open(options.idle, options, tls).await }
     }
 
     /// Looks which of them the server has kept till now.
@@ -41,4 +34,14 @@ impl Idle {
         }
         json!({ "asked": self.asked, "opened": opened, "kept": kept })
     }
+}
+
+/// Opens so many connections, as far as the server lets it.
+pub(super) async fn open(count: u64, options: &Options, tls: Option<&TlsClient>) -> Vec<Connection> {
+    let opened = stream::iter(0..count).map(|_| async move {
+        let progress = Progress::new();
+        let mut watch = Watch::new(&progress, Duration::from_secs_f64(options.timeout));
+        watch.over(Connection::open(options, tls, &progress)).await.ok()
+    });
+    opened.buffer_unordered(OPENED_AT_A_TIME).filter_map(std::future::ready).collect().await
 }

@@ -18,6 +18,8 @@ mod schedule;
 mod session;
 pub mod sink;
 pub mod sizes;
+mod source;
+mod start;
 mod stream;
 mod tally;
 
@@ -25,7 +27,7 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use fulmar_core::model::UtcTime;
 use fulmar_core::transport::{TlsClient, TlsError};
@@ -36,12 +38,15 @@ use serde_json::{Value, json};
 use smol::LocalExecutor;
 use smol::future::or;
 
-use content::Contents;
+use connection::Connection;
 pub use content::{TooSmall, message_id};
 use idle::Idle;
 use options::Options;
 use schedule::Schedule;
 use session::Run;
+pub use source::NotSendable;
+use source::Source;
+use start::Start;
 use tally::Tally;
 
 /// Why a run could not begin.
@@ -50,6 +55,9 @@ pub enum LoadError {
     /// The options contradict each other.
     #[error(transparent)]
     Size(#[from] TooSmall),
+    /// What is to be sent cannot be.
+    #[error(transparent)]
+    Contents(#[from] NotSendable),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -63,7 +71,7 @@ pub enum LoadError {
 pub struct Report {
     /// What `load` prints: the options, and what came of them.
     pub json: Value,
-    /// Stands in the `Message-ID` of every message of this run, as [`message_id`] says.
+    /// Stands in the `Message-ID` of every message that was made up for this run, as [`message_id`] says.
     pub run: u128,
     /// The numbers of the messages that were answered with their own 250.
     pub promised: Vec<u64>,
@@ -78,29 +86,35 @@ pub fn run(options: &Options) -> Result<Value, LoadError> {
 
 /// Runs the load, and tells which messages were accepted.
 pub fn run_and_tell(options: &Options) -> Result<Report, LoadError> {
+    run_from(options, &|| ())
+}
+
+/// The same; `begins` is called when all sessions that are to log in have done so, and nothing was sent yet.
+pub fn run_from(options: &Options, begins: &(dyn Fn() + Sync)) -> Result<Report, LoadError> {
     allow_descriptors()?;
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let run = unix.as_nanos();
-    let contents = Contents::new(options, UtcTime(unix.as_millis() as u64), run)?;
+    let contents = Source::new(options, UtcTime(unix.as_millis() as u64), run)?;
     let tls = match options.tls || options.starttls {
         true => Some(TlsClient::opportunistic(Arc::new(SmolClock))?),
         false => None,
     };
     let idle = async_io::block_on(Idle::open(options, tls.as_ref()));
 
-    let started_unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let started = Instant::now();
+    let start = Start::of(options.threads, begins);
     let schedule = Schedule::new(options);
     let mut tally = Tally::new();
     thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads)
             .map(|thread| {
                 let sessions = share(options.sessions, options.threads, thread);
-                let run = (options, &contents, &schedule, tls.as_ref());
+                let run = (options, &contents, &schedule, tls.as_ref(), &start);
                 scope.spawn(move || {
-                    let (options, contents, schedule, tls) = run;
-                    let tally = RefCell::new(Tally::new());
-                    drive(Run { options, contents, schedule, tls, started, tally }, sessions)
+                    let (options, contents, schedule, tls, start) = run;
+                    let logged_in = if options.user.is_some() { sessions } else { 0 };
+                    let connections = async_io::block_on(idle::open(logged_in, options, tls));
+                    let (started, tally) = (start.together(), RefCell::new(Tally::new()));
+                    drive(Run { options, contents, schedule, tls, started, tally }, sessions, connections)
                 })
             })
             .collect();
@@ -116,9 +130,7 @@ pub fn run_and_tell(options: &Options) -> Result<Report, LoadError> {
     }
 
     let mut json = json!({ "options": options });
-    if let (Value::Object(all), Value::Object(counts)) =
-        (&mut json, tally.to_json(started_unix.as_millis() as u64))
-    {
+    if let (Value::Object(all), Value::Object(counts)) = (&mut json, tally.to_json(start.unix_ms())) {
         all.extend(counts);
         all.insert("idle".to_owned(), async_io::block_on(idle.into_json()));
         all.insert("cpu_seconds".to_owned(), cpu_seconds().into());
@@ -131,10 +143,12 @@ fn share(sessions: u64, threads: u64, thread: u64) -> u64 {
     sessions / threads + u64::from(thread < sessions % threads)
 }
 
-/// Runs so many sessions in this thread.
-fn drive(run: Run<'_>, sessions: u64) -> Tally {
+/// Runs so many sessions in this thread, the first of them over these connections.
+fn drive(run: Run<'_>, sessions: u64, connections: Vec<Connection>) -> Tally {
     let executor = LocalExecutor::new();
-    let tasks: Vec<_> = (0..sessions).map(|_| executor.spawn(session::send_all(&run))).collect();
+    let mut connections = connections.into_iter();
+    let tasks: Vec<_> =
+        (0..sessions).map(|_| executor.spawn(session::send_all(&run, connections.next()))).collect();
     async_io::block_on(or(executor.run(std::future::pending()), async {
         for task in tasks {
             task.await;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgGroup, Parser};
@@ -42,6 +43,17 @@ pub struct Options {
     /// What typical sizes are drawn from: the same seed gives the same sizes.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// A folder whose files are sent in turns, in the order of their names, in place of contents that are made up. Their lines end in CRLF, and
+    /// none begins with a dot.
+    #[arg(long, conflicts_with = "size")]
+    pub contents: Option<PathBuf>,
+    /// Who logs in (AUTH PLAIN, RFC 4616). Each session does so before the run begins: to a server a login may be more work than many messages.
+    #[arg(long, requires = "password")]
+    pub user: Option<String>,
+    /// The password of that user.
+    #[arg(long, requires = "user")]
+    #[serde(skip)]
+    pub password: Option<String>,
     /// How many messages go through one connection, or `all`.
     #[arg(long, default_value = "1")]
     pub per_connection: PerConnection,
@@ -215,6 +227,9 @@ mod tests {
             "--messages 1 --rate NaN",
             "--messages 1 --timeout inf",
             "--messages 1 --size large",
+            "--messages 1 --size 1000 --contents folder",
+            "--messages 1 --user a@b",
+            "--messages 1 --password secret",
             "--messages 1 --rcpt a>b",
             "--seconds -1",
         ] {

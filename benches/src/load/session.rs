@@ -11,9 +11,10 @@ use async_io::Timer;
 use fulmar_core::transport::TlsClient;
 
 use super::connection::{CLOSING, Connection, Progress, Stop, Watch, completed};
-use super::content::{Contents, Envelope};
+use super::content::Envelope;
 use super::options::Options;
 use super::schedule::{Schedule, Turn};
+use super::source::Source;
 use super::tally::{Accepted, Outcome, Phase, Tally, Trouble};
 
 /// RFC 5321 §4.1.1.4
@@ -28,21 +29,21 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// What the sessions of one thread share.
 pub(super) struct Run<'a> {
     pub(super) options: &'a Options,
-    pub(super) contents: &'a Contents,
+    pub(super) contents: &'a Source,
     pub(super) schedule: &'a Schedule,
     pub(super) tls: Option<&'a TlsClient>,
     pub(super) started: Instant,
     pub(super) tally: RefCell<Tally>,
 }
 
-/// Sends messages until there are no more.
-pub(super) async fn send_all(run: &Run<'_>) {
+/// Sends messages until there are no more; over a connection that is open already, where there is one.
+pub(super) async fn send_all(run: &Run<'_>, connection: Option<Connection>) {
     let progress = Progress::new();
     let mut watch = Watch::new(&progress, Duration::from_secs_f64(run.options.timeout));
     let mut sender = Sender {
         run,
         progress: &progress,
-        connection: None,
+        connection,
         sent: 0,
         said_quit: false,
         head: run.contents.head(),

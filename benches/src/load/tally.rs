@@ -25,6 +25,8 @@ pub(super) enum Phase {
     Ehlo,
     /// STARTTLS.
     StartTls,
+    /// AUTH.
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -43,6 +45,7 @@ impl fmt::Display for Phase {
             Self::Tls => "TLS",
             Self::Ehlo => "EHLO",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
             Self::Data => "DATA",

@@ -140,6 +140,18 @@ fn a_message_is_accepted_by_the_reply_to_its_own_final_dot_alone() {
 }
 
 #[test]
+fn a_session_logs_in_before_it_sends_and_a_refusal_is_one_of_auth() {
+    // NUL, a@b, NUL, c
+    let options = "--messages=1 --user=a@b --password=c";
+    let last = Answer("\r\n.\r\nQUIT\r\n", "250 f\r\n221 g\r\n");
+    let taken = Answer("AUTH PLAIN AGFAYgBj\r\n", "235 in\r\n");
+    check(options, &[&[GREETING, EHLO, taken, AGREED, last]], &json!({"sent": 1, "accepted": 1}));
+    // Before the run, and then once more for the message.
+    let refused: Script<'_> = &[GREETING, EHLO, Answer("AUTH PLAIN AGFAYgBj\r\n", "535 no\r\n")];
+    check(options, &[refused, refused], &json!({"sent": 1, "accepted": 0, "refused": {"AUTH 535": 1}}));
+}
+
+#[test]
 fn a_refused_message_is_counted_where_and_how_it_was_refused() {
     let data = |answer| vec![GREETING, EHLO, Answer("DATA\r\n", answer)];
     let quit = |mut script: Vec<Step<'static>>| {

@@ -8,7 +8,7 @@ use fulmar_tests::Fallible;
 use serde_json::Value;
 
 use super::books::Verdict;
-use super::memory::Sample;
+use crate::memory::Sample;
 
 /// What must be left of the peak.
 const LEAST_SHARE: f64 = 0.8;

@@ -7,7 +7,6 @@
 mod books;
 mod cores;
 mod figures;
-mod memory;
 
 use std::env::temp_dir;
 use std::fs;
@@ -27,6 +26,7 @@ pub use self::figures::Figures;
 use self::figures::Overloaded;
 use crate::load::options::Options as Load;
 use crate::load::{self, Report};
+use crate::memory;
 
 /// What a delivery is told by in the server's log.
 const DELIVERED: &str = r#""outcome":{"delivered""#;

@@ -20,14 +20,14 @@ pub struct Sample {
 }
 
 /// Looks at a process again and again, from a thread of its own.
-pub(super) struct Sampler {
+pub(crate) struct Sampler {
     stop: Sender<()>,
     samples: JoinHandle<Vec<Sample>>,
 }
 
 impl Sampler {
     /// The first look is now.
-    pub(super) fn start(pid: u32) -> Self {
+    pub(crate) fn start(pid: u32) -> Self {
         let (stop, stopped) = channel();
         let samples = thread::spawn(move || {
             let (began, mut samples) = (Instant::now(), Vec::new());
@@ -44,7 +44,7 @@ impl Sampler {
     }
 
     /// What was seen, up to this long after the first look.
-    pub(super) fn stop(self, until: Duration) -> Fallible<Vec<Sample>> {
+    pub(crate) fn stop(self, until: Duration) -> Fallible<Vec<Sample>> {
         drop(self.stop);
         let mut samples = self.samples.join().map_err(|_| "the sampler panicked")?;
         samples.retain(|sample| sample.after <= until);
@@ -52,8 +52,8 @@ impl Sampler {
     }
 }
 
-/// Of a process that is there.
-fn resident(pid: u32) -> Option<u64> {
+/// What a process has in memory that is there, in octets.
+pub(crate) fn resident(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(kibibytes.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
