@@ -15,9 +15,11 @@ use crate::config::parse_duration;
 
 mod directory;
 mod dkim;
+mod report;
 mod verify;
 
 pub(crate) use self::dkim::DkimCommand;
+pub(crate) use self::report::ReportCommand;
 pub(crate) use self::verify::Verify;
 pub(crate) use directory::{AliasCommand, DomainCommand};
 
@@ -109,6 +111,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  fulmar mailbox read alice@example.org 1:* --mbox > mail.mbox"
     )]
     Mailbox(MailboxCommand),
+    /// What others report of mail in the name of our domains
+    ///
+    /// Aggregate reports of DMARC that came to an `inbox` of `[dmarc_reports]`. They stay for 90 days. Whose they are is only known where their own
+    /// mail passes DMARC: anybody can write the others.
+    #[command(subcommand, after_help = "Example:\n  fulmar report list example.org")]
+    Report(ReportCommand),
     /// Tell what verification makes of a message: its fields, or the reply that refuses it
     ///
     /// As `[verification]` says and on what name servers say now; with --record, what they say is written to a file, and with --replay taken
@@ -392,6 +400,9 @@ mod tests {
             "fulmar verify --client 192.0.2.1 --helo mx.x.test --from a@x.test m.eml",
             "fulmar verify --client 2001:db8::1 --helo [192.0.2.1] --from '' --record r.jsonl -",
             "fulmar verify --client 192.0.2.1 --helo mx.x.test --from a@x.test --replay r.jsonl m.eml --json",
+            "fulmar report list",
+            "fulmar report list x.test --json",
+            "fulmar report show 0123456789abcdef01234567",
             "fulmar store check",
             "fulmar fsck",
             "fulmar fsck --repair --json",

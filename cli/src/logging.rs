@@ -74,6 +74,10 @@ fn level(event: &Event) -> Level {
         | Event::IncarnationBegun { .. }
         | Event::StoreBack { .. }
         | Event::DmarcReported { .. }
+        | Event::DmarcFailureReported { .. }
+        | Event::DmarcReportDropped { .. }
+        | Event::DmarcReportReceived { .. }
+        | Event::DmarcReportIgnored { .. }
         | Event::Swept { .. }
         | Event::Adopted { .. }
         | Event::Compacted { .. }

@@ -10,6 +10,7 @@ mod fsck;
 mod mailbox;
 mod mbox;
 mod queue;
+mod report;
 mod send;
 mod serve;
 mod store;
@@ -65,6 +66,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Account(command) => account::account(&context, command).await,
             Command::Certificate(command) => certificate::certificate(&context, command).await,
             Command::Queue(command) => queue::queue(&context, command).await,
+            Command::Report(command) => report::report(&context, command).await,
             Command::Mailbox(command) => mailbox::mailbox(&context, command).await,
             Command::Fsck { repair } => fsck::fsck(&context, repair).await,
             Command::Verify(arguments) => verify::verify(&context, arguments).await,

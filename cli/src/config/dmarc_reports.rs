@@ -3,11 +3,12 @@
 use fulmar_core::model::Address;
 use toml::Value;
 
-use super::keys::{Key, put, string};
-use super::value::{flag, mail_name, text};
+use super::keys::{Key, put, string, strings};
+use super::value::{flag, list, mail_name, text};
 use super::written::{Written, Wrong};
 
 const SECTION: &str = "dmarc_reports";
+const ADDRESS: &str = r#"an address such as "dmarc@example.org""#;
 /// Characters of a name or a contact.
 const WORDS_LIMIT: usize = 200;
 
@@ -21,13 +22,28 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         section: SECTION,
+        name: "failures",
+        set: |s, w| put(&mut s.engine.dmarc_reports.tells_failures, flag(w)),
+        show: |s| Some(Value::Boolean(s.engine.dmarc_reports.tells_failures)),
+    },
+    Key {
+        section: SECTION,
         name: "from",
         set: |s, w| {
-            let allowed = r#"an address such as "dmarc@example.org""#;
-            let address = mail_name(w, "an address", allowed, |text| Address::parse(text).map(Some));
+            let address = mail_name(w, "an address", ADDRESS, |text| Address::parse(text).map(Some));
             put(&mut s.engine.dmarc_reports.from, address)
         },
         show: |s| string(s.engine.dmarc_reports.from.as_ref()?),
+    },
+    Key {
+        section: SECTION,
+        name: "inbox",
+        set: |s, w| {
+            let address = |item: &Written| mail_name(item, "an address", ADDRESS, Address::parse);
+            s.engine.dmarc_reports.inbox = list(w, address)?;
+            Ok(())
+        },
+        show: |s| strings(&s.engine.dmarc_reports.inbox, ToString::to_string),
     },
     Key {
         section: SECTION,

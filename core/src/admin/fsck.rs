@@ -187,6 +187,9 @@ impl Auditor<'_> {
             layout::REPORTS if layout::parse_report(&object.key).is_some() => {
                 return self.stray(object).await;
             }
+            layout::REPORTS if layout::parse_received_report(&object.key).is_some() => {
+                return self.stray(object).await;
+            }
             layout::FORMAT => Some(true),
             // Neither begins with a frame, and both are others' to remove.
             layout::PICKUP | layout::EVENTS => Some(false),

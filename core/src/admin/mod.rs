@@ -9,6 +9,7 @@ mod domains;
 mod fsck;
 pub mod prices;
 mod queue;
+mod reports;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use domain_keys::{DomainKeySummary, NewKeys};
 pub use domains::{AliasSummary, DomainChange, DomainSummary};
 pub use fsck::{Amount, Audit, Finding, Found};
 pub use queue::{Action, QueueItem, QueueState};
+pub use reports::ReceivedSummary;
 
 use crate::config::Config;
 pub use crate::mailbox::{Listing, MessageReader};

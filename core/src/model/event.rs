@@ -326,6 +326,44 @@ pub enum Event {
         /// Messages that they stand for.
         messages: u64,
     },
+    /// Whoever a domain's owner has named is told of a message that failed.
+    DmarcFailureReported {
+        /// The message that carries the report.
+        queue_id: QueueId,
+        /// The author's domain of the one that failed.
+        domain: String,
+        /// Who gets it.
+        to: Address,
+    },
+    /// A report about a domain is not sent.
+    DmarcReportDropped {
+        /// The domain that it is about.
+        domain: String,
+        /// Who would have got it, where that is one.
+        to: Option<Address>,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A report of others about mail in the name of a domain has come, and is stored.
+    DmarcReportReceived {
+        /// The message that it came in.
+        queue_id: QueueId,
+        /// What it is about.
+        domain: String,
+        /// Who says that they send it.
+        organization: String,
+        /// What verification of the message came to, where it was verified.
+        dmarc: Option<DmarcResult>,
+        /// Messages that it tells of.
+        messages: u64,
+    },
+    /// A message for an address that reports are to come to is delivered like any other, and nothing of it is stored as a report.
+    DmarcReportIgnored {
+        /// The message.
+        queue_id: QueueId,
+        /// Why, on one line; words of a stranger's may be among it.
+        reason: String,
+    },
     /// A housekeeping step of the node did not succeed and will be tried again.
     Trouble {
         /// What was being done.

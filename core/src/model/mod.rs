@@ -7,6 +7,7 @@ pub mod dmarc_policy;
 pub mod dmarc_report;
 pub mod dns_name;
 pub mod event;
+pub mod failure_report;
 pub mod id;
 pub mod line;
 pub mod message;

@@ -5,6 +5,7 @@ pub mod authentication;
 pub mod certificates;
 mod dmarc_reports;
 pub mod drain;
+pub mod failure_reports;
 pub mod local_delivery;
 pub mod maintenance;
 pub mod pickup;
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use async_lock::Semaphore;
 
 use self::authentication::Authentication;
+use self::failure_reports::FailureReports;
 use self::signing::SigningMemory;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -55,8 +57,12 @@ pub struct Context {
     pub authentication: Authentication,
     /// Whoever compares a password holds a permit: as many as [`authentication::COMPARISONS`].
     pub comparisons: Arc<Semaphore>,
+    /// Whoever looks for a report in a message holds a permit: as many as `dmarc_reports::READERS`.
+    pub report_readers: Arc<Semaphore>,
     /// What is remembered for signing.
     pub signing: SigningMemory,
+    /// What is remembered for reports of single failures.
+    pub failure_reports: FailureReports,
     /// The last day that somebody is known to have swept; see [`sweep`].
     pub swept: AtomicU64,
 }
@@ -77,7 +83,9 @@ impl Context {
             sessions: Arc::default(),
             receiving: Arc::default(),
             comparisons: Arc::new(Semaphore::new(authentication::COMPARISONS)),
+            report_readers: Arc::new(Semaphore::new(dmarc_reports::READERS)),
             signing: SigningMemory::default(),
+            failure_reports: FailureReports::default(),
             swept: AtomicU64::new(0),
         }
     }

@@ -34,6 +34,8 @@ pub const CHECKS: &str = "check/";
 pub const PROBES: &str = "probe/";
 /// Which days have been swept.
 pub const SWEEPS: &str = "gc/";
+/// Aggregate reports of DMARC that others have sent, by the domain that they are about.
+pub const RECEIVED_REPORTS: &str = "reports/received/";
 /// All reports.
 pub const REPORTS: &str = "reports/";
 /// Aggregate reports of DMARC in the making, by day.
@@ -264,6 +266,23 @@ pub fn parse_report(key: &str) -> Option<(u64, ReportKey)> {
         _ => return None,
     };
     Some((exact_number(day)?, object))
+}
+
+/// A report that others have sent about a domain, by the first second that it tells of and a name of hexadecimal digits.
+pub fn received_report(domain: &Domain, begin: u64, name: &str) -> String {
+    format!("{}-{name}", numbered(&received_reports(domain), begin))
+}
+
+/// The folder of those about a domain.
+pub fn received_reports(domain: &Domain) -> String {
+    named(RECEIVED_REPORTS, domain.as_str())
+}
+
+/// The name of such a report, out of its key; nothing for a key of any other form.
+pub fn parse_received_report(key: &str) -> Option<&str> {
+    let (begin, name) = key.strip_prefix(folder(RECEIVED_REPORTS, key)?)?.split_once('-')?;
+    let is_name = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_hexdigit());
+    exact_number(begin).filter(|_| is_name).map(|_| name)
 }
 
 /// What an object is in its chain's folder.

@@ -1,7 +1,8 @@
 //! DMARC (RFC 9989): the author of a message, policy records and the tree walk, through whole checks.
 
 use fulmar_core::authn::dmarc::{
-    Alignment, Evidence, FailureOptions, IDENTIFIER_LIMIT, Policy, Record, Verdict, author_domain, check,
+    Alignment, Destination, Evidence, FailureOptions, IDENTIFIER_LIMIT, Policy, Record, Verdict,
+    author_domain, check,
 };
 use fulmar_core::model::Domain;
 use fulmar_core::model::verdict::{DkimResult, DmarcResult, SpfResult};
@@ -170,8 +171,11 @@ fn shown(record: &Record) -> String {
         options.iter().filter(|(_, is_wanted)| *is_wanted).map(|(name, _)| *name).collect();
     text.push_str(&format!(";fo={}", wanted.join(":")));
     for (name, destinations) in [("rua", &record.rua), ("ruf", &record.ruf)] {
-        let uris: Vec<String> =
-            destinations.iter().map(|address| format!("mailto:{}", escaped(&address.to_string()))).collect();
+        let uri = |Destination { address, size_limit }: &Destination| {
+            let limit = size_limit.map(|limit| format!("!{limit}"));
+            format!("mailto:{}{}", escaped(&address.to_string()), limit.unwrap_or_default())
+        };
+        let uris: Vec<String> = destinations.iter().map(uri).collect();
         text.push_str(&format!(";{name}={}", uris.join(",")));
     }
     text

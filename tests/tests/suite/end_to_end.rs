@@ -4,10 +4,12 @@
 mod client;
 mod collecting;
 mod dmarc_reports;
+mod failure_reports;
 mod grouping;
 mod mail;
 mod metering;
 mod nodes;
+mod received_reports;
 mod relay;
 mod sink;
 mod world;

@@ -1,16 +1,20 @@
 //! Mail of strangers is verified as it comes in, and what that came to stands in its header, or in the reply (RFC 8601).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use fulmar_core::admin::DomainChange;
 use fulmar_core::authn::arc;
 use fulmar_core::authn::dkim::{self, BodyHasher, BodyHashes, BodyMethod, Signatory, SigningKey};
 use fulmar_core::config::{Config, Consequence, Obedience, Protocol};
+use fulmar_core::directory::FRESH;
 use fulmar_core::model::verdict::{ArcResult, DmarcResult, SpfResult};
 use fulmar_core::model::{Address, DnsName, Domain, Event, UtcTime};
 use fulmar_core::platform::{DnsError, Record, RecordKind};
 use fulmar_runtime_smol::SmolEntropy;
+use fulmar_storage_s3::MemoryStore;
 use fulmar_tests::client::Client;
+use fulmar_tests::faults::{Faulty, Verb, Which};
 use fulmar_tests::node::{Ground, Node};
 
 const ALICE: &str = "alice@home.test";
@@ -23,11 +27,14 @@ const MESSAGE: &str =
 
 /// A node that knows `far.test`, which wants mail refused that is not proven to be its own, and the listeners of a friend and a foe.
 fn node(change: impl FnOnce(&mut Config)) -> (Node, SocketAddr, SocketAddr) {
-    let ground = Ground::new(|config| {
+    prepared(Ground::new(|config| {
         config.verification.is_on = true;
         change(config);
-    })
-    .account(ALICE);
+    }))
+}
+
+fn prepared(ground: Ground) -> (Node, SocketAddr, SocketAddr) {
+    let ground = ground.account(ALICE);
     let zone = ground.zone();
     zone.host("mail.far.test", &["192.0.2.10".parse().unwrap()]);
     let ptr = Record::Ptr(DnsName::parse("mail.far.test").unwrap());
@@ -236,6 +243,30 @@ const BOB: &str = "bob@away.test";
 const NOWHERE: [usize; 2] = [0, 0];
 const INBOX: [usize; 2] = [1, 0];
 const JUNK: [usize; 2] = [0, 1];
+
+#[test]
+fn a_domain_of_ours_is_asked_how_far_it_follows_only_where_something_is_to_follow() {
+    let store = Arc::new(Faulty::new(Arc::new(MemoryStore::new()), Arc::default(), Arc::default()));
+    let way = store.clone();
+    let ground = Ground::on(|config| config.verification.is_on = true, |_| way);
+    let (node, friend, foe) = prepared(ground);
+    let reads = Which::new(Verb::Get, "domain/");
+    let send = |server: SocketAddr, author: &str, reply: &str| {
+        let mut client = Client::greeted(server);
+        client.command("MAIL FROM:<ann@far.test>", "250 ");
+        client.command(&format!("RCPT TO:<{ALICE}>"), "250 ");
+        client.command("DATA", "354 ");
+        client.send(MESSAGE.replace("ann@far.test", author));
+        // What was found at RCPT is not believed any more.
+        node.advance(FRESH * 2);
+        let before = store.count(&reads);
+        client.command(".", reply);
+        store.count(&reads) - before
+    };
+    assert_eq!(send(friend, "ann@far.test", "250 "), 0, "it passes");
+    assert_eq!(send(foe, "bob@nowhere.test", "250 "), 0, "its author has no policy");
+    assert_eq!(send(foe, "ann@far.test", "550 5.7.26 "), 1, "it fails");
+}
 
 #[test]
 fn clients_are_refused_for_their_address_alone_where_an_operator_wants_that() {

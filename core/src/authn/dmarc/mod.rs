@@ -25,8 +25,8 @@ use crate::platform::Dns;
 
 pub use crate::model::dmarc_policy::{Alignment, Policy};
 pub use author::{NoAuthorDomain, author_domain};
-pub use destination::{NotFoundOut, report_destinations};
-pub use record::{FailureOptions, Record};
+pub use destination::{NotFoundOut, ReportKind, gets_reports, report_destinations};
+pub use record::{Destination, FailureOptions, Record};
 
 use walk::{Failure, Walker};
 

@@ -9,6 +9,23 @@ use crate::model::dmarc_policy::{Alignment, Policy};
 /// Addresses of one kind of report that are kept. Beyond: they are left out.
 const DESTINATION_LIMIT: usize = 10;
 
+/// Where reports go (RFC 9989 §4.7, `rua`, `ruf`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// That of a `mailto` URI.
+    pub address: Address,
+    /// Octets of the largest message that it takes (RFC 7489 §6.2); none where any may come. RFC 9989 §4.7 has no such limit any more, and
+    /// records still say it.
+    pub size_limit: Option<u64>,
+}
+
+impl Destination {
+    /// Whether a message of so many octets may be sent there: encoded as it goes out (RFC 7489 §7.2.1).
+    pub fn takes(&self, octets: usize) -> bool {
+        self.size_limit.is_none_or(|limit| u64::try_from(octets).is_ok_and(|octets| octets <= limit))
+    }
+}
+
 /// Whether a domain is a public suffix (RFC 9989 §4.7, `psd`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PublicSuffix {
@@ -48,9 +65,9 @@ pub struct Record {
     /// `t=y`: policies are to be applied one level lower.
     pub is_testing: bool,
     /// Where aggregate reports go: the `mailto` destinations.
-    pub rua: Vec<Address>,
+    pub rua: Vec<Destination>,
     /// Where reports of single failures go: the `mailto` destinations.
-    pub ruf: Vec<Address>,
+    pub ruf: Vec<Destination>,
     /// When these are wanted.
     pub fo: FailureOptions,
     pub(super) psd: PublicSuffix,
@@ -59,6 +76,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether it is that of a public suffix (`psd=y`), below which others are.
+    pub fn is_of_public_suffix(&self) -> bool {
+        self.psd == PublicSuffix::Yes
+    }
+
     /// Reads one TXT record; none where it is no policy record. Tags that are unknown, repeated or malformed are as if they were not there
     /// (RFC 9989 §4.7), so `pct`, `rf` and `ri` (RFC 7489 §6.3) are.
     pub(super) fn parse(text: &[u8]) -> Option<Self> {
@@ -131,17 +153,33 @@ fn failure_options(value: Option<&str>) -> FailureOptions {
     }
 }
 
-/// `dmarc-urilist`: the addresses of its `mailto` URIs, and whether it has a URI of any kind. The size that RFC 7489 §6.2 let follow a
-/// URI is left out.
-fn destinations(list: &str) -> (Vec<Address>, bool) {
+/// `dmarc-urilist`: its `mailto` URIs, and whether it has a URI of any kind.
+fn destinations(list: &str) -> (Vec<Destination>, bool) {
     let uris = || list.split(',').map(str::trim).filter(|uri| is_uri(uri));
     let mailto = |uri: &str| {
         let (scheme, address) = uri.split_once(':')?;
+        let size_limit = address.rsplit_once('!').and_then(|(_, size)| octets(size));
         let address = address.split(['?', '!']).next()?;
         let address = scheme.eq_ignore_ascii_case("mailto").then(|| percent_decoded(address))??;
-        Address::parse(&address).ok()
+        Some(Destination { address: Address::parse(&address).ok()?, size_limit })
     };
     (uris().filter_map(mailto).take(DESTINATION_LIMIT).collect(), uris().next().is_some())
+}
+
+/// `1*DIGIT [ "k" / "m" / "g" / "t" ]`, in powers of 1,024 (RFC 7489 §6.2, §6.4). None where it is something else, or more than can be counted:
+/// a limit that cannot be read is none.
+fn octets(size: &str) -> Option<u64> {
+    let digits = size.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &size[digits.len()..] {
+        "" => 0,
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        "t" | "T" => 40,
+        _ => return None,
+    };
+    let is_number = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse::<u64>().ok().filter(|_| is_number)?.checked_mul(1 << shift)
 }
 
 /// `scheme ":" hier-part` of RFC 3986 §3, as far as it matters here.
@@ -245,7 +283,7 @@ mod tests {
     fn destinations_are_addresses_and_not_too_many() {
         let of = |list: &str| -> Vec<String> {
             let record = parse(&format!("v=DMARC1; p=none; rua={list}")).unwrap();
-            record.rua.iter().map(ToString::to_string).collect()
+            record.rua.iter().map(|found| found.address.to_string()).collect()
         };
         assert_eq!(
             of("mailto:a@x.test!10m , MAILTO:b%2Bc@y.test?subject=x,https://z.test"),
@@ -253,6 +291,35 @@ mod tests {
         );
         assert_eq!(of("mailto:,mailto:nobody,mailto:a%zz@x.test,:,"), [""; 0]);
         assert_eq!(of(&"mailto:a@x.test,".repeat(5_000)).len(), DESTINATION_LIMIT);
+    }
+
+    #[test]
+    fn a_destination_may_say_how_large_a_report_it_takes() {
+        for (uri, limit) in [
+            ("mailto:a@x.test", None),
+            ("mailto:a@x.test!0", Some(0)),
+            ("mailto:a@x.test!5000", Some(5_000)),
+            ("mailto:a@x.test!10k", Some(10 << 10)),
+            ("mailto:a@x.test!10M", Some(10 << 20)),
+            ("mailto:a@x.test!2g", Some(2 << 30)),
+            ("mailto:a@x.test!1t", Some(1 << 40)),
+            ("mailto:a@x.test?subject=x!1k", Some(1 << 10)),
+            // What is no limit hides no address.
+            ("mailto:a@x.test!", None),
+            ("mailto:a@x.test!k", None),
+            ("mailto:a@x.test!+1k", None),
+            ("mailto:a@x.test!10x", None),
+            ("mailto:a@x.test!10mb", None),
+            ("mailto:a@x.test!20000000t", None),
+            ("mailto:a@x.test!99999999999999999999", None),
+        ] {
+            let record = parse(&format!("v=DMARC1; p=none; ruf={uri}")).unwrap();
+            let found: Vec<_> =
+                record.ruf.iter().map(|one| (one.address.to_string(), one.size_limit)).collect();
+            assert_eq!(found, [("a@x.test".to_owned(), limit)], "{uri}");
+        }
+        let of = |size_limit| Destination { address: Address::parse("a@x.test").unwrap(), size_limit };
+        assert!(of(None).takes(usize::MAX) && of(Some(5)).takes(5) && !of(Some(5)).takes(6));
     }
 
     proptest! {

@@ -25,9 +25,11 @@ use std::time::Duration;
 
 use crate::model::verdict::SpfResult;
 use crate::model::{Domain, ReversePath, UtcTime};
-use crate::platform::Dns;
+use crate::platform::{Dns, Question, Record as DnsRecord, RecordKind};
 
 pub use record::RECORD_LIMIT;
+
+use record::is_spf;
 
 /// How long a check may take, the least that RFC 7208 §4.6.4 suggests. Whoever has a clock holds it to that; see [`Verdict::overdue`].
 pub const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -147,4 +149,13 @@ impl Verdict {
 /// Checks whether the sender's domain lets the client use its name (RFC 7208 §4).
 pub async fn check_host(client: &Client<'_>, sender: &Sender<'_>, limits: Limits, dns: &dyn Dns) -> Verdict {
     evaluation::check(client, sender, limits, dns).await
+}
+
+/// The record of a domain as it was published, whatever it is worth; the first of several. None where there is none, or it cannot be looked up.
+pub async fn published_record(domain: &Domain, dns: &dyn Dns) -> Option<String> {
+    let answer = dns.lookup(&Question { name: domain.into(), kind: RecordKind::Txt }).await.ok()?;
+    answer.records.iter().find_map(|record| match record {
+        DnsRecord::Txt(text) if is_spf(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        _ => None,
+    })
 }

@@ -186,7 +186,9 @@ fn reports_are_known_by_their_subject() {
         ("Report\r\n Domain: a.test\r\n\tSubmitter: b.test", true),
         ("Re: Report Domain: a.test Submitter: b.test", false),
         ("Report Domain: a.test", false),
-        ("report domain: a.test submitter: b.test", false),
+        ("Report domain: a.test Submitter: b.test Report-ID: 1", true),
+        ("[Preview] Report Domain: a.test Submitter: b.test", true),
+        ("[Preview]", false),
         ("", false),
     ] {
         let header = format!("From: a@a.test\r\nSubject: {subject}\r\n\r\n");

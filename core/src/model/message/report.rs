@@ -164,6 +164,11 @@ fn unencoded(content_type: ContentType<'static>, octets: Vec<u8>) -> MimePart<'s
     MimePart::new(content_type, octets).transfer_encoding(encoding)
 }
 
+/// A header block as a part of a report: encoded where it is not 7-bit, without control characters.
+pub(in crate::model) fn header_part(header: &[u8]) -> MimePart<'static> {
+    Part::header(header, false).into_mime()
+}
+
 /// The Message-ID of a header block without its angle brackets, where it is one (RFC 5322 §3.6.4).
 fn message_id(header: &[u8]) -> Option<String> {
     let field = field_body(header, "Message-ID")?;

@@ -19,6 +19,7 @@
 
 mod merging;
 mod observing;
+mod receiving;
 mod sending;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use self::merging::{DayFolder, Due};
 pub(super) use self::observing::{Seen, observe};
+pub(super) use self::receiving::{READERS, is_inbox, receive};
 use super::Context;
 use crate::model::dmarc_report::Period;
 use crate::model::{Event, Nonce, UtcTime};

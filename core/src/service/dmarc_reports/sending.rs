@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::merging::{Merged, hash};
 use super::{Work, trouble};
-use crate::authn::dmarc::report_destinations;
+use crate::authn::dmarc::{Destination, ReportKind, report_destinations};
 use crate::model::dmarc_report::{Feedback, Mail, Reporter};
 use crate::model::reply::Severity;
-use crate::model::{Address, Event, ReversePath};
+use crate::model::{Event, ReversePath};
 use crate::platform::StoreError;
 use crate::service::reception::submit;
 use crate::state::layout::{self, ReportKey};
@@ -19,16 +19,17 @@ impl Work<'_> {
     pub(super) async fn send(&self, report: &Merged, sent: &BTreeSet<String>) -> Result<bool, StoreError> {
         let domain = &report.policy.domain;
         // As it stands now: whoever asks no more is sent no more.
-        let destinations = match report_destinations(domain, &*self.requests.platform().dns).await {
-            Ok(destinations) => destinations,
-            Err(error) => {
-                trouble(self.context, &format!("looking for who wants reports about {domain}"), &error);
-                return Ok(false);
-            }
-        };
+        let destinations =
+            match report_destinations(domain, ReportKind::Aggregate, &*self.requests.platform().dns).await {
+                Ok(destinations) => destinations,
+                Err(error) => {
+                    trouble(self.context, &format!("looking for who wants reports about {domain}"), &error);
+                    return Ok(false);
+                }
+            };
         let mut is_complete = true;
         for to in destinations {
-            let name = hash(&format!("{} {to}", report.id));
+            let name = hash(&format!("{} {}", report.id, to.address));
             let key = ReportKey::Sent(name);
             if !sent.contains(&layout::report_object(self.day, key.clone())) {
                 if self.submit(report, &to).await {
@@ -42,7 +43,8 @@ impl Work<'_> {
     }
 
     /// Whether it is in the queue, or never will be.
-    async fn submit(&self, report: &Merged, to: &Address) -> bool {
+    async fn submit(&self, report: &Merged, destination: &Destination) -> bool {
+        let to = &destination.address;
         let config = &self.context.config;
         let settings = &config.dmarc_reports;
         let (from, policy) = (settings.author(&config.hostname), &report.policy);
@@ -60,6 +62,12 @@ impl Work<'_> {
             xml: &feedback.to_xml(),
         };
         let content = Bytes::from(mail.compose());
+        if !destination.takes(content.len()) {
+            let reason = format!("it has {} octets, and the record sets a limit", content.len());
+            let (domain, to) = (policy.domain.to_string(), Some(to.clone()));
+            self.context.journal.report(&Event::DmarcReportDropped { domain, to, reason });
+            return true;
+        }
         // With a null reverse-path nothing is ever sent in answer to it.
         match submit(self.context, ReversePath::Null, std::slice::from_ref(to), &content).await {
             Ok(queue_id) => {

@@ -10,45 +10,28 @@ use crate::model::verdict::{DmarcResult, Judgement, Reason};
 use crate::model::{Domain, Event, Reply};
 use crate::service::Context;
 
-/// How far policies are followed by those whom a message is for.
-pub(super) struct Following(BTreeMap<Domain, Obedience>);
+/// Who says how far policies are followed.
+#[derive(Clone, Copy)]
+pub(super) enum Following<'a> {
+    /// This domain alone says so.
+    One(&'a Domain, Obedience),
+    /// The domains that the recipients are at, or had themselves forwarded from.
+    Recipients(&'a Context, &'a Recipients),
+}
 
-impl Following {
-    /// By one domain alone.
-    pub(super) fn one(domain: Domain, obedience: Obedience) -> Self {
-        Self(BTreeMap::from([(domain, obedience)]))
-    }
-
-    /// By the domains that the recipients are at, or had themselves forwarded from. The directory has them at hand: they were just resolved.
-    pub(super) async fn of(context: &Context, recipients: &Recipients) -> Result<Self, Reply> {
-        let default = context.config.verification.dmarc;
-        let mut following = BTreeMap::new();
-        for recipient in recipients.values() {
-            let domain = recipient.alias.as_ref().unwrap_or(&recipient.address).domain();
-            if following.contains_key(domain) {
-                continue;
-            }
-            let settings = context.directory.settings(domain).await.map_err(|error| {
-                let doing = format!("looking how {domain} follows policies");
-                context.journal.report(&Event::Trouble { doing, error: error.to_string() });
-                Reply::new(451, (4, 3, 0), "storage is not available, try again later")
-            })?;
-            let obedience = settings.and_then(|settings| settings.dmarc).unwrap_or(default);
-            following.insert(domain.clone(), obedience);
-        }
-        Ok(Self(following))
-    }
-
+impl Following<'_> {
     /// What follows from DMARC. A message is refused only where everybody whom it is for would have it so: the others would not get it.
-    pub(super) fn judge(
-        &self,
+    pub(super) async fn judge(
+        self,
         settings: &VerificationSettings,
         dmarc: &dmarc::Verdict,
         override_by: Option<&Domain>,
     ) -> Result<Judgement, Reply> {
         let domain = dmarc.author_domain.as_ref().map_or("the domain in From", Domain::as_str);
-        let is_obeyed = self.0.values().all(|obedience| *obedience == Obedience::Obey);
-        let is_followed = self.0.values().any(|obedience| *obedience != Obedience::Report);
+        let by =
+            if is_open(settings, dmarc, override_by) { self.by_domain().await? } else { BTreeMap::new() };
+        let is_obeyed = by.values().all(|obedience| *obedience == Obedience::Obey);
+        let is_followed = by.values().any(|obedience| *obedience != Obedience::Report);
         let wants = dmarc.disposition;
         let is_testing = dmarc.published.as_ref().is_some_and(|published| published.record.is_testing);
         let is_quarantined = dmarc.result == DmarcResult::Fail
@@ -96,9 +79,42 @@ impl Following {
             author_domain: dmarc.author_domain.clone(),
             policy: dmarc.published.as_ref().map(|published| published.policy),
             is_quarantined,
-            spared: self.0.iter().filter_map(reports_only).collect(),
+            spared: by.iter().filter_map(reports_only).collect(),
             reason,
         })
+    }
+
+    /// What each of them says.
+    async fn by_domain(self) -> Result<BTreeMap<Domain, Obedience>, Reply> {
+        let (context, recipients) = match self {
+            Self::One(domain, obedience) => return Ok(BTreeMap::from([(domain.clone(), obedience)])),
+            Self::Recipients(context, recipients) => (context, recipients),
+        };
+        let default = context.config.verification.dmarc;
+        let mut by = BTreeMap::new();
+        for recipient in recipients.values() {
+            let domain = recipient.alias.as_ref().unwrap_or(&recipient.address).domain();
+            if by.contains_key(domain) {
+                continue;
+            }
+            let settings = context.directory.settings(domain).await.map_err(|error| {
+                let doing = format!("looking how {domain} follows policies");
+                context.journal.report(&Event::Trouble { doing, error: error.to_string() });
+                Reply::new(451, (4, 3, 0), "storage is not available, try again later")
+            })?;
+            by.insert(domain.clone(), settings.and_then(|settings| settings.dmarc).unwrap_or(default));
+        }
+        Ok(by)
+    }
+}
+
+/// Whether it matters how far a policy is followed. Most mail passes, or its author's domain wants nothing: nobody is asked about it.
+fn is_open(settings: &VerificationSettings, dmarc: &dmarc::Verdict, override_by: Option<&Domain>) -> bool {
+    match dmarc.result {
+        DmarcResult::Pass | DmarcResult::None => false,
+        DmarcResult::Fail => override_by.is_none() && dmarc.disposition != Policy::None,
+        DmarcResult::TempError => settings.defers_temporary,
+        DmarcResult::PermError => true,
     }
 }
 

@@ -1,14 +1,14 @@
 //! Takes mail in: from SMTP clients, and from the operator. Recipients are resolved when they are named, the content streams into the queue,
 //! and the final reply waits for it to be durable.
 
-mod acceptance;
+pub(super) mod acceptance;
 mod client;
 mod content;
 mod crowd;
 mod following;
 mod options;
 mod queries;
-mod recipients;
+pub(super) mod recipients;
 mod sealing;
 mod submission;
 mod trial;
@@ -29,10 +29,10 @@ pub(super) use self::content::{Content, ContentFault, ContentSink};
 pub(crate) use self::crowd::keeps_up;
 use self::following::Following;
 use self::options::{options, protocol};
-pub(super) use self::recipients::resolve_all;
-use self::recipients::{Recipients, add, resolve};
+pub(super) use self::recipients::{Recipients, resolve_all};
+use self::recipients::{add, resolve};
 pub use self::trial::{Arrival, verify};
-use self::verification::{Origin, Place};
+use self::verification::{Observer, Origin, Place};
 use super::{Context, signing};
 use crate::authn::results::without_forged;
 use crate::config::Listener;
@@ -206,13 +206,12 @@ impl Handler for Reception<'_> {
         }
         if let Some(origin) = origin {
             let (platform, settings) = (self.context.requests.platform(), &self.context.config.verification);
-            let following = Following::of(self.context, &recipients).await?;
             let place = Place {
                 platform,
                 settings,
-                following: &following,
+                following: Following::Recipients(self.context, &recipients),
                 authserv_id,
-                observer: Some(self.context),
+                observer: Some(Observer { context: self.context, recipients: &recipients }),
             };
             let finding = origin.conclude(&place, &header, &hashes).await?;
             self.context.journal.report(&finding.event(id));

@@ -49,8 +49,8 @@ pub async fn verify(
     let mut hasher = BodyHasher::new(methods(header));
     hasher.push(body);
     let authserv_id = settings.authserv_id.as_ref().unwrap_or(hostname);
-    let following = Following::one(hostname.clone(), settings.dmarc);
-    let place = Place { platform, settings, following: &following, authserv_id, observer: None };
+    let following = Following::One(hostname, settings.dmarc);
+    let place = Place { platform, settings, following, authserv_id, observer: None };
     let finding = origin.conclude(&place, header, &hasher.finish()).await?;
     Ok(finding.fields)
 }

@@ -4,12 +4,14 @@
 //! hashed as it streamed by.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{join, join3};
 
 use super::content::Content;
 use super::following::{Following, refusal};
+use super::recipients::Recipients;
 use crate::authn::arc::{self, ArcFlaw, ArcReport};
 use crate::authn::dkim::{self, BodyHashes, BodyMethod, DkimReport};
 use crate::authn::dmarc::{self, Evidence};
@@ -24,6 +26,7 @@ use crate::model::{Domain, Event, QueueId, Reply, ReversePath, UtcTime};
 use crate::platform::{Dns, Platform};
 use crate::service::Context;
 use crate::service::dmarc_reports::{Seen, observe};
+use crate::service::failure_reports;
 use crate::smtp::Mail;
 
 /// How long all look-ups for one stage may take. Beyond: what is not known by then is a temporary error.
@@ -49,10 +52,18 @@ pub(super) struct Place<'a> {
     pub(super) platform: &'a Platform,
     pub(super) settings: &'a VerificationSettings,
     /// Whom it is for.
-    pub(super) following: &'a Following,
+    pub(super) following: Following<'a>,
     pub(super) authserv_id: &'a Domain,
-    /// Who counts it for reports to owners of domains, if anybody.
-    pub(super) observer: Option<&'a Context>,
+    /// Who tells the owners of domains of it, if anybody.
+    pub(super) observer: Option<Observer<'a>>,
+}
+
+/// Tells the owners of domains what came in their names.
+#[derive(Clone, Copy)]
+pub(super) struct Observer<'a> {
+    pub(super) context: &'a Arc<Context>,
+    /// Whom the message is for.
+    pub(super) recipients: &'a Recipients,
 }
 
 /// What a message is accepted with.
@@ -193,12 +204,16 @@ impl Origin {
         };
         let until = platform.clock.instant() + PATIENCE;
         let Some((dkim, arc, dmarc)) = platform.clock.before(until, found).await else {
-            return self.overdue(place, header);
+            return self.overdue(place, header).await;
         };
         let override_by = believed(settings, &arc, &dmarc);
-        let judged = following.judge(settings, &dmarc, override_by.as_ref());
+        let judged = following.judge(settings, &dmarc, override_by.as_ref()).await;
+        let mut methods = self.methods();
+        methods.extend(dkim_methods(&dkim));
+        methods.push(arc_method(&arc));
+        methods.push(dmarc.to_method());
         // What is only put off comes again.
-        if let Some(context) = place.observer
+        if let Some(Observer { context, recipients }) = place.observer
             && judged.as_ref().err().is_none_or(|reply| reply.severity() == Severity::Permanent)
         {
             let Self { client, reverse_path, mail_from: spf, .. } = &self;
@@ -209,13 +224,11 @@ impl Origin {
             };
             let (dkim, dmarc, override_by) = (&dkim, &dmarc, override_by.as_ref());
             let client = *client;
-            observe(context, &Seen { client, reverse_path, header, spf, dkim, dmarc, done, override_by });
+            let seen = Seen { client, reverse_path, header, spf, dkim, dmarc, done, override_by };
+            observe(context, &seen);
+            failure_reports::report(context, recipients, &seen, || to_field(authserv_id, &methods));
         }
         let judgement = judged?;
-        let mut methods = self.methods();
-        methods.extend(dkim_methods(&dkim));
-        methods.push(arc_method(&arc));
-        methods.push(dmarc.to_method());
         let facts = Facts {
             origin: (self.iprev.result, self.mail_from.result),
             dkim: dkim.domains().cloned().collect(),
@@ -227,9 +240,9 @@ impl Origin {
     }
 
     /// What is known where name servers said nothing of the signatures in time.
-    fn overdue(self, place: &Place<'_>, header: &[u8]) -> Result<Finding, Reply> {
+    async fn overdue(self, place: &Place<'_>, header: &[u8]) -> Result<Finding, Reply> {
         let dmarc = dmarc::Verdict::overdue(header);
-        let judgement = place.following.judge(place.settings, &dmarc, None)?;
+        let judgement = place.following.judge(place.settings, &dmarc, None).await?;
         let mut methods = self.methods();
         methods.push(format!("dkim={}", DkimResult::TempError));
         methods.push(dmarc.to_method());

@@ -29,7 +29,7 @@ struct PickupLink {
 
 /// Deletes what may go.
 pub async fn collect(clearing: &mut Clearing<'_>, now: UtcTime) -> Result<(), Halt> {
-    for root in [layout::CHECKS, layout::PROBES, layout::SWEEPS, layout::DMARC_REPORTS] {
+    for root in [layout::CHECKS, layout::PROBES, layout::SWEEPS, layout::REPORTS] {
         let mut doomed = Vec::new();
         let mut walk = clearing.walk(root);
         while let Some(object) = walk.next().await? {
@@ -96,6 +96,7 @@ pub fn is_stray(object: &Listed, now: UtcTime) -> bool {
         key if key.starts_with(layout::PROBES) => age >= probe::KEPT + GRACE,
         key if key.starts_with(layout::SWEEPS) => age >= sweep_mark::KEPT,
         key if key.starts_with(layout::DMARC_REPORTS) => age >= reports::KEPT,
+        key if key.starts_with(layout::RECEIVED_REPORTS) => age >= reports::RECEIVED_KEPT,
         _ => false,
     }
 }

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
 use fulmar_core::config::Config;
+use fulmar_core::model::Event;
 use fulmar_core::model::dmarc_report::Feedback;
 use fulmar_core::platform::{Record, RecordKind};
 use fulmar_core::state::layout;
@@ -41,7 +42,10 @@ async fn world(runtime: Arc<dyn Runtime>) -> (World, Sink) {
         world.zone().set(name, RecordKind::Txt, Ok(vec![Record::Txt(text.as_bytes().to_vec())]));
     };
     text("far.test", "v=spf1 +all");
-    text("_dmarc.far.test", "v=DMARC1; p=reject; rua=mailto:rua@far.test,mailto:victim@elsewhere.test");
+    text(
+        "_dmarc.far.test",
+        "v=DMARC1; p=reject; rua=mailto:rua@far.test,mailto:victim@elsewhere.test,mailto:small@far.test!1k",
+    );
     (world, sink)
 }
 
@@ -111,6 +115,9 @@ fn one_report_tells_of_the_mail_of_all_nodes_the_dead_and_what_was_refused_inclu
         );
         let range = &report.report_metadata.date_range;
         assert_eq!((range.begin % DAY.as_secs(), range.end - range.begin), (0, DAY.as_secs() - 1));
+        // One of them takes no more than a kilobyte.
+        let is_dropped = |event: &Event| matches!(event, Event::DmarcReportDropped { to: Some(to), .. } if *to == address("small@far.test"));
+        assert_eq!(second.events(|event| is_dropped(event).then_some(())).len(), 1);
         // The next day begins with nothing.
         world.pass(DAY).await;
         assert_eq!(sink.taken().len(), 1);

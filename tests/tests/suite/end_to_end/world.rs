@@ -109,6 +109,11 @@ impl World {
         change(&mut self.config);
     }
 
+    /// An operator's hands.
+    pub(super) fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
     /// The names that nodes find.
     pub(super) fn zone(&self) -> &Zone {
         &self.zone

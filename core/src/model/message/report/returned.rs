@@ -70,7 +70,7 @@ pub(super) struct Part {
 impl Part {
     /// A header block as it is returned (RFC 6522 §4): without the line that ends it, every line ended by CRLF, and no control characters that
     /// could be taken for line ends.
-    fn header(header: &[u8], is_utf8: bool) -> Self {
+    pub(super) fn header(header: &[u8], is_utf8: bool) -> Self {
         let mut octets = Vec::new();
         let (mut is_cut, mut is_short) = (false, true);
         for line in header.split_inclusive(|b| *b == b'\n') {
