@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, pending};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use event_listener::Event;
@@ -91,8 +91,21 @@ pub struct Death {
     pub at: usize,
     /// Whether only writes are counted.
     pub of_writes: bool,
+    /// Only requests for keys with this part are counted; all where it is empty.
+    pub among: &'static str,
     /// Whether that request still takes effect. Its answer is lost either way.
     pub after_effect: bool,
+}
+
+/// The request that a node died at, once it has.
+#[derive(Clone, Debug, Default)]
+pub struct Fate(Arc<OnceLock<(Verb, String)>>);
+
+impl Fate {
+    /// What the request did, and its key.
+    pub fn get(&self) -> Option<&(Verb, String)> {
+        self.0.get()
+    }
 }
 
 /// A node's life. When it ends, its jobs are dropped and its requests are never answered.
@@ -213,7 +226,7 @@ pub struct Faulty {
 
 #[derive(Default)]
 struct State {
-    death: Option<Death>,
+    death: Option<(Death, Fate)>,
     rules: VecDeque<(Which, Treatment, usize)>,
     requests: Vec<(Verb, String)>,
 }
@@ -227,7 +240,7 @@ enum Treatment {
 
 enum Verdict {
     Pass,
-    Die { after_effect: bool },
+    Die { after_effect: bool, fate: Fate },
     Treat(Treatment),
 }
 
@@ -243,9 +256,11 @@ impl Faulty {
         Self { store, life, changed, state: Mutex::default() }
     }
 
-    /// Ends the node's life at a request to come.
-    pub fn die(&self, death: Death) {
-        lock(&self.state).death = Some(death);
+    /// Ends the node's life at a request to come. Gives what will be known of that.
+    pub fn die(&self, death: Death) -> Fate {
+        let fate = Fate::default();
+        lock(&self.state).death = Some((death, fate.clone()));
+        fate
     }
 
     /// Lets the next so many of these requests fail.
@@ -294,10 +309,12 @@ impl Faulty {
         }
         let result = match self.judge(verb, key) {
             Verdict::Pass => effect.await,
-            Verdict::Die { after_effect } => {
+            Verdict::Die { after_effect, fate } => {
                 if after_effect {
                     drop(effect.await);
                 }
+                // There is one death at most.
+                let _ = fate.0.set((verb, key.to_owned()));
                 self.life.end();
                 self.changed.notify(usize::MAX);
                 pending().await
@@ -333,14 +350,15 @@ impl Faulty {
     fn judge(&self, verb: Verb, key: &str) -> Verdict {
         let mut state = lock(&self.state);
         state.requests.push((verb, key.to_owned()));
-        if let Some(death) = &mut state.death
+        if let Some((death, fate)) = &mut state.death
             && (verb.is_write() || !death.of_writes)
+            && key.contains(death.among)
         {
             death.at = death.at.saturating_sub(1);
             if death.at == 0 {
-                let after_effect = death.after_effect;
+                let (after_effect, fate) = (death.after_effect, fate.clone());
                 state.death = None;
-                return Verdict::Die { after_effect };
+                return Verdict::Die { after_effect, fate };
             }
         }
         let rule = state.rules.iter_mut().find(|(which, _, left)| *left > 0 && which.matches(verb, key));

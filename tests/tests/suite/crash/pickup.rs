@@ -7,7 +7,7 @@ use fulmar_core::model::{Event, QueueId};
 use fulmar_core::state::log::{Record, Segment};
 use fulmar_core::state::pickup::{Link, PickupClaim};
 use fulmar_core::state::{frame, layout};
-use fulmar_tests::faults::{Death, Failure, Verb, Which};
+use fulmar_tests::faults::{Death, Failure, Fate, Verb, Which};
 use futures::future::join_all;
 
 use super::matrix::for_every_write;
@@ -147,46 +147,40 @@ fn what_lies_there_is_sent_once_and_removed() {
 #[test]
 fn whatever_write_a_taker_dies_at_the_next_one_sends_what_is_left_and_nothing_twice() {
     let ground = Ground::new();
-    let deaths = smol::block_on(for_every_write(async |death| {
+    smol::block_on(for_every_write(&[".beat", "spool/pickup/", "/body/", "/log/", ".eml"], async |death| {
         let world = ground.world().await;
         put_all(&world).await;
-        let first = world.try_start(1, |faults| faults.die(death)).await;
-        let has_died = match first {
-            // It died before it had begun.
-            Err(_) => true,
-            Ok(first) => {
-                until_dead_or_empty(&world, &first).await;
-                let has_died = first.life.is_over();
-                first.kill();
-                has_died
-            }
-        };
+        let mut fate = Fate::default();
+        // It may die before it has begun.
+        if let Ok(first) = world.try_start(1, |faults| fate = faults.die(death)).await {
+            until_dead_or_empty(&world, &first).await;
+            first.kill();
+        }
         let second = world.start(2).await;
         check(&world, &[&second], &PUTS, &format!("{death:?}")).await;
         second.kill();
-        has_died
+        fate
     }));
-    println!("{deaths} deaths of the taker");
-    assert!(deaths > 25, "{deaths}");
 }
 
 #[test]
 fn whatever_write_a_taker_dies_at_the_one_beside_it_sends_what_is_left_and_nothing_twice() {
     let ground = Ground::new();
-    let deaths = smol::block_on(for_every_write(async |death| {
+    let deaths = smol::block_on(for_every_write(&[], async |death| {
         let world = ground.world().await;
         put_all(&world).await;
-        let (first, second) = futures::join!(world.try_start(1, |faults| faults.die(death)), world.start(2));
+        let mut fate = Fate::default();
+        let (first, second) =
+            futures::join!(world.try_start(1, |faults| fate = faults.die(death)), world.start(2));
         let first = first.unwrap();
         until_dead_or_empty(&world, &first).await;
-        let has_died = first.life.is_over();
         first.kill();
         check(&world, &[&second], &PUTS, &format!("{death:?}")).await;
         second.kill();
-        has_died
+        fate
     }));
-    println!("{deaths} deaths beside a living node");
-    assert!(deaths > 15, "{deaths}");
+    // Which of the two takes what is a matter of chance.
+    assert!(deaths > 0);
 }
 
 #[test]
@@ -196,8 +190,12 @@ fn a_row_of_takers_that_each_die_a_little_later_sends_nothing_twice() {
         let world = ground.world().await;
         put_all(&world).await;
         for number in 1..8 {
-            let death =
-                Death { at: step + 2 * number as usize, of_writes: false, after_effect: number % 2 == 0 };
+            let death = Death {
+                at: step + 2 * number as usize,
+                of_writes: false,
+                among: "",
+                after_effect: number % 2 == 0,
+            };
             let next = world.start(number).await;
             next.faults.die(death);
             until_dead_or_empty(&world, &next).await;

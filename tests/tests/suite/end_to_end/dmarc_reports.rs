@@ -151,7 +151,7 @@ fn whatever_write_a_node_dies_at_amid_filing_and_merging_each_message_is_counted
     for moment in ["/rows/", "/run/"] {
         for at in 1..=6 {
             for after_effect in [false, true] {
-                let death = Death { at, of_writes: true, after_effect };
+                let death = Death { at, of_writes: true, among: "", after_effect };
                 sim::run_traced(at as u64, async |simulator| {
                     let (world, sink) = world(Arc::new(Simulation::new(simulator))).await;
                     die(&world, &sink, moment, death).await;

@@ -284,7 +284,7 @@ fn a_report_that_cannot_be_stored_yet_is_delivered_when_it_can_and_others_need_n
 fn a_report_is_stored_and_delivered_once_whatever_write_a_node_dies_at() {
     for at in 1..=4 {
         for after_effect in [false, true] {
-            let death = Death { at, of_writes: true, after_effect };
+            let death = Death { at, of_writes: true, among: "", after_effect };
             sim::run_traced(at as u64, async |simulator| {
                 let (world, _sink) = world(Arc::new(Simulation::new(simulator))).await;
                 let first = world.start(1).await;
