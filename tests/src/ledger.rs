@@ -13,6 +13,8 @@
 //! and before it has noted that, nobody can know. Such copies are counted as repeated, and are no breach; one that is missing
 //! is lost all the same.
 
+pub mod reasons;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;

@@ -25,12 +25,10 @@ use std::time::UNIX_EPOCH;
 use fulmar_tests::Fallible;
 use fulmar_tests::clients::{Answer, Job};
 use fulmar_tests::daemon::run;
-use fulmar_tests::ledger::{Ledger, Repeat};
+use fulmar_tests::ledger::Ledger;
+use fulmar_tests::ledger::reasons::{Arrival, Fault, explain};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-
-/// How long content may lie in sockets before the other host has written it down.
-const TRANSIT_SECONDS: f64 = 5.0;
 
 /// A line of `sent.jsonl`.
 #[derive(Deserialize)]
@@ -40,28 +38,12 @@ struct Sent {
     client: IpAddr,
 }
 
-/// A line of `faults.jsonl`; times in seconds since 1970.
-#[derive(Deserialize)]
-struct Fault {
-    /// The host's name in its greetings; none for the store.
-    host: Option<String>,
-    kind: String,
-    at: f64,
-    until: f64,
-}
-
 /// The first line of one of aiosmtpd's files.
 #[derive(Deserialize)]
 struct Head {
     reverse_path: String,
     forward_paths: Vec<String>,
     helo: String,
-}
-
-/// When a copy came, and from whom.
-struct Arrival {
-    at: f64,
-    host: String,
 }
 
 struct Arguments {
@@ -140,36 +122,6 @@ fn audit(arguments: &Arguments) -> Fallible<bool> {
     Ok(verdict.is_clean() && unexplained.is_empty())
 }
 
-/// For each copy after the first: why it is there.
-fn explain(
-    repeat: &Repeat,
-    arrivals: &BTreeMap<String, Arrival>,
-    faults: &[Fault],
-) -> Vec<Result<String, String>> {
-    let mut copies: Vec<(&String, &Arrival)> =
-        repeat.places.iter().filter_map(|place| Some((place, arrivals.get(place)?))).collect();
-    copies.sort_by(|(_, one), (_, other)| one.at.total_cmp(&other.at));
-    let explain_pair = |pair: &[(&String, &Arrival)]| {
-        let [(first_place, first), (second_place, second)] = pair else { return Err(String::new()) };
-        let is_reason = |fault: &&Fault| {
-            let is_theirs =
-                fault.host.as_ref().is_some_and(|host| *host == first.host || *host == second.host);
-            is_theirs
-                && fault.kind != "term"
-                && fault.at <= second.at
-                && fault.until >= first.at - TRANSIT_SECONDS
-        };
-        let reason = faults.iter().rev().find(is_reason);
-        reason.map(|fault| fault.kind.clone()).ok_or_else(|| {
-            format!(
-                "{}: {first_place} at {:.3} from {}, {second_place} at {:.3} from {}",
-                repeat.message, first.at, first.host, second.at, second.host
-            )
-        })
-    };
-    copies.windows(2).map(explain_pair).collect()
-}
-
 fn read_lines<T: DeserializeOwned>(file: &Path) -> Fallible<Vec<T>> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
@@ -222,34 +174,4 @@ fn read_remote(folder: &Path, ledger: &mut Ledger) -> Fallible<BTreeMap<String, 
         arrivals.insert(name, Arrival { at, host: head.helo });
     }
     Ok(arrivals)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fault(host: Option<&str>, kind: &str, at: f64, until: f64) -> Fault {
-        Fault { host: host.map(ToOwned::to_owned), kind: kind.to_owned(), at, until }
-    }
-
-    #[test]
-    fn a_second_copy_is_explained_by_what_was_done_to_a_host_that_handed_one_over_and_by_nothing_else() {
-        let arrivals = [("1", 100.0, "a.test"), ("2", 140.0, "b.test")];
-        let arrivals =
-            arrivals.map(|(place, at, host)| (place.to_owned(), Arrival { at, host: host.to_owned() }));
-        let arrivals = BTreeMap::from(arrivals);
-        let repeat = Repeat { message: "m".to_owned(), places: vec!["2".to_owned(), "1".to_owned()] };
-        for (fault, is_reason) in [
-            (fault(Some("a.test"), "kill", 101.0, 103.0), true),
-            (fault(Some("a.test"), "kill", 90.0, 94.0), false),
-            (fault(Some("a.test"), "kill", 141.0, 143.0), false),
-            (fault(Some("b.test"), "stop", 80.0, 139.0), true),
-            (fault(Some("c.test"), "kill", 101.0, 103.0), false),
-            (fault(Some("a.test"), "term", 101.0, 103.0), false),
-            (fault(None, "store kill", 101.0, 103.0), false),
-        ] {
-            let reasons = explain(&repeat, &arrivals, &[fault]);
-            assert_eq!(reasons.iter().map(Result::is_ok).collect::<Vec<_>>(), [is_reason]);
-        }
-    }
 }

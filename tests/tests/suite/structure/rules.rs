@@ -103,6 +103,7 @@ pub(super) fn check(sources: &[Source]) -> Vec<Violation> {
         ambient_calls_in_core,
         test_branches_in_core,
         unfinished_work,
+        tests_of_programs,
         conditional_writes,
         references_without_section,
         versions_outside_the_workspace,
@@ -256,6 +257,17 @@ fn unfinished_work(source: &Source) -> Vec<Violation> {
         }
     }
     violations
+}
+
+/// Programs beside a library have no tests of their own, which nobody would run: their manifests say `test = false`.
+fn tests_of_programs(source: &Source) -> Vec<Violation> {
+    if !source.is_rust() || !source.path.contains("/src/bin/") {
+        return Vec::new();
+    }
+    let (tokens, _) = scan(&source.text);
+    let is_test = |at: &usize| starts_with(&tokens[*at..], &["#", "[", "test", "]"]);
+    let found = (0..tokens.len()).filter(is_test);
+    found.map(|at| source.broken(tokens[at].line, "a test that is not run".to_owned())).collect()
 }
 
 /// Whether a module comes first, whoever may see it.

@@ -165,6 +165,18 @@ fn unfinished_work_is_found_anywhere() {
 }
 
 #[test]
+fn a_test_in_a_program_beside_a_library_is_found() {
+    check_rule(
+        tests_of_programs,
+        &[
+            ("tests/src/bin/a.rs", "mod tests {\n#[test]\nfn f() {}\n}", &[2]),
+            ("tests/src/bin/a.rs", "// #[test]", &[]),
+            ("tests/src/a.rs", "#[test]\nfn f() {}", &[]),
+        ],
+    );
+}
+
+#[test]
 fn conditional_writes_are_found_in_any_text() {
     let header = format!("let name = \"{CONDITIONAL_WRITE}\";");
     check_rule(
