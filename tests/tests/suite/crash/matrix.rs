@@ -18,11 +18,10 @@ const WRITES: usize = 400;
 
 /// Runs a case for the first write of each of these kinds (a part of its key), all of which there must be, and for each number of a write until some
 /// in a row have had fewer: how many there are, and in which order, depends on what happens to go into one segment. Each before its effect and after it.
-/// Gives how many died.
 pub(super) async fn for_every_write<F: Future<Output = Fate>>(
     kinds: &[&'static str],
     case: impl Fn(Death) -> F,
-) -> usize {
+) {
     let mut deaths = 0;
     for after_effect in [false, true] {
         let of = |among, at| Death { at, of_writes: true, among, after_effect };
@@ -42,7 +41,6 @@ pub(super) async fn for_every_write<F: Future<Output = Fate>>(
         deaths += fates.len();
     }
     println!("{deaths} deaths");
-    deaths
 }
 
 /// Waits until a node has died or is done with everything.
