@@ -7,10 +7,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use fulmar_core::config::Config;
 use fulmar_core::model::Event;
 use fulmar_core::model::dmarc_report::Feedback;
-use fulmar_core::platform::{Record, RecordKind};
 use fulmar_core::state::layout;
 use fulmar_tests::faults::{Death, Verb, Which};
 use fulmar_tests::runtime::Runtime;
@@ -29,20 +27,10 @@ const REPORT: &str = "From: Ann <ann@far.test>\r\n\
 
 /// A world in which far.test wants mail refused that is not from it, and to be told.
 async fn world(runtime: Arc<dyn Runtime>) -> (World, Sink) {
-    let mut world = World::new(runtime, |_| ()).await;
-    let sink = world.sink("far.test");
-    world.change(|config: &mut Config| {
-        config.relay.networks = Vec::new();
-        config.verification.is_on = true;
-        config.verification.exempt = Vec::new();
-        config.dmarc_reports.is_on = true;
-        config.dmarc_reports.from = Some(address("dmarc@home.test"));
-    });
-    let text = |name: &str, text: &str| {
-        world.zone().set(name, RecordKind::Txt, Ok(vec![Record::Txt(text.as_bytes().to_vec())]));
-    };
-    text("far.test", "v=spf1 +all");
-    text(
+    let (mut world, sink) = World::verifying(runtime).await;
+    world.change(|config| config.dmarc_reports.is_on = true);
+    world.publish("far.test", "v=spf1 +all");
+    world.publish(
         "_dmarc.far.test",
         "v=DMARC1; p=reject; rua=mailto:rua@far.test,mailto:victim@elsewhere.test,mailto:small@far.test!1k",
     );

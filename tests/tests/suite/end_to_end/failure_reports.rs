@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fulmar_core::config::Config;
 use fulmar_core::model::Event;
-use fulmar_core::platform::{Record, RecordKind};
+use fulmar_core::platform::RecordKind;
 use fulmar_tests::runtime::Runtime;
 
 use super::simulated;
@@ -25,23 +24,12 @@ const LIMIT: usize = 10;
 
 /// A world in which the owner of far.test is to be told of what fails, by this record.
 async fn world(runtime: Arc<dyn Runtime>, record: &str) -> (World, Sink) {
-    let mut world = World::new(runtime, |_| ()).await;
-    let sink = world.sink("far.test");
-    world.change(|config: &mut Config| {
-        config.relay.networks = Vec::new();
-        config.verification.is_on = true;
-        config.verification.exempt = Vec::new();
-        config.dmarc_reports.tells_failures = true;
-        config.dmarc_reports.from = Some(address("dmarc@home.test"));
-    });
-    text(&world, "far.test", "v=spf1 -all");
-    text(&world, "foe.test", "v=spf1 +all");
-    text(&world, "_dmarc.far.test", record);
+    let (mut world, sink) = World::verifying(runtime).await;
+    world.change(|config| config.dmarc_reports.tells_failures = true);
+    world.publish("far.test", "v=spf1 -all");
+    world.publish("foe.test", "v=spf1 +all");
+    world.publish("_dmarc.far.test", record);
     (world, sink)
-}
-
-fn text(world: &World, name: &str, text: &str) {
-    world.zone().set(name, RecordKind::Txt, Ok(vec![Record::Txt(text.as_bytes().to_vec())]));
 }
 
 /// Sends a message, which is answered like this.
@@ -117,7 +105,7 @@ fn one_report_tells_of_a_message_that_fails_refused_or_not_and_hides_whom_it_was
             matches!(event, Event::DmarcFailureReported { domain, to, .. } if domain == "far.test" && *to == address(OWNER))
         }));
         for (policy, result) in [("none", "delivered"), ("quarantine", "spam")] {
-            text(&world, "_dmarc.far.test", &format!("v=DMARC1; p={policy}; ruf=mailto:ruf@far.test"));
+            world.publish("_dmarc.far.test", &format!("v=DMARC1; p={policy}; ruf=mailto:ruf@far.test"));
             world.pass(HOUR).await;
             send(&world, &node, "mallory@foe.test", ALICE, MESSAGE, "250 ").await;
             let told = reports(&world, &sink).await;
@@ -134,8 +122,8 @@ fn options_of_the_record_say_what_is_told() {
     simulated(async |runtime| {
         let (world, sink) = world(runtime, "v=DMARC1; p=none").await;
         let node = world.start(1).await;
-        text(&world, "far.test", "v=spf1 +all");
-        text(&world, "foe.test", "v=spf1 -all");
+        world.publish("far.test", "v=spf1 +all");
+        world.publish("foe.test", "v=spf1 -all");
         let mut known = 0;
         for (options, reverse_path, signature, expected) in [
             ("0", "ann@far.test", "", None),
@@ -148,8 +136,7 @@ fn options_of_the_record_say_what_is_told() {
             ("d:s", "mallory@foe.test", "", Some(("spf", "dkim, spf"))),
             ("0:d", "mallory@foe.test", SIGNED, Some(("dmarc", "dkim, spf"))),
         ] {
-            text(
-                &world,
+            world.publish(
                 "_dmarc.far.test",
                 &format!("v=DMARC1; p=none; fo={options}; ruf=mailto:ruf@far.test"),
             );
@@ -186,8 +173,8 @@ fn destinations_elsewhere_are_told_only_where_they_want_it_and_so_large_a_report
         };
         assert_eq!(node.events(dropped), [Some(address("small@far.test"))]);
         // It consents, and names another mailbox of its own.
-        text(&world, "_dmarc.other.test", "v=DMARC1; p=reject; ruf=mailto:victim@far.test");
-        text(&world, "other.test._report._dmarc.far.test", "v=DMARC1; ruf=mailto:ruf@far.test");
+        world.publish("_dmarc.other.test", "v=DMARC1; p=reject; ruf=mailto:victim@far.test");
+        world.publish("other.test._report._dmarc.far.test", "v=DMARC1; ruf=mailto:ruf@far.test");
         let other = MESSAGE.replace("ann@far.test", "ann@other.test");
         send(&world, &node, "mallory@foe.test", ALICE, &other, "550 5.7.26 ").await;
         world.pass(Duration::from_mins(2)).await;
@@ -224,7 +211,7 @@ fn a_flood_gives_a_few_reports_and_the_next_one_says_for_how_many_it_stands() {
 fn reports_and_mail_for_those_who_get_reports_are_never_told_of() {
     simulated(async |runtime| {
         let (world, sink) = world(runtime, "v=DMARC1; p=none; ruf=mailto:ruf@far.test").await;
-        text(&world, "_dmarc.home.test", "v=DMARC1; p=none; rua=mailto:bob@home.test");
+        world.publish("_dmarc.home.test", "v=DMARC1; p=none; rua=mailto:bob@home.test");
         let node = world.start(1).await;
         let with = |field: &str| format!("{field}\r\n{MESSAGE}");
         let aggregate = "Subject: Report Domain: mx.test Submitter: far.test Report-ID: <1>";

@@ -8,10 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
-use fulmar_core::config::Config;
 use fulmar_core::model::verdict::DmarcResult;
 use fulmar_core::model::{Domain, Event};
-use fulmar_core::platform::{Record, RecordKind};
 use fulmar_core::state::layout;
 use fulmar_tests::faults::{Death, Failure, Verb, Which};
 use fulmar_tests::runtime::Runtime;
@@ -28,14 +26,9 @@ const BEGIN: u64 = 86_400;
 /// A world in which reports come to Alice. Anybody may send in the name of far.test and evil.test, so that mail from there passes, and nobody in
 /// the name of near.test. far.test wants reports itself.
 async fn world(runtime: Arc<dyn Runtime>) -> (World, Sink) {
-    let mut world = World::new(runtime, |_| ()).await;
-    let sink = world.sink("far.test");
-    world.change(|config: &mut Config| {
-        config.relay.networks = Vec::new();
-        config.verification.is_on = true;
-        config.verification.exempt = Vec::new();
+    let (mut world, sink) = World::verifying(runtime).await;
+    world.change(|config| {
         config.dmarc_reports.is_on = true;
-        config.dmarc_reports.from = Some(address("dmarc@home.test"));
         config.dmarc_reports.inbox = vec![address(ALICE)];
     });
     for (name, text) in [
@@ -45,7 +38,7 @@ async fn world(runtime: Arc<dyn Runtime>) -> (World, Sink) {
         ("_dmarc.evil.test", "v=DMARC1; p=none"),
         ("near.test", "v=spf1 -all"),
     ] {
-        world.zone().set(name, RecordKind::Txt, Ok(vec![Record::Txt(text.as_bytes().to_vec())]));
+        world.publish(name, text);
     }
     (world, sink)
 }
@@ -177,7 +170,7 @@ fn a_report_id_that_is_used_again_for_another_day_or_domain_hides_no_report() {
 fn a_report_for_several_that_it_may_come_to_is_stored_once() {
     simulated(async |runtime| {
         let (mut world, _sink) = world(runtime).await;
-        world.change(|config: &mut Config| config.dmarc_reports.inbox.push(address(TEAM)));
+        world.change(|config| config.dmarc_reports.inbox.push(address(TEAM)));
         let node = world.start(1).await;
         let report = report("far.test", &document("home.test", "1", BEGIN));
         send(&world, &node, "far.test", &[TEAM], &report).await;

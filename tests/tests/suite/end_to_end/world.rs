@@ -13,7 +13,9 @@ use fulmar_core::config::{Config, Listener, Protocol};
 use fulmar_core::engine::Engine;
 use fulmar_core::model::event::Journal;
 use fulmar_core::model::{Address, Domain, Event};
-use fulmar_core::platform::{Host, Instant, Payload, Platform, ProcessIdentity, Target, When};
+use fulmar_core::platform::{
+    Host, Instant, Payload, Platform, ProcessIdentity, Record, RecordKind, Target, When,
+};
 use fulmar_tests::faults::{Faulty, Life, MortalSpawn};
 use fulmar_tests::listing::keys;
 use fulmar_tests::runtime::Runtime;
@@ -107,6 +109,24 @@ impl World {
     /// Alters the settings of nodes that start from now on.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut Config)) {
         change(&mut self.config);
+    }
+
+    /// A store for nodes that verify the mail of strangers and write to the owners of domains about it; with the next hop for far.test.
+    pub(super) async fn verifying(runtime: Arc<dyn Runtime>) -> (Self, Sink) {
+        let mut world = Self::new(runtime, |_| ()).await;
+        let sink = world.sink("far.test");
+        world.change(|config| {
+            config.relay.networks = Vec::new();
+            config.verification.is_on = true;
+            config.verification.exempt = Vec::new();
+            config.dmarc_reports.from = Some(address("dmarc@home.test"));
+        });
+        (world, sink)
+    }
+
+    /// Publishes a record of text.
+    pub(super) fn publish(&self, name: &str, text: &str) {
+        self.zone.set(name, RecordKind::Txt, Ok(vec![Record::Txt(text.as_bytes().to_vec())]));
     }
 
     /// An operator's hands.
